@@ -1,0 +1,49 @@
+/* What this CPU and its operating system can run, asked with CPUID and XGETBV (Intel SDM, volume 1, chapter 14). */
+#include "kernels.h"
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <cpuid.h>
+
+static uint64_t saved_registers(void) {
+    uint32_t low, high;
+    __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return (uint64_t)high << 32 | low;
+}
+
+static int has(uint32_t word, uint32_t bits) { return (word & bits) == bits; }
+
+unsigned simdrop_cpu_features(void) {
+    uint32_t eax, ebx, ecx, edx;
+    if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx)) {
+        return 0;
+    }
+    enum { AES = 1 << 25, OSXSAVE = 1 << 27, AVX = 1 << 28, F16C = 1 << 29 }; /* leaf 1, ecx */
+    if (!has(ecx, AES | OSXSAVE | AVX | F16C)) {
+        return 0;
+    }
+    enum { YMM_STATE = 0x6, ZMM_STATE = 0xe6 }; /* XCR0: SSE, AVX; opmask, upper ZMM halves, ZMM16 to 31 */
+    const uint64_t saved = saved_registers();
+    if ((saved & YMM_STATE) != YMM_STATE || !__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) {
+        return 0;
+    }
+    enum { BMI1 = 1 << 3, AVX2 = 1 << 5, BMI2 = 1 << 8, AVX512F = 1 << 16, AVX512DQ = 1 << 17, AVX512BW = 1 << 30 };
+    const uint32_t AVX512VL = UINT32_C(1) << 31; /* these in leaf 7, ebx */
+    enum { VAES = 1 << 9 };                      /* leaf 7, ecx */
+    if (!has(ebx, BMI1 | AVX2 | BMI2)) {
+        return 0;
+    }
+    unsigned features = SIMDROP_CPU_AESNI;
+    if (has(ecx, VAES)) {
+        features |= SIMDROP_CPU_VAES256;
+        if (has(ebx, AVX512F | AVX512DQ | AVX512BW | AVX512VL) && (saved & ZMM_STATE) == ZMM_STATE) {
+            features |= SIMDROP_CPU_VAES512;
+        }
+    }
+    return features;
+}
+
+#else
+
+unsigned simdrop_cpu_features(void) { return 0; }
+
+#endif

@@ -1,0 +1,126 @@
+/* The vector operations in plain C99, a lane at a time; AES by four tables (Daemen and Rijmen, The Design of Rijndael,
+   section 4.2): column j of a round is T0[a] ^ T1[b] ^ T2[c] ^ T3[d] ^ round key. The masks are no secret, so tables
+   may be looked up by data. */
+#include "sbox.h"
+
+#define DOUBLE(s) ((uint32_t)((s) << 1 ^ ((s) >> 7) * 0x11b))
+#define T0(s) (DOUBLE(s) | (uint32_t)(s) << 8 | (uint32_t)(s) << 16 | (DOUBLE(s) ^ (s)) << 24),
+#define T1(s) (DOUBLE(s) << 8 | (uint32_t)(s) << 16 | (uint32_t)(s) << 24 | (DOUBLE(s) ^ (s))),
+#define T2(s) (DOUBLE(s) << 16 | (uint32_t)(s) << 24 | (uint32_t)(s) | (DOUBLE(s) ^ (s)) << 8),
+#define T3(s) (DOUBLE(s) << 24 | (uint32_t)(s) | (uint32_t)(s) << 8 | (DOUBLE(s) ^ (s)) << 16),
+#define BYTE(s) s,
+static const uint32_t t0[256] = {SBOX(T0)}, t1[256] = {SBOX(T1)}, t2[256] = {SBOX(T2)}, t3[256] = {SBOX(T3)};
+static const uint8_t sbox[256] = {SBOX(BYTE)};
+
+typedef struct {
+    uint32_t column[44];
+} cipher;
+
+typedef struct {
+    uint64_t block[4], high;
+} counters;
+
+typedef struct {
+    uint8_t byte[64];
+} bytes64;
+
+static inline cipher load_cipher(const uint8_t *round_keys) {
+    cipher keys;
+    for (int i = 0; i < 44; i++) {
+        const uint8_t *byte = round_keys + 4 * i;
+        keys.column[i] = byte[0] | (uint32_t)byte[1] << 8 | (uint32_t)byte[2] << 16 | (uint32_t)byte[3] << 24;
+    }
+    return keys;
+}
+
+static inline counters counters_at(const uint64_t block[4], uint64_t high) {
+    return (counters){{block[0], block[1], block[2], block[3]}, high};
+}
+
+static inline counters counters_from(uint64_t block, uint64_t high) {
+    return (counters){{block, block + 1, block + 2, block + 3}, high};
+}
+
+static inline counters counters_after(counters these) { return counters_from(these.block[3] + 1, these.high); }
+
+static inline void encrypt_block(const cipher *keys, uint64_t block, uint64_t high, uint8_t *out) {
+    const uint32_t *key = keys->column;
+    uint32_t a = (uint32_t)block ^ key[0], b = (uint32_t)(block >> 32) ^ key[1];
+    uint32_t c = (uint32_t)high ^ key[2], d = (uint32_t)(high >> 32) ^ key[3];
+    for (int round = 1; round < 10; round++) {
+        key += 4;
+        const uint32_t e = t0[a & 255] ^ t1[b >> 8 & 255] ^ t2[c >> 16 & 255] ^ t3[d >> 24] ^ key[0];
+        const uint32_t f = t0[b & 255] ^ t1[c >> 8 & 255] ^ t2[d >> 16 & 255] ^ t3[a >> 24] ^ key[1];
+        const uint32_t g = t0[c & 255] ^ t1[d >> 8 & 255] ^ t2[a >> 16 & 255] ^ t3[b >> 24] ^ key[2];
+        const uint32_t h = t0[d & 255] ^ t1[a >> 8 & 255] ^ t2[b >> 16 & 255] ^ t3[c >> 24] ^ key[3];
+        a = e, b = f, c = g, d = h;
+    }
+    const uint32_t state[4] = {a, b, c, d};
+    for (int i = 0; i < 16; i++) {
+        out[i] = sbox[state[(i / 4 + i) % 4] >> 8 * (i % 4) & 255] ^ (uint8_t)(key[4 + i / 4] >> 8 * (i % 4));
+    }
+}
+
+static inline bytes64 encrypt(cipher keys, counters these) {
+    bytes64 keystream;
+    for (int i = 0; i < 4; i++) {
+        encrypt_block(&keys, these.block[i], these.high, keystream.byte + 16 * i);
+    }
+    return keystream;
+}
+
+static inline uint64_t at_least(bytes64 keystream, uint8_t digit) {
+    uint64_t bits = 0;
+    for (int i = 0; i < 64; i++) {
+        bits |= (uint64_t)(keystream.byte[i] >= digit) << i;
+    }
+    return bits;
+}
+
+static inline uint64_t equal(bytes64 keystream, uint8_t digit) {
+    uint64_t bits = 0;
+    for (int i = 0; i < 64; i++) {
+        bits |= (uint64_t)(keystream.byte[i] == digit) << i;
+    }
+    return bits;
+}
+
+static inline void store_bytes(uint8_t *out, bytes64 keystream) { memcpy(out, keystream.byte, 64); }
+
+static inline void store_bools(uint8_t *out, uint64_t keep) {
+    for (int i = 0; i < 64; i++) {
+        out[i] = keep >> i & 1;
+    }
+}
+
+enum { F32_LANES = 1, F64_LANES = 1 };
+typedef float f32s;
+typedef double f64s;
+
+static inline f32s broadcast_f32(float value) { return value; }
+static inline f64s broadcast_f64(double value) { return value; }
+
+/* x * scale where the lowest bit of keep is set, else +0; without a branch, which would be mispredicted. */
+static inline f32s keep_scaled_f32(const float *x, uint64_t keep, f32s scale) {
+    float value = *x * scale;
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    bits &= -(uint32_t)(keep & 1);
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static inline f64s keep_scaled_f64(const double *x, uint64_t keep, f64s scale) {
+    double value = *x * scale;
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    bits &= -(keep & 1);
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static inline void store_f32(float *y, f32s value) { *y = value; }
+static inline void store_f64(double *y, f64s value) { *y = value; }
+static inline void stream_f32(float *y, f32s value) { *y = value; }
+static inline void stream_f64(double *y, f64s value) { *y = value; }
+static inline void finish_streams(void) {}

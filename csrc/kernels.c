@@ -1,0 +1,202 @@
+/* Every kernel, written once on the vector operations of one instruction set's header, and compiled once for each.
+
+   Keystream -> compare -> settle ties -> select and scale, a chunk at a time: draw_keep_bits leaves one bit an element
+   in the first-level cache, and every kernel is a loop over those bits. README.md walks through it. */
+#include "kernels.h"
+
+#include <string.h>
+
+#include SIMDROP_ISA_HEADER
+
+enum {
+    TILE = 64,                      /* elements that four AES blocks, one word of bits, decide */
+    CHUNK = 1024,                   /* elements whose bits are drawn before they are used: small enough for the CPU to
+                                       overlap one chunk's memory with the next one's AES, large enough to settle ties in */
+    CHUNK_TILES = CHUNK / TILE + 1, /* a chunk that starts inside a tile touches one more */
+    LINE = 64,                      /* bytes */
+    ALIGN_FROM = 16 * CHUNK,        /* elements from which aligning y's stores pays for a partial tile */
+    STREAM_FROM = 1 << 25,          /* bytes of y from which it is written past the caches */
+};
+
+/* Compiled into each kernel, where its last arguments are constants. */
+#define INLINE static inline __attribute__((always_inline))
+
+/* Counter word that stands above the block number. */
+static inline uint64_t counter_high(const simdrop_rule *rule, uint64_t plane) { return rule->draw | plane << 56; }
+
+/* The elements at positions[0..count) of a chunk are tied with p in plane 0. Draw their bytes in the next planes, four
+   blocks a vector, until each is decided; clear the bits of those dropped. */
+static void settle_ties(const simdrop_rule *rule, uint64_t tile, uint64_t *bits, uint16_t *positions, size_t count) {
+    const cipher keys = load_cipher(rule->round_keys);
+    const uint64_t first_block = tile * (TILE / SIMDROP_BLOCK_BYTES);
+    for (uint64_t plane = 1; plane < rule->planes && count != 0; plane++) {
+        const uint64_t high = counter_high(rule, plane);
+        const uint8_t digit = (uint8_t)(rule->digits >> (56 - 8 * plane));
+        size_t still_tied = 0;
+        memset(positions + count, 0,
+               3 * sizeof *positions); /* whole vectors: the last may draw blocks that nobody needs */
+        for (size_t i = 0; i < count; i += 4) {
+            const uint16_t position[4] = {positions[i], positions[i + 1], positions[i + 2], positions[i + 3]};
+            uint64_t blocks[4];
+            for (int j = 0; j < 4; j++) {
+                blocks[j] = first_block + position[j] / SIMDROP_BLOCK_BYTES;
+            }
+            uint8_t keystream[TILE];
+            store_bytes(keystream, encrypt(keys, counters_at(blocks, high)));
+            for (size_t j = 0; j < 4 && i + j < count; j++) {
+                const size_t e = position[j];
+                const uint8_t byte = keystream[j * SIMDROP_BLOCK_BYTES + e % SIMDROP_BLOCK_BYTES];
+                bits[e / TILE] &= ~((uint64_t)(byte < digit) << e % TILE);
+                positions[still_tied] = position[j];
+                still_tied += byte == digit;
+            }
+        }
+        count = still_tied;
+    }
+}
+
+/* What the caller touches next, `bytes` a tile: the AES units leave the memory idle, so it is fetched while they work.
+ */
+typedef struct {
+    const void *read, *written; /* NULL where there is nothing to fetch */
+    size_t bytes;
+} lookahead;
+
+INLINE void fetch(lookahead next, size_t tile) {
+    for (size_t line = tile * next.bytes; line < (tile + 1) * next.bytes; line += LINE) {
+        __builtin_prefetch((const char *)next.read + line, 0);
+        if (next.written) {
+            __builtin_prefetch((const char *)next.written + line, 1);
+        }
+    }
+}
+
+/* draw_keep_bits where plane 0 decides all, or, with `ties`, where those equal to p's first digit are settled after. */
+INLINE void draw_tiles(const simdrop_rule *rule, uint64_t tile, size_t tiles, uint64_t *bits, lookahead ahead,
+                       int ties) {
+    const cipher keys = load_cipher(rule->round_keys);
+    const uint8_t digit = (uint8_t)(rule->digits >> 56);
+    counters next = counters_from(tile * (TILE / SIMDROP_BLOCK_BYTES), counter_high(rule, 0));
+    uint64_t tied[CHUNK_TILES];
+    uint8_t tied_tile[CHUNK_TILES];
+    size_t tied_tiles = 0;
+    for (size_t t = 0; t < tiles; t++) {
+        const bytes64 keystream = encrypt(keys, next);
+        next = counters_after(next);
+        fetch(ahead, t);
+        bits[t] = at_least(keystream, digit);
+        if (ties) {
+            tied[tied_tiles] = equal(keystream, digit);
+            tied_tile[tied_tiles] = (uint8_t)t;
+            tied_tiles += tied[tied_tiles] != 0;
+        }
+    }
+    if (tied_tiles != 0) {
+        uint16_t positions[CHUNK_TILES * TILE + 3];
+        size_t count = 0;
+        for (size_t i = 0; i < tied_tiles; i++) {
+            for (uint64_t rest = tied[i]; rest != 0; rest &= rest - 1) {
+                positions[count++] = (uint16_t)(tied_tile[i] * TILE + __builtin_ctzll(rest));
+            }
+        }
+        settle_ties(rule, tile, bits, positions, count);
+    }
+}
+
+/* The keep bits of whole tiles: bit i of bits[t] is element 64 (tile + t) + i. */
+INLINE void draw_keep_bits(const simdrop_rule *rule, uint64_t tile, size_t tiles, uint64_t *bits, lookahead ahead) {
+    if (rule->planes == 0) {
+        for (size_t t = 0; t < tiles; t++) {
+            bits[t] = ~rule->digits;
+        }
+    } else if (rule->planes == 1) {
+        draw_tiles(rule, tile, tiles, bits, ahead, 0);
+    } else {
+        draw_tiles(rule, tile, tiles, bits, ahead, 1);
+    }
+}
+
+/* Sixty-four bits that begin `shift` bits into a word. */
+static inline uint64_t bits_at(const uint64_t *word, size_t shift) {
+    return word[0] >> shift | word[1] << 1 << (63 - shift);
+}
+
+static inline size_t tiles_of(size_t shift, size_t n) { return (shift + n + TILE - 1) / TILE; }
+
+static inline size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
+
+#define T float
+#define NAME(verb) verb##_f32
+#define VECTOR f32s
+#define LANES F32_LANES
+#include "kernels_float.h"
+
+#define T double
+#define NAME(verb) verb##_f64
+#define VECTOR f64s
+#define LANES F64_LANES
+#include "kernels_float.h"
+
+static void keystream(const simdrop_rule *rule, uint64_t plane, uint64_t block, size_t blocks, uint8_t *out) {
+    const cipher keys = load_cipher(rule->round_keys);
+    counters next = counters_from(block, counter_high(rule, plane));
+    for (; blocks >= 4; blocks -= 4) {
+        store_bytes(out, encrypt(keys, next));
+        next = counters_after(next);
+        out += TILE;
+    }
+    uint8_t last[TILE];
+    store_bytes(last, encrypt(keys, next));
+    memcpy(out, last, blocks * SIMDROP_BLOCK_BYTES);
+}
+
+static void keep(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *keep) {
+    uint64_t bits[CHUNK_TILES + 1];
+    while (n != 0) {
+        const size_t shift = start % TILE, count = smaller(n, CHUNK);
+        draw_keep_bits(rule, start / TILE, tiles_of(shift, count), bits, (lookahead){0});
+        size_t i = 0;
+        for (; i + TILE <= count; i += TILE) {
+            store_bools(keep + i, bits_at(bits + i / TILE, shift));
+        }
+        uint8_t last[TILE];
+        store_bools(last, bits_at(bits + i / TILE, shift));
+        memcpy(keep + i, last, count - i);
+        start += count, keep += count, n -= count;
+    }
+}
+
+static void packbits(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *packed) {
+    uint64_t bits[CHUNK_TILES + 1];
+    while (n != 0) {
+        const size_t shift = start % TILE, count = smaller(n, CHUNK);
+        draw_keep_bits(rule, start / TILE, tiles_of(shift, count), bits, (lookahead){0});
+        for (size_t i = 0; i < count; i += TILE) {
+            uint64_t word = bits_at(bits + i / TILE, shift);
+            if (count - i < TILE) {
+                word &= (UINT64_C(1) << (count - i)) - 1;
+            }
+            for (size_t j = i; j < i + TILE && j < count; j += 8) {
+                *packed++ = (uint8_t)word;
+                word >>= 8;
+            }
+        }
+        start += count, n -= count;
+    }
+}
+
+#define JOIN_(a, b) a##b
+#define JOIN(a, b) JOIN_(a, b)
+#define TEXT_(a) #a
+#define TEXT(a) TEXT_(a)
+
+const simdrop_kernels JOIN(simdrop_kernels_, SIMDROP_ISA) = {
+    .name = TEXT(SIMDROP_ISA),
+    .keystream = keystream,
+    .apply_f32 = apply_f32,
+    .apply_f64 = apply_f64,
+    .select_f32 = select_f32,
+    .select_f64 = select_f64,
+    .keep = keep,
+    .packbits = packbits,
+};

@@ -1,0 +1,69 @@
+/* Dropout masks drawn from AES-128 counter keystream: the one header that Cython and embedding programs include. */
+#ifndef SIMDROP_H
+#define SIMDROP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The definition of the stream that these functions follow: counter block = uint64 block | uint56 draw | uint8 plane,
+   little-endian; element e of a draw has the uniform U = 0.b0 b1 b2 ... in base 256, where b_k is keystream byte e of
+   plane k; it is dropped iff U < p. It never changes; another definition gets another number. */
+enum { SIMDROP_STREAM_VERSION = 1 };
+
+enum { SIMDROP_KEY_BYTES = 16, SIMDROP_BLOCK_BYTES = 16, SIMDROP_SCHEDULE_BYTES = 176 };
+
+/* Draws are numbered below 2^56. */
+#define SIMDROP_DRAWS (UINT64_C(1) << 56)
+
+/* What decides which elements are dropped. Set round_keys with simdrop_expand_key, draw by hand, the rest with
+   simdrop_set_p. */
+typedef struct simdrop_rule {
+    uint8_t round_keys[SIMDROP_SCHEDULE_BYTES]; /* the first 16 bytes are the key */
+    uint64_t draw;
+    uint64_t digits; /* p as eight base-256 digits, that of plane 0 the most significant; p = 1 is 0.(255)(255)... */
+    uint64_t planes; /* how many planes can decide: up to p's last non-zero digit, 0 for p = 0 and p = 1 */
+} simdrop_rule;
+
+/* The AES-128 key schedule (FIPS-197, section 5.2). */
+void simdrop_expand_key(const uint8_t key[SIMDROP_KEY_BYTES], uint8_t round_keys[SIMDROP_SCHEDULE_BYTES]);
+
+/* p in [0, 1]; digits after the eighth are rounded to nearest, ties to even. */
+void simdrop_set_p(simdrop_rule *rule, double p);
+
+/* `blocks` blocks of one plane of the rule's draw, from block number `block` on. */
+void simdrop_keystream(const simdrop_rule *rule, uint64_t plane, uint64_t block, size_t blocks, uint8_t *out);
+
+/* y[i] = x[i] * scale where element start + i is kept, else +0. x and y may be the same array, but must not overlap
+   otherwise. */
+void simdrop_apply_f32(const simdrop_rule *rule, uint64_t start, size_t n, const float *x, float *y, float scale);
+void simdrop_apply_f64(const simdrop_rule *rule, uint64_t start, size_t n, const double *x, double *y, double scale);
+
+/* The same with decisions that are given: bit i % 8 of bits[i / 8] set means that element i is kept. */
+void simdrop_select_f32(const uint8_t *bits, size_t n, const float *x, float *y, float scale);
+void simdrop_select_f64(const uint8_t *bits, size_t n, const double *x, double *y, double scale);
+
+/* keep[i] = 1 where element start + i is kept, else 0. */
+void simdrop_keep(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *keep);
+
+/* The same, a bit each, first element in the lowest bit; (n + 7) / 8 bytes, unused bits 0. */
+void simdrop_packbits(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *bits);
+
+/* The numbers of the set bits among the first n, ascending. */
+void simdrop_indices(const uint8_t *bits, size_t n, intptr_t *indices);
+
+/* Instruction sets: number i of those that this build has and this CPU can run, best first, or NULL after the last. */
+const char *simdrop_isa_available(size_t i);
+/* The one in use: "portable" until another is chosen. */
+const char *simdrop_isa_name(void);
+/* Choose by name, or the best with NULL. Returns 0 and changes nothing when it cannot run here. Call it before other
+   threads use the library. */
+int simdrop_isa_choose(const char *name);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

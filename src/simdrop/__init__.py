@@ -1,0 +1,10 @@
+"""Dropout for NumPy arrays that costs no more than a multiplication, with the same mask on every machine."""
+
+from simdrop.config import show_config
+from simdrop.mask import Mask
+from simdrop.stream import Stream
+from simdrop.transforms import dropout, dropout_backward
+
+__version__ = "0.1.0"
+
+__all__ = ["Mask", "Stream", "dropout", "dropout_backward", "show_config"]

@@ -1,0 +1,31 @@
+"""What this build of simdrop is, and what it runs on."""
+
+from __future__ import annotations
+
+import platform
+import sys
+
+import numpy as np
+
+from simdrop.mask import STREAM_VERSION, instruction_set, instruction_sets
+
+
+def config() -> dict[str, str]:
+    """Versions, the stream's version, instruction sets found and chosen, and threads, by name."""
+    from simdrop import __version__
+
+    return {
+        "simdrop": __version__,
+        "stream version": str(STREAM_VERSION),
+        "instruction sets": ", ".join(instruction_sets()),
+        "chosen": instruction_set(),
+        "threads": "1 (the caller's; without the GIL)",
+        "numpy": np.__version__,
+        "python": f"{platform.python_version()} ({sys.platform}, {platform.machine()})",
+    }
+
+
+def show_config() -> None:
+    """Print `config`."""
+    for name, value in config().items():
+        print(f"{name + ':':18}{value}")

@@ -1,0 +1,426 @@
+# cython: language_level=3, binding=True, embedsignature=True, embedsignature.format=python
+"""Mask: which elements are dropped, as a few numbers, and the kernels that apply it."""
+
+import operator
+import os
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
+
+from simdrop import layouts
+
+cimport numpy as cnp
+from cpython.float cimport PyFloat_AsDouble
+from libc.stdint cimport intptr_t, uint8_t, uint64_t
+from libc.string cimport memcpy
+
+cnp.import_array()
+
+STREAM_VERSION = SIMDROP_STREAM_VERSION
+
+# Below this many elements releasing the GIL costs more than it gives to other threads.
+cdef enum:
+    RELEASE_GIL_FROM = 8192
+
+
+cdef class Mask:
+    """
+    Which elements of an array are dropped, as a few numbers instead of an array.
+
+    Element `e` (its flat index in C order) is dropped iff ``U_e < p``, where ``U_e`` is its uniform in stream version
+    1: bytes of AES-128 counter keystream as digits in base 256. The same numbers give the same mask on every machine.
+    A Mask is immutable, hashable, comparable and pickles. ``np.asarray(mask)`` is ``mask.keep()``.
+
+    Parameters
+    ----------
+    key : bytes
+        16 bytes.
+    draw : int
+        Number of the draw, in [0, 2**56).
+    p : float
+        Probability of dropping an element, in [0, 1].
+    shape : int or tuple of ints
+        Shape of the arrays that it is applied to.
+    shared_axes : int or tuple of ints, optional
+        Axes along which one decision is shared; the decision's index is the one in the shape with these axes 1.
+    scale : bool, optional
+        Whether kept elements are multiplied by ``1 / (1 - p)`` (inverted dropout).
+
+    Raises
+    ------
+    ValueError
+        If p, draw, the key's length, the shape or an axis is out of range.
+    TypeError
+        If one of them has the wrong type.
+
+    References
+    ----------
+    Srivastava et al. (2014), "Dropout: a simple way to prevent neural networks from overfitting"; Salmon et al. (2011),
+    "Parallel random numbers: as easy as 1, 2, 3" (AES as a counter-based generator).
+
+    Examples
+    --------
+    >>> mask = simdrop.Stream(0).mask((2, 4), p=0.5)
+    >>> mask.apply(np.ones((2, 4)))
+    array([[0., 2., 2., 2.],
+           [2., 0., 0., 0.]])
+    """
+
+    def __init__(self, key, draw, p, shape, *, shared_axes=(), scale=True):
+        if not isinstance(key, (bytes, bytearray)):
+            raise TypeError(f"key must be 16 bytes, not {type(key).__name__}")
+        if len(key) != SIMDROP_KEY_BYTES:
+            raise ValueError(f"key has {len(key)} bytes, but must have 16")
+        self.rule.draw = checked_draw(draw)
+        cdef bytes key_bytes = bytes(key)
+        simdrop_expand_key(key_bytes, self.rule.round_keys)
+        self.set_form(p, shape, shared_axes, scale)
+
+    cdef int set_form(self, p, shape, shared_axes, bint scale) except -1:
+        """Everything but the rule's key and draw."""
+        cdef Py_ssize_t n, size = 1
+        cdef double probability = checked_p(p)
+        self.p = probability
+        self.scaled = scale
+        self.scale = 1.0 if not scale else 1 / (1 - probability) if probability < 1 else 0.0
+        simdrop_set_p(&self.rule, probability)
+        self.shape = shape if type(shape) is tuple else checked_shape(shape)
+        for length in self.shape:
+            if type(length) is not int:
+                self.shape = checked_shape(shape)
+                return self.set_form(p, self.shape, shared_axes, scale)
+            n = checked_length(length, shape)
+            size = multiplied(size, n, shape)
+        self.size = self.decisions = size
+        if type(shared_axes) is tuple and len(<tuple>shared_axes) == 0:
+            self.shared_axes = <tuple>shared_axes
+            return 0
+        self.shared_axes = tuple(sorted(normalize_axis_tuple(shared_axes, len(self.shape), argname="shared_axes")))
+        self.decisions = 1
+        for axis, length in enumerate(self.shape):
+            if axis not in self.shared_axes:
+                self.decisions *= length
+        return 0
+
+    @property
+    def key(self):
+        """The 16 bytes of the key."""
+        return self.rule.round_keys[:SIMDROP_KEY_BYTES]
+
+    @property
+    def draw(self):
+        """The number of the draw."""
+        return self.rule.draw
+
+    def apply(self, x, *, out=None):
+        """
+        Dropout: ``x * scale`` where kept, exactly +0 where dropped (NaN and infinity too).
+
+        Parameters
+        ----------
+        x : array_like
+            Of the mask's shape, in any layout and byte order: float16, bfloat16, float32, float64, complex64 or
+            complex128, and with ``scale=False`` also bool and all integers.
+        out : ndarray, optional
+            Where to write the result; of x's shape and type. May be x itself or overlap it.
+
+        Returns
+        -------
+        ndarray
+            `out`, or a new array of x's shape, type and order. float16 and bfloat16 are multiplied as float32.
+
+        Raises
+        ------
+        TypeError
+            If the type of x cannot be masked or scaled, or `out` has another one or is no array.
+        ValueError
+            If a shape is not the mask's, or `out` cannot be written.
+        """
+        if not self.takes(x) or (out is not None and not takes_both(self, x, out)):
+            return layouts.apply(self, x, out)
+        if out is None:
+            out = cnp.PyArray_EMPTY(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x), 0)
+        self.run(x, out)
+        return out
+
+    def backward(self, dy, *, out=None):
+        """
+        The gradient with respect to x of a loss whose gradient with respect to ``apply(x)`` is `dy`.
+
+        A mask is a diagonal matrix, its own transpose: this is ``apply(dy, out=out)``.
+        """
+        return self.apply(dy, out=out)
+
+    cdef bint takes(self, x) noexcept:
+        """Whether the kernels read x as it is: a C-contiguous, aligned, native float array of the mask's shape."""
+        cdef int axis
+        if not cnp.PyArray_CheckExact(x) or not cnp.PyArray_ISCARRAY_RO(x):
+            return False
+        if cnp.PyArray_TYPE(x) != cnp.NPY_FLOAT32 and cnp.PyArray_TYPE(x) != cnp.NPY_FLOAT64:
+            return False
+        if cnp.PyArray_NDIM(x) != len(self.shape):
+            return False
+        for axis in range(cnp.PyArray_NDIM(x)):
+            if cnp.PyArray_DIM(x, axis) != <Py_ssize_t>self.shape[axis]:
+                return False
+        return True
+
+    cdef int run(self, x, y) except -1:
+        """Apply to two arrays that the kernels take."""
+        cdef const void *source = cnp.PyArray_DATA(x)
+        cdef void *target = cnp.PyArray_DATA(y)
+        cdef const uint8_t *bits = NULL
+        cdef int type_number = cnp.PyArray_TYPE(x)
+        if self.shared_axes:
+            packed = self.packbits()
+            bits = <const uint8_t *>cnp.PyArray_DATA(packed)
+        if self.size < RELEASE_GIL_FROM:
+            run_kernel(self, type_number, bits, source, target)
+        else:
+            with nogil:
+                run_kernel(self, type_number, bits, source, target)
+        return 0
+
+    def _keep_flat(self, start, stop):
+        """Decisions `start` to `stop`, in the C order of the shape with the shared axes 1, bool."""
+        cdef Py_ssize_t first = start, last = stop
+        if not 0 <= first <= last <= self.decisions:
+            raise ValueError(f"decisions {start} to {stop} are not among the mask's {self.decisions}")
+        keep = np.empty(last - first, np.bool_)
+        cdef uint8_t *target = <uint8_t *>cnp.PyArray_DATA(keep)
+        with nogil:
+            simdrop_keep(&self.rule, first, last - first, target)
+        return keep
+
+    def keep(self):
+        """
+        True where an element is kept.
+
+        Returns
+        -------
+        ndarray of bool
+            Of the mask's shape.
+        """
+        keep = self._keep_flat(0, self.decisions)
+        if not self.shared_axes:
+            return keep.reshape(self.shape)
+        decided = tuple(1 if axis in self.shared_axes else n for axis, n in enumerate(self.shape))
+        return np.broadcast_to(keep.reshape(decided), self.shape).copy()
+
+    def __array__(self, dtype=None, copy=None):
+        if copy is False:
+            raise ValueError("a Mask holds no array, so np.asarray needs to make one: copy=False is impossible")
+        keep = self.keep()
+        return keep if dtype is None else keep.astype(dtype)
+
+    def packbits(self):
+        """
+        One bit an element in C order, set where it is kept; the first element is the lowest bit of the first byte.
+
+        Returns
+        -------
+        ndarray of uint8
+            ``np.packbits(mask.keep(), bitorder="little")``: ``(size + 7) // 8`` bytes.
+        """
+        if self.shared_axes:
+            return np.packbits(self.keep(), bitorder="little")
+        bits = np.empty((self.size + 7) // 8, np.uint8)
+        cdef uint8_t *target = <uint8_t *>cnp.PyArray_DATA(bits)
+        with nogil:
+            simdrop_packbits(&self.rule, 0, self.size, target)
+        return bits
+
+    def indices(self):
+        """
+        Flat indices of the kept elements, ascending.
+
+        Returns
+        -------
+        ndarray of intp
+            ``np.flatnonzero(mask.keep())``.
+        """
+        bits = self.packbits()
+        indices = np.empty(int(np.bitwise_count(bits).sum(dtype=np.int64)), np.intp)
+        cdef const uint8_t *source = <const uint8_t *>cnp.PyArray_DATA(bits)
+        cdef intptr_t *target = <intptr_t *>cnp.PyArray_DATA(indices)
+        with nogil:
+            simdrop_indices(source, self.size, target)
+        return indices
+
+    def _numbers(self):
+        return self.key, self.draw, self.p, self.shape, self.shared_axes, self.scaled
+
+    def __eq__(self, other):
+        if not isinstance(other, Mask):
+            return NotImplemented
+        return self._numbers() == (<Mask>other)._numbers()
+
+    def __hash__(self):
+        return hash(self._numbers())
+
+    def __reduce__(self):
+        return restore_mask, self._numbers()
+
+    def __repr__(self):
+        options = f", shared_axes={self.shared_axes}" if self.shared_axes else ""
+        if not self.scaled:
+            options += ", scale=False"
+        return (
+            f"Mask(bytes.fromhex('{self.key.hex()}'), draw={self.draw}, p={self.p}, "
+            f"shape={self.shape}{options})"
+        )
+
+
+def restore_mask(key, draw, p, shape, shared_axes, scale):
+    """A Mask from the numbers that it was pickled as."""
+    return Mask(key, draw, p, shape, shared_axes=shared_axes, scale=scale)
+
+
+cdef void run_kernel(Mask mask, int type_number, const uint8_t *bits, const void *x, void *y) noexcept nogil:
+    """The kernel of a type; with the decisions already there, or drawing them."""
+    if type_number == cnp.NPY_FLOAT32:
+        if bits:
+            simdrop_select_f32(bits, mask.size, <const float *>x, <float *>y, <float>mask.scale)
+        else:
+            simdrop_apply_f32(&mask.rule, 0, mask.size, <const float *>x, <float *>y, <float>mask.scale)
+    elif bits:
+        simdrop_select_f64(bits, mask.size, <const double *>x, <double *>y, mask.scale)
+    else:
+        simdrop_apply_f64(&mask.rule, 0, mask.size, <const double *>x, <double *>y, mask.scale)
+
+
+cdef bint takes_both(Mask mask, x, out) noexcept:
+    """Whether the kernels can also write `out`: like x, writeable, and x itself or apart from it."""
+    if not mask.takes(out) or not cnp.PyArray_ISWRITEABLE(out):
+        return False
+    if cnp.PyArray_TYPE(out) != cnp.PyArray_TYPE(x):
+        return False
+    cdef const char *first = <const char *>cnp.PyArray_DATA(x)
+    cdef const char *second = <const char *>cnp.PyArray_DATA(out)
+    cdef Py_ssize_t size = cnp.PyArray_NBYTES(x)
+    return first == second or first + size <= second or second + size <= first
+
+
+cdef void expand_key(const uint8_t *key, uint8_t *round_keys) noexcept:
+    simdrop_expand_key(key, round_keys)
+
+
+cdef Mask new_mask(const uint8_t *round_keys, uint64_t draw, p, shape, shared_axes, bint scale):
+    """A Mask from an expanded key: what a Stream makes for each draw."""
+    cdef Mask mask = Mask.__new__(Mask)
+    memcpy(mask.rule.round_keys, round_keys, SIMDROP_SCHEDULE_BYTES)
+    mask.rule.draw = draw
+    mask.set_form(p, shape, shared_axes, scale)
+    return mask
+
+
+cdef double checked_p(p) except -1:
+    cdef double probability
+    try:
+        probability = PyFloat_AsDouble(p)
+    except TypeError:
+        raise TypeError(f"p, the probability of dropping, must be a number in [0, 1], not {p!r}") from None
+    if not 0 <= probability <= 1:
+        raise ValueError(f"p = {p}, but the probability of dropping must be in [0, 1]")
+    return probability
+
+
+cdef uint64_t checked_draw(draw) except? 0:
+    number = operator.index(draw)
+    if not 0 <= number < SIMDROP_DRAWS:
+        raise ValueError(f"draw = {draw}, but draws are numbered from 0 to 2**56 - 1")
+    return number
+
+
+cdef tuple checked_shape(shape):
+    """A shape given as an int or as a sequence of ints."""
+    try:
+        return (operator.index(shape),)
+    except TypeError:
+        pass
+    try:
+        return tuple([operator.index(n) for n in shape])
+    except TypeError:
+        raise TypeError(f"shape must be an int or a tuple of ints, not {shape!r}") from None
+
+
+cdef Py_ssize_t checked_length(length, shape) except -1:
+    if length < 0:
+        raise ValueError(f"shape = {shape}, but lengths must not be negative")
+    try:
+        return length
+    except OverflowError:
+        raise ValueError(f"shape = {shape} has more than 2**63 - 1 elements") from None
+
+
+cdef Py_ssize_t multiplied(Py_ssize_t size, Py_ssize_t n, shape) except -1:
+    if n != 0 and size > (<Py_ssize_t>((<size_t>-1) >> 1)) // n:
+        raise ValueError(f"shape = {shape} has more than 2**63 - 1 elements")
+    return size * n
+
+
+def keystream(key, draw, plane, first_block, n_blocks):
+    """
+    AES-128 counter keystream of stream version 1, from the kernel of the instruction set in use.
+
+    Parameters
+    ----------
+    key : bytes
+        16 bytes.
+    draw : int
+        In [0, 2**56).
+    plane : int
+        In [0, 256).
+    first_block, n_blocks : int
+        Which blocks of 16 bytes.
+
+    Returns
+    -------
+    ndarray of uint8
+        ``16 * n_blocks`` bytes.
+    """
+    cdef Mask mask = Mask(key, draw, 0, ())
+    if not 0 <= plane < 256:
+        raise ValueError(f"plane = {plane}, but planes are numbered from 0 to 255")
+    cdef uint64_t block = first_block
+    cdef size_t blocks = n_blocks
+    stream = np.empty(blocks * SIMDROP_BLOCK_BYTES, np.uint8)
+    simdrop_keystream(&mask.rule, plane, block, blocks, <uint8_t *>cnp.PyArray_DATA(stream))
+    return stream
+
+
+def instruction_sets():
+    """The names of the instruction sets that this build has and this CPU can run, best first."""
+    names = []
+    while simdrop_isa_available(len(names)) is not NULL:
+        names.append(simdrop_isa_available(len(names)).decode())
+    return tuple(names)
+
+
+def instruction_set():
+    """The name of the instruction set in use."""
+    return simdrop_isa_name().decode()
+
+
+def use_instruction_set(name):
+    """
+    Use the kernels of one instruction set; None: the best. Results do not depend on it. Not while others compute.
+
+    Raises
+    ------
+    ValueError
+        If it is unknown or this CPU cannot run it.
+    """
+    cdef bytes encoded = b"" if name is None else name.encode()
+    cdef const char *chosen = NULL if name is None else <const char *>encoded
+    if not simdrop_isa_choose(chosen):
+        raise ValueError(
+            f"instruction set {name!r} is not available; this CPU and build have "
+            + ", ".join(instruction_sets())
+        )
+
+
+try:
+    use_instruction_set(os.environ.get("SIMDROP_ISA") or None)
+except ValueError as error:
+    raise ValueError(f"SIMDROP_ISA: {error}") from None

@@ -1,0 +1,70 @@
+"""From what a user passes as `rng`, or saved as a stream's state, to the 16 bytes of a key."""
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+KEY_BYTES = 16
+
+
+def key_from(rng: Any) -> bytes:
+    """The key of a new stream (SPEC 7: https://scientific-python.org/specs/spec-0007/)."""
+    if rng is None:
+        return os.urandom(KEY_BYTES)
+    if isinstance(rng, int | np.integer):
+        return key_from_seed(int(rng))
+    if isinstance(rng, np.random.SeedSequence):
+        return key_from_sequence(rng)
+    if isinstance(rng, np.random.BitGenerator):
+        rng = np.random.Generator(rng)
+    if isinstance(rng, np.random.Generator):
+        return rng.bytes(KEY_BYTES)
+    if isinstance(rng, Sequence | np.ndarray) and not isinstance(rng, str | bytes | bytearray):
+        try:
+            return key_from_sequence(np.random.SeedSequence(rng))
+        except TypeError:
+            pass  # not of ints
+    raise TypeError(
+        "rng must be None, an int, a sequence of ints, or a NumPy SeedSequence, BitGenerator or Generator, "
+        f"or a simdrop Stream, not {rng!r}"
+    )
+
+
+@lru_cache(maxsize=256)  # a seed each call is common, and SeedSequence takes longer than a small mask
+def key_from_seed(seed: int) -> bytes:
+    if seed < 0:
+        raise ValueError(f"rng = {seed}, but a seed must not be negative")
+    return key_from_sequence(np.random.SeedSequence(seed))
+
+
+def key_from_sequence(sequence: np.random.SeedSequence) -> bytes:
+    return sequence.generate_state(KEY_BYTES // 4, np.uint32).astype("<u4").tobytes()
+
+
+def checked_state(state: Any, version: int, draws: int) -> tuple[bytes, int, int]:
+    """Key, draw and spawned of a stream's state, or an error that says what is wrong with it."""
+    if not isinstance(state, Mapping):
+        raise TypeError(f"a stream's state is a dict, not {type(state).__name__}")
+    wanted = {"stream", "key", "draw", "spawned"}
+    if set(state) != wanted:
+        raise ValueError(f"a stream's state has {sorted(wanted)}, not {sorted(map(str, state))}")
+    if state["stream"] != version:
+        raise ValueError(f"stream version {state['stream']!r} is not the one here, {version}")
+    if not isinstance(state["key"], str):
+        raise TypeError(f"key must be a str of 32 hexadecimal digits, not {state['key']!r}")
+    try:
+        key = bytes.fromhex(state["key"])
+    except ValueError:
+        key = b""
+    if len(key) != KEY_BYTES or len(state["key"]) != 2 * KEY_BYTES:
+        raise ValueError(f"key must be 32 hexadecimal digits, not {state['key']!r}")
+    for name in ("draw", "spawned"):
+        number = state[name]
+        if not isinstance(number, int | np.integer) or isinstance(number, bool):
+            raise TypeError(f"{name} must be an int, not {number!r}")
+        if not 0 <= number <= draws:
+            raise ValueError(f"{name} = {number}, but must be in [0, 2**56]")
+    return key, int(state["draw"]), int(state["spawned"])

@@ -1,0 +1,118 @@
+# cython: language_level=3, binding=True, embedsignature=True, embedsignature.format=python
+"""Functions of the form ``y, mask = transform(x, ...)``, and their gradients."""
+
+import numpy as np
+
+from simdrop import layouts
+
+cimport numpy as cnp
+from libc.stdint cimport uint8_t
+
+from simdrop.mask cimport SIMDROP_SCHEDULE_BYTES, Mask, checked_p, new_mask
+from simdrop.stream cimport Stream, stream_of
+
+cnp.import_array()
+
+# A mask that keeps everything needs no key.
+cdef uint8_t[SIMDROP_SCHEDULE_BYTES] no_key
+
+
+def dropout(x, p=0.5, *, rng=None, shared_axes=(), training=True, scale=True, out=None):
+    """
+    Set each element to zero with probability p, and scale the others by ``1 / (1 - p)`` (inverted dropout).
+
+    Parameters
+    ----------
+    x : array_like
+        Any shape and layout: float16, bfloat16, float32, float64, complex64 or complex128, and with ``scale=False``
+        also bool and all integers.
+    p : float, optional
+        Probability of DROPPING an element, in [0, 1].
+    rng : None, int, sequence of ints, SeedSequence, BitGenerator, Generator or Stream, optional
+        None uses a process-wide stream seeded by the operating system; an int gives the same mask every time; a
+        Generator gives 128 bits and moves on; a Stream takes its next draw.
+    shared_axes : int or tuple of ints, optional
+        Axes along which one decision is shared: ``(2, 3)`` drops channels of NCHW images, ``range(1, x.ndim)`` whole
+        samples (stochastic depth), ``0`` the same units at all time steps of (T, B, F).
+    training : bool, optional
+        False is evaluation: nothing is dropped, and no draw is taken.
+    scale : bool, optional
+        False leaves kept elements as they are.
+    out : ndarray, optional
+        Where to write the result; of x's shape and type. May be x itself.
+
+    Returns
+    -------
+    y : ndarray
+        Of x's shape and type; x itself if nothing can be dropped (``p=0`` or ``training=False``) and no `out` is given.
+    mask : Mask
+        Which elements were dropped, for `dropout_backward`: a few numbers, no array.
+
+    Raises
+    ------
+    TypeError
+        If the type of an argument is wrong, or x's type cannot be scaled (integers: pass ``scale=False``).
+    ValueError
+        If p is not in [0, 1], or shapes or axes do not fit.
+
+    References
+    ----------
+    Srivastava et al. (2014), "Dropout: a simple way to prevent neural networks from overfitting", section 4 and 10.
+
+    Examples
+    --------
+    >>> y, mask = simdrop.dropout(np.ones(8, np.float32), p=0.5, rng=0)
+    >>> y
+    array([0., 2., 2., 2., 2., 0., 0., 0.], dtype=float32)
+    >>> simdrop.dropout_backward(np.full(8, 3, np.float32), mask)
+    array([0., 6., 6., 6., 6., 0., 0., 0.], dtype=float32)
+    """
+    cdef Mask mask
+    if not cnp.PyArray_CheckExact(x):
+        x = np.asarray(x)
+    if training:
+        layouts_check(x, scale)
+        mask = stream_of(rng).take(p, x.shape, shared_axes, scale)
+    else:
+        layouts_check(x, scale)
+        checked_p(p)
+        mask = new_mask(no_key, 0, 0, x.shape, shared_axes, scale)
+    if mask.p == 0 and out is None:
+        return x, mask
+    return mask.apply(x, out=out), mask
+
+
+cdef int layouts_check(x, bint scale) except -1:
+    """An x that cannot be masked is refused before a draw is taken, and whether or not one is."""
+    cdef int type_number = cnp.PyArray_TYPE(x)
+    if type_number != cnp.NPY_FLOAT32 and type_number != cnp.NPY_FLOAT64:
+        layouts.check_dtype(x.dtype, scale)
+    return 0
+
+
+def dropout_backward(dy, mask, *, out=None):
+    """
+    The gradient with respect to x of a loss whose gradient with respect to dropout's y is `dy`.
+
+    Parameters
+    ----------
+    dy : array_like
+        Of the shape of y.
+    mask : Mask
+        As `dropout` returned it.
+    out : ndarray, optional
+        Where to write the result; may be dy itself.
+
+    Returns
+    -------
+    ndarray
+        ``dy * mask.scale`` where the element was kept, else 0: ``mask.backward(dy, out=out)``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `Mask.apply`.
+    """
+    if not isinstance(mask, Mask):
+        raise TypeError(f"mask must be a simdrop.Mask, not {type(mask).__name__}")
+    return mask.backward(dy, out=out)
