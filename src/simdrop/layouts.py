@@ -15,12 +15,13 @@ KERNEL_TYPES = (np.dtype(np.float32), np.dtype(np.float64))
 def apply(mask: Mask, x: Any, out: Any) -> np.ndarray:
     """`Mask.apply` for any x and out."""
     x = np.asarray(x)
-    check_dtype(x.dtype, mask._numbers()[-1])
+    check_dtype(x.dtype, mask.scaled)
     if x.shape != mask.shape:
         raise ValueError(f"the array has shape {x.shape}, but the mask has shape {mask.shape}")
     if out is not None:
         check_out(out, x)
-    masked = masked_copy(mask, x)
+    with np.errstate(all="ignore"):  # a float16 may overflow as quietly as a float32 in the kernels
+        masked = masked_copy(mask, x)
     if out is None:
         if masked.flags.c_contiguous and x.flags.c_contiguous:
             return masked
@@ -57,8 +58,29 @@ def check_out(out: Any, x: np.ndarray) -> None:
         raise ValueError(f"out has shape {out.shape}, but the result has shape {x.shape}")
     if not out.flags.writeable:
         raise ValueError("out is read-only")
-    if any(n > 1 and stride == 0 for n, stride in zip(out.shape, out.strides, strict=True)):
-        raise ValueError(f"out has several elements at one address: strides {out.strides} for shape {out.shape}")
+    if overlaps_itself(out):
+        raise ValueError(
+            f"out has several elements at one address: strides {out.strides} for shape {out.shape}"
+        )
+
+
+def overlaps_itself(array: np.ndarray) -> bool:
+    """Whether two elements share a byte, as only broadcast and hand-made strides have it."""
+    if array.size < 2:
+        return False
+    lengths = zip(array.strides, array.shape, strict=True)
+    axes = sorted((abs(stride), n) for stride, n in lengths if n > 1)
+    reach = array.itemsize  # bytes that the axes so far span
+    apart = True  # each axis steps over all that those before it span
+    for stride, n in axes:
+        apart = apart and stride >= reach
+        reach += (n - 1) * stride
+    if apart or reach < array.nbytes:
+        return not apart
+    offsets = np.zeros(1, np.intp)
+    for stride, n in axes:
+        offsets = np.add.outer(offsets, np.arange(n) * stride).ravel()
+    return bool((np.diff(np.sort(offsets)) < array.itemsize).any())
 
 
 def masked_copy(mask: Mask, x: np.ndarray) -> np.ndarray:

@@ -62,8 +62,8 @@ cdef class Mask:
     --------
     >>> mask = simdrop.Stream(0).mask((2, 4), p=0.5)
     >>> mask.apply(np.ones((2, 4)))
-    array([[0., 2., 2., 2.],
-           [2., 0., 0., 0.]])
+    array([[0., 2., 2., 0.],
+           [0., 0., 2., 2.]])
     """
 
     def __init__(self, key, draw, p, shape, *, shared_axes=(), scale=True):
@@ -96,7 +96,7 @@ cdef class Mask:
             self.shared_axes = <tuple>shared_axes
             return 0
         self.shared_axes = tuple(sorted(normalize_axis_tuple(shared_axes, len(self.shape), argname="shared_axes")))
-        self.decisions = 1
+        self.decisions = 1 if size else 0
         for axis, length in enumerate(self.shape):
             if axis not in self.shared_axes:
                 self.decisions *= length
@@ -202,7 +202,7 @@ cdef class Mask:
             Of the mask's shape.
         """
         keep = self._keep_flat(0, self.decisions)
-        if not self.shared_axes:
+        if not self.shared_axes or self.size == 0:
             return keep.reshape(self.shape)
         decided = tuple(1 if axis in self.shared_axes else n for axis, n in enumerate(self.shape))
         return np.broadcast_to(keep.reshape(decided), self.shape).copy()
@@ -335,11 +335,11 @@ cdef uint64_t checked_draw(draw) except? 0:
 cdef tuple checked_shape(shape):
     """A shape given as an int or as a sequence of ints."""
     try:
-        return (operator.index(shape),)
+        return (int(operator.index(shape)),)
     except TypeError:
         pass
     try:
-        return tuple([operator.index(n) for n in shape])
+        return tuple([int(operator.index(n)) for n in shape])
     except TypeError:
         raise TypeError(f"shape must be an int or a tuple of ints, not {shape!r}") from None
 

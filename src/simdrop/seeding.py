@@ -1,5 +1,6 @@
 """From what a user passes as `rng`, or saved as a stream's state, to the 16 bytes of a key."""
 
+import operator
 import os
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -24,7 +25,7 @@ def key_from(rng: Any) -> bytes:
         return rng.bytes(KEY_BYTES)
     if isinstance(rng, Sequence | np.ndarray) and not isinstance(rng, str | bytes | bytearray):
         try:
-            return key_from_sequence(np.random.SeedSequence(rng))
+            return key_from_sequence(np.random.SeedSequence([operator.index(seed) for seed in rng]))
         except TypeError:
             pass  # not of ints
     raise TypeError(
@@ -33,7 +34,9 @@ def key_from(rng: Any) -> bytes:
     )
 
 
-@lru_cache(maxsize=256)  # a seed each call is common, and SeedSequence takes longer than a small mask
+@lru_cache(
+    maxsize=256
+)  # a seed each call is common, and SeedSequence takes longer than a small mask
 def key_from_seed(seed: int) -> bytes:
     if seed < 0:
         raise ValueError(f"rng = {seed}, but a seed must not be negative")

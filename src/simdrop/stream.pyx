@@ -13,14 +13,14 @@ from simdrop.mask cimport SIMDROP_DRAWS, SIMDROP_KEY_BYTES, SIMDROP_STREAM_VERSI
 
 cdef extern from * nogil:
     """
-    /* Threads that share a Stream never get the same draw, with or without the GIL. */
-    static uint64_t take_next(uint64_t *next) { return __atomic_fetch_add(next, 1, __ATOMIC_RELAXED); }
-    static void put_back(uint64_t *next) { __atomic_fetch_sub(next, 1, __ATOMIC_RELAXED); }
+    /* Threads that share a Stream never get the same number, with or without the GIL. */
+    static uint64_t advance(uint64_t *next, uint64_t n) { return __atomic_fetch_add(next, n, __ATOMIC_RELAXED); }
     static uint64_t look_at(uint64_t *next) { return __atomic_load_n(next, __ATOMIC_RELAXED); }
+    static void set_to(uint64_t *next, uint64_t n) { __atomic_store_n(next, n, __ATOMIC_RELAXED); }
     """
-    uint64_t take_next(uint64_t *next)
-    void put_back(uint64_t *next)
+    uint64_t advance(uint64_t *next, uint64_t n)
     uint64_t look_at(uint64_t *next)
+    void set_to(uint64_t *next, uint64_t n)
 
 cdef enum:
     SPAWN_PLANE = 255
@@ -51,7 +51,7 @@ cdef class Stream:
     Examples
     --------
     >>> simdrop.Stream(0).mask(8, p=0.5).keep()
-    array([False,  True,  True,  True,  True, False, False, False])
+    array([False,  True,  True, False, False, False,  True,  True])
     """
 
     def __init__(self, rng=None):
@@ -101,9 +101,9 @@ cdef class Stream:
 
     cdef Mask take(self, p, shape, shared_axes, bint scale):
         cdef Mask mask = new_mask(self.round_keys, 0, p, shape, shared_axes, scale)
-        cdef uint64_t draw = take_next(&self.next_draw)
+        cdef uint64_t draw = advance(&self.next_draw, 1)
         if draw >= SIMDROP_DRAWS:
-            put_back(&self.next_draw)
+            set_to(&self.next_draw, SIMDROP_DRAWS)
             raise OverflowError("all 2**56 draws of this stream have been taken; spawn another one")
         mask.rule.draw = draw
         return mask
@@ -124,10 +124,9 @@ cdef class Stream:
         count = operator.index(n)
         if count < 0:
             raise ValueError(f"n = {n}, but the number of streams must not be negative")
-        if self.spawned + count > SIMDROP_DRAWS:
+        if look_at(&self.spawned) + count > SIMDROP_DRAWS:
             raise OverflowError("a stream has at most 2**56 children")
-        first = self.spawned
-        self.spawned += count
+        first = advance(&self.spawned, count)
         return [stream_from_key(keystream(self.key, i, SPAWN_PLANE, 0, 1).tobytes()) for i in range(first, first + count)]
 
     @property
@@ -137,20 +136,20 @@ cdef class Stream:
 
         ``{"stream": 1, "key": 32 hexadecimal digits, "draw": next draw, "spawned": children so far}``
         """
-        return {"stream": SIMDROP_STREAM_VERSION, "key": self.key.hex(), "draw": self.draw, "spawned": self.spawned}
+        return {"stream": SIMDROP_STREAM_VERSION, "key": self.key.hex(), "draw": self.draw, "spawned": look_at(&self.spawned)}
 
     @state.setter
     def state(self, state):
         key, draw, spawned = seeding.checked_state(state, SIMDROP_STREAM_VERSION, SIMDROP_DRAWS)
         self.set_key(key)
-        self.next_draw = draw
-        self.spawned = spawned
+        set_to(&self.next_draw, draw)
+        set_to(&self.spawned, spawned)
 
     def __reduce__(self):
         return restore_stream, (self.state,)
 
     def __repr__(self):
-        return f"Stream(key={self.key.hex()}, draw={self.draw}, spawned={self.spawned})"
+        return f"Stream(key={self.key.hex()}, draw={self.draw}, spawned={look_at(&self.spawned)})"
 
 
 cdef Stream stream_from_key(bytes key):

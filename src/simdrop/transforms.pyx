@@ -63,31 +63,24 @@ def dropout(x, p=0.5, *, rng=None, shared_axes=(), training=True, scale=True, ou
     --------
     >>> y, mask = simdrop.dropout(np.ones(8, np.float32), p=0.5, rng=0)
     >>> y
-    array([0., 2., 2., 2., 2., 0., 0., 0.], dtype=float32)
+    array([0., 2., 2., 0., 0., 0., 2., 2.], dtype=float32)
     >>> simdrop.dropout_backward(np.full(8, 3, np.float32), mask)
-    array([0., 6., 6., 6., 6., 0., 0., 0.], dtype=float32)
+    array([0., 6., 6., 0., 0., 0., 6., 6.], dtype=float32)
     """
     cdef Mask mask
     if not cnp.PyArray_CheckExact(x):
         x = np.asarray(x)
+    # What cannot be done is refused before a draw is taken, and in evaluation too.
+    checked_p(p)
+    if cnp.PyArray_TYPE(x) != cnp.NPY_FLOAT32 and cnp.PyArray_TYPE(x) != cnp.NPY_FLOAT64:
+        layouts.check_dtype(x.dtype, scale)
     if training:
-        layouts_check(x, scale)
         mask = stream_of(rng).take(p, x.shape, shared_axes, scale)
     else:
-        layouts_check(x, scale)
-        checked_p(p)
         mask = new_mask(no_key, 0, 0, x.shape, shared_axes, scale)
     if mask.p == 0 and out is None:
         return x, mask
     return mask.apply(x, out=out), mask
-
-
-cdef int layouts_check(x, bint scale) except -1:
-    """An x that cannot be masked is refused before a draw is taken, and whether or not one is."""
-    cdef int type_number = cnp.PyArray_TYPE(x)
-    if type_number != cnp.NPY_FLOAT32 and type_number != cnp.NPY_FLOAT64:
-        layouts.check_dtype(x.dtype, scale)
-    return 0
 
 
 def dropout_backward(dy, mask, *, out=None):

@@ -1,0 +1,45 @@
+# Everything runs in a virtual environment of its own, .venv: Debian's and pip's Pythons refuse installs outside one.
+PYTHON ?= python3
+VENV := .venv
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
+SOURCES := pyproject.toml CMakeLists.txt $(shell find csrc src -type f -not -name '*.pyc' 2>/dev/null)
+
+.PHONY: train test bench lint format clean
+.DELETE_ON_ERROR:
+
+train: $(VENV)/.installed ## train a net on the bundled digits, without and with dropout
+	$(VENV)/bin/simdrop train $(ARGS)
+
+test: $(VENV)/.installed $(VENV)/.test ## run all tests
+	$(VENV)/bin/python -m pytest $(ARGS)
+
+bench: $(VENV)/.installed $(VENV)/.bench ## measure, and write bench/results/
+	$(VENV)/bin/python -m bench $(ARGS)
+
+lint: $(VENV)/.installed $(VENV)/.lint
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/clang-format --dry-run --Werror csrc/*.[ch]
+	$(VENV)/bin/mypy
+
+format: $(VENV)/.lint
+	$(VENV)/bin/ruff check --fix
+	$(VENV)/bin/ruff format
+	$(VENV)/bin/clang-format -i csrc/*.[ch]
+
+clean:
+	rm -rf build $(VENV)
+
+$(VENV)/.made:
+	@$(PYTHON) .ci/check_python.py
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --upgrade pip
+	touch $@
+
+$(VENV)/.installed: $(VENV)/.made $(SOURCES)
+	$(PIP) install --quiet '.[train]'
+	touch $@
+
+$(VENV)/.test $(VENV)/.bench $(VENV)/.lint: $(VENV)/.%: $(VENV)/.made pyproject.toml
+	$(PIP) install --quiet --group $*
+	touch $@

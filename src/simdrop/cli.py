@@ -1,0 +1,126 @@
+"""The command line: `simdrop train` and `simdrop info`."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import simdrop
+
+from .train import options as train_options
+from .train.errors import DivergedError, InputError
+
+EXTRAS = {"matplotlib": "matplotlib", "rich": "rich", "sklearn": "scikit-learn"}
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse's parser, whose complaints are one line like all others, without the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(message)
+
+
+def make_parser() -> Parser:
+    """The parser of all commands; `function` of its result is what to call with the result."""
+    parser = Parser(
+        prog="simdrop",
+        description="Dropout for NumPy arrays on CPUs.",
+        epilog="examples:\n  simdrop train           see on handwritten digits what dropout does\n"
+        "  simdrop train --help    its options: other data, another net\n"
+        "  simdrop info            which instruction set is in use",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"simdrop {simdrop.__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", title="commands")
+
+    train = commands.add_parser(
+        "train",
+        help="train a net without and with dropout and show the difference",
+        description=train_options.DESCRIPTION,
+        epilog=train_options.EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    train_options.add_options(train)
+    train.set_defaults(function=_train)
+
+    info = commands.add_parser(
+        "info",
+        help="print the version, the instruction sets found and chosen, and the threads",
+        description="Print the version, the instruction sets found and chosen, and the threads.",
+        allow_abbrev=False,
+    )
+    info.set_defaults(function=_info)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The words after the program's name; those of the process by default.
+
+    Returns
+    -------
+    int
+        The exit code: 0 done; 1 the training diverged or standard output failed; 2 bad input or a
+        missing package; 130 interrupted.
+    """
+    try:
+        options = make_parser().parse_args(argv)
+        if "function" not in options:
+            raise InputError("no command given; wanted train or info (see simdrop --help)")
+        options.function(options)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # here, where what goes wrong is still caught
+    except SystemExit as stop:  # --help and --version
+        return int(stop.code or 0)
+    except KeyboardInterrupt:
+        print("simdrop: interrupted", file=sys.stderr)
+        return 130
+    except InputError as error:
+        return _fail(2, error)
+    except DivergedError as error:
+        return _fail(1, error)
+    except ModuleNotFoundError as error:
+        package = EXTRAS.get((error.name or "").partition(".")[0])
+        if package is None:
+            raise
+        return _fail(2, f'this command needs {package}: pip install "simdrop[train]"')
+    except MemoryError as error:
+        return _fail(2, f"not enough memory: {error}")
+    except BrokenPipeError:  # the reader, such as `head`, has had enough
+        _drop_stdout()
+        return 1
+    except OSError as error:
+        _drop_stdout()
+        return _fail(1, f"standard output cannot be written: {error.strerror or error}")
+    return 0
+
+
+def _train(options: argparse.Namespace) -> None:
+    from .train import command  # imports matplotlib and rich
+
+    command.run(options)
+
+
+def _info(options: argparse.Namespace) -> None:
+    simdrop.show_config()
+
+
+def _fail(code: int, message: object) -> int:
+    """Print one line, whatever line breaks a file name or another package's message has."""
+    print("simdrop: error:", " ".join(str(message).split()), file=sys.stderr)
+    return code
+
+
+def _drop_stdout() -> None:
+    """Let the interpreter's last flush of standard output go nowhere, instead of failing again.
+
+    https://docs.python.org/3/library/signal.html#note-on-sigpipe
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

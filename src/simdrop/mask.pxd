@@ -1,0 +1,52 @@
+# cython: language_level=3
+"""The C library as Cython sees it, and what the other modules need of Mask."""
+
+from libc.stdint cimport intptr_t, uint8_t, uint64_t
+
+
+cdef extern from "simdrop.h" nogil:
+    enum:
+        SIMDROP_STREAM_VERSION
+        SIMDROP_KEY_BYTES
+        SIMDROP_BLOCK_BYTES
+        SIMDROP_SCHEDULE_BYTES
+    const uint64_t SIMDROP_DRAWS
+
+    ctypedef struct simdrop_rule:
+        uint8_t round_keys[SIMDROP_SCHEDULE_BYTES]
+        uint64_t draw
+
+    void simdrop_expand_key(const uint8_t *key, uint8_t *round_keys)
+    void simdrop_set_p(simdrop_rule *rule, double p)
+    void simdrop_keystream(const simdrop_rule *rule, uint64_t plane, uint64_t block, size_t blocks, uint8_t *out)
+    void simdrop_apply_f32(const simdrop_rule *rule, uint64_t start, size_t n, const float *x, float *y, float scale)
+    void simdrop_apply_f64(const simdrop_rule *rule, uint64_t start, size_t n, const double *x, double *y, double scale)
+    void simdrop_select_f32(const uint8_t *bits, size_t n, const float *x, float *y, float scale)
+    void simdrop_select_f64(const uint8_t *bits, size_t n, const double *x, double *y, double scale)
+    void simdrop_keep(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *keep)
+    void simdrop_packbits(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *bits)
+    void simdrop_indices(const uint8_t *bits, size_t n, intptr_t *indices)
+    const char *simdrop_isa_available(size_t i)
+    const char *simdrop_isa_name()
+    int simdrop_isa_choose(const char *name)
+
+
+cdef class Mask:
+    cdef simdrop_rule rule
+    cdef readonly double p
+    cdef readonly double scale
+    cdef readonly tuple shape
+    cdef readonly tuple shared_axes
+    cdef readonly Py_ssize_t size
+    cdef Py_ssize_t decisions  # elements that are decided: size, divided by the lengths of the shared axes
+    cdef readonly bint scaled
+
+    cdef int set_form(self, p, shape, shared_axes, bint scale) except -1
+    cdef bint takes(self, x) noexcept
+    cdef int run(self, x, y) except -1
+
+
+# Stream is in an extension module of its own, which does not link the C library a second time.
+cdef void expand_key(const uint8_t *key, uint8_t *round_keys) noexcept
+cdef double checked_p(p) except -1
+cdef Mask new_mask(const uint8_t *round_keys, uint64_t draw, p, shape, shared_axes, bint scale)

@@ -1,0 +1,21 @@
+from collections.abc import Sequence
+from typing import Any
+
+from numpy.typing import ArrayLike, NDArray
+
+from simdrop.mask import Mask
+from simdrop.stream import Rng
+
+def dropout(
+    x: ArrayLike,
+    p: float = 0.5,
+    *,
+    rng: Rng = None,
+    shared_axes: int | Sequence[int] = (),
+    training: bool = True,
+    scale: bool = True,
+    out: NDArray[Any] | None = None,
+) -> tuple[NDArray[Any], Mask]: ...
+def dropout_backward(
+    dy: ArrayLike, mask: Mask, *, out: NDArray[Any] | None = None
+) -> NDArray[Any]: ...
