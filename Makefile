@@ -19,13 +19,13 @@ bench: $(VENV)/.installed $(VENV)/.bench ## measure, and write bench/results/
 lint: $(VENV)/.installed $(VENV)/.lint
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
-	$(VENV)/bin/clang-format --dry-run --Werror csrc/*.[ch]
+	$(VENV)/bin/clang-format --dry-run --Werror csrc/*.[ch] examples/*.c
 	$(VENV)/bin/mypy
 
 format: $(VENV)/.lint
 	$(VENV)/bin/ruff check --fix
 	$(VENV)/bin/ruff format
-	$(VENV)/bin/clang-format -i csrc/*.[ch]
+	$(VENV)/bin/clang-format -i csrc/*.[ch] examples/*.c
 
 clean:
 	rm -rf build $(VENV)

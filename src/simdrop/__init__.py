@@ -1,4 +1,4 @@
-"""Dropout for NumPy arrays that costs no more than a multiplication, with the same mask on every machine."""
+"""Dropout for NumPy arrays that costs no more than a multiplication, the same on every machine."""
 
 from simdrop.config import show_config
 from simdrop.mask import Mask

@@ -1,4 +1,4 @@
-"""Arrays that the kernels do not take as they are, other types and layouts: checked, then applied through a copy."""
+"""Arrays of types and layouts that the kernels do not take: checked, then masked as a copy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 KERNEL_TYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
-def apply(mask: Mask, x: Any, out: Any) -> np.ndarray:
+def apply(mask: Mask, x: Any, out: np.ndarray | None) -> np.ndarray:
     """`Mask.apply` for any x and out."""
     x = np.asarray(x)
     check_dtype(x.dtype, mask.scaled)
@@ -34,12 +34,13 @@ def check_dtype(dtype: np.dtype, scale: bool) -> None:
     """Refuse what cannot be masked, and integers that would be scaled."""
     if dtype.kind in "biu" and scale:
         raise TypeError(
-            f"{dtype.name} cannot be multiplied by 1 / (1 - p): pass scale=False to mask it, or convert it to floats"
+            f"{dtype.name} cannot be multiplied by 1 / (1 - p): pass scale=False to mask it, "
+            "or convert it to floats"
         )
     if not (dtype.kind in "biu" or is_small_float(dtype) or dtype.char in "fdFD"):
         raise TypeError(
-            f"arrays of {dtype} have no dropout: float16, bfloat16, float32, float64, complex64, complex128, "
-            "and with scale=False bool and integers, have"
+            f"arrays of {dtype} have no dropout: float16, bfloat16, float32, float64, complex64, "
+            "complex128, and with scale=False bool and integers, have"
         )
 
 

@@ -29,8 +29,8 @@ def key_from(rng: Any) -> bytes:
         except TypeError:
             pass  # not of ints
     raise TypeError(
-        "rng must be None, an int, a sequence of ints, or a NumPy SeedSequence, BitGenerator or Generator, "
-        f"or a simdrop Stream, not {rng!r}"
+        "rng must be None, an int, a sequence of ints, a NumPy SeedSequence, BitGenerator or "
+        f"Generator, or a simdrop Stream, not {rng!r}"
     )
 
 
