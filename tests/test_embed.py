@@ -20,8 +20,12 @@ def test_c_program_makes_the_same_mask_whole_and_in_parts(tmp_path):
     configure = [CMAKE, "-S", ROOT, "-B", tmp_path, "-DCMAKE_BUILD_TYPE=Release"]
     subprocess.run(configure, check=True, capture_output=True)
     subprocess.run([CMAKE, "--build", tmp_path], check=True, capture_output=True)
-    program = next(path for path in tmp_path.rglob("embed*") if path.stem == "embed" and path.is_file())
-    lines = subprocess.run([program], check=True, capture_output=True, text=True).stdout.splitlines()
+    program = next(
+        path for path in tmp_path.rglob("embed*") if path.stem == "embed" and path.is_file()
+    )
+    lines = subprocess.run(
+        [program], check=True, capture_output=True, text=True
+    ).stdout.splitlines()
 
     dropped = np.flatnonzero(oracle.dropped(oracle.key_from_seed(0), 0, 0.1, 0, 100_003))
     expected = " ".join(map(str, dropped))

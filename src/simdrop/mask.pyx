@@ -46,6 +46,17 @@ cdef class Mask:
     scale : bool, optional
         Whether kept elements are multiplied by ``1 / (1 - p)`` (inverted dropout).
 
+    Attributes
+    ----------
+    key, draw, p, shape, shared_axes
+        As given; the axes ascending and not negative.
+    size : int
+        Number of elements.
+    scale : float
+        What kept elements are multiplied by: ``1 / (1 - p)``, 0.0 at ``p=1``, and 1.0 with ``scale=False``.
+    scaled : bool
+        The parameter `scale`.
+
     Raises
     ------
     ValueError
