@@ -1,4 +1,4 @@
-"""What the documentation says: every Python block of its pages runs, every docstring example holds."""
+"""What the documentation says: every Python block of its pages runs, every example holds."""
 
 import doctest
 import pathlib

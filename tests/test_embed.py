@@ -1,4 +1,4 @@
-"""The C library by itself: built with CMake as an embedding program would, parts of a mask against the oracle."""
+"""The C library by itself, built as an embedding program would, against the oracle."""
 
 import pathlib
 import shutil
