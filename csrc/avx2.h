@@ -25,39 +25,122 @@ static inline void store_bytes(uint8_t *out, bytes64 keystream) {
     _mm256_storeu_si256((__m256i *)(out + 32), keystream.half[1]);
 }
 
-static inline void store_bools(uint8_t *out, uint64_t keep) {
+/* The bits of `keep` as bytes of 0 or -1. */
+static inline __m256i spread_bits_epi8(uint32_t keep) {
     const __m256i byte_of_lane = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
     const __m256i bit_of_lane = _mm256_set1_epi64x((int64_t)0x8040201008040201);
-    for (int i = 0; i < 2; i++) {
-        const __m256i spread = _mm256_shuffle_epi8(_mm256_set1_epi32((int)(keep >> 32 * i)), byte_of_lane);
-        const __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(spread, bit_of_lane), bit_of_lane);
-        _mm256_storeu_si256((__m256i *)(out + 32 * i), _mm256_and_si256(set, _mm256_set1_epi8(1)));
+    const __m256i bytes = _mm256_shuffle_epi8(_mm256_set1_epi32((int)keep), byte_of_lane);
+    return _mm256_cmpeq_epi8(_mm256_and_si256(bytes, bit_of_lane), bit_of_lane);
+}
+
+static inline __m256i spread_bits_epi16(uint16_t keep) {
+    const __m256i bit_of_lane =
+        _mm256_setr_epi16(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, -32768);
+    return _mm256_cmpeq_epi16(_mm256_and_si256(_mm256_set1_epi16((short)keep), bit_of_lane), bit_of_lane);
+}
+
+/* The bits of `keep` in the lanes' sign bits, where a masked load looks. */
+static inline __m256i spread_signs_epi32(uint64_t keep) {
+    return _mm256_sllv_epi32(_mm256_set1_epi32((int)keep), _mm256_setr_epi32(31, 30, 29, 28, 27, 26, 25, 24));
+}
+
+static inline __m256i spread_signs_epi64(uint64_t keep) {
+    return _mm256_sllv_epi64(_mm256_set1_epi64x((int64_t)keep), _mm256_setr_epi64x(63, 62, 61, 60));
+}
+
+static inline void store_bools(uint8_t *out, uint64_t keep) {
+    for (int i = 0; i < 64; i += 32) {
+        const __m256i ones = _mm256_and_si256(spread_bits_epi8((uint32_t)(keep >> i)), _mm256_set1_epi8(1));
+        _mm256_storeu_si256((__m256i *)(out + i), ones);
     }
 }
 
-enum { F32_LANES = 8, F64_LANES = 4 };
-typedef __m256 f32s;
-typedef __m256d f64s;
+/* Tiles: y = x * scale, or x, where the bit is set, else 0. */
 
-static inline f32s broadcast_f32(float value) { return _mm256_set1_ps(value); }
-static inline f64s broadcast_f64(double value) { return _mm256_set1_pd(value); }
-
-/* x * scale where the low bits of keep are set, else +0: a masked load looks at each lane's sign bit. */
-static inline f32s keep_scaled_f32(const float *x, uint64_t keep, f32s scale) {
-    const __m256i lanes =
-        _mm256_sllv_epi32(_mm256_set1_epi32((int)keep), _mm256_setr_epi32(31, 30, 29, 28, 27, 26, 25, 24));
-    return _mm256_mul_ps(_mm256_maskload_ps(x, lanes), scale);
+static inline void tile_f32(uint64_t keep, const float *x, float *y, float scale) {
+    const __m256 scales = _mm256_set1_ps(scale);
+    for (int i = 0; i < 64; i += 8) {
+        _mm256_storeu_ps(y + i, _mm256_mul_ps(_mm256_maskload_ps(x + i, spread_signs_epi32(keep >> i)), scales));
+    }
 }
 
-static inline f64s keep_scaled_f64(const double *x, uint64_t keep, f64s scale) {
-    const __m256i lanes = _mm256_sllv_epi64(_mm256_set1_epi64x((int64_t)keep), _mm256_setr_epi64x(63, 62, 61, 60));
-    return _mm256_mul_pd(_mm256_maskload_pd(x, lanes), scale);
+static inline void tile_f64(uint64_t keep, const double *x, double *y, double scale) {
+    const __m256d scales = _mm256_set1_pd(scale);
+    for (int i = 0; i < 64; i += 4) {
+        _mm256_storeu_pd(y + i, _mm256_mul_pd(_mm256_maskload_pd(x + i, spread_signs_epi64(keep >> i)), scales));
+    }
 }
 
-static inline void store_f32(float *y, f32s values) { _mm256_storeu_ps(y, values); }
-static inline void store_f64(double *y, f64s values) { _mm256_storeu_pd(y, values); }
+static inline void tile_f16(uint64_t keep, const uint16_t *x, uint16_t *y, float scale) {
+    const __m256 scales = _mm256_set1_ps(scale);
+    const int rounding = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+    for (int i = 0; i < 64; i += 16) {
+        const __m256i halves = _mm256_loadu_si256((const __m256i *)(x + i));
+        const __m256 low = _mm256_mul_ps(_mm256_cvtph_ps(_mm256_castsi256_si128(halves)), scales);
+        const __m256 high = _mm256_mul_ps(_mm256_cvtph_ps(_mm256_extracti128_si256(halves, 1)), scales);
+        const __m256i rounded = _mm256_set_m128i(_mm256_cvtps_ph(high, rounding), _mm256_cvtps_ph(low, rounding));
+        const __m256i kept = _mm256_and_si256(rounded, spread_bits_epi16((uint16_t)(keep >> i)));
+        _mm256_storeu_si256((__m256i *)(y + i), kept);
+    }
+}
 
-/* Past the caches, to aligned addresses. */
-static inline void stream_f32(float *y, f32s values) { _mm256_stream_ps(y, values); }
-static inline void stream_f64(double *y, f64s values) { _mm256_stream_pd(y, values); }
+/* As bfloat16 in the low halves of the lanes: to nearest, ties to even; a NaN keeps its sign and no more. */
+static inline __m256i round_to_bf16(__m256 scaled) {
+    const __m256i bits = _mm256_castps_si256(scaled), high = _mm256_srli_epi32(bits, 16);
+    const __m256i half = _mm256_add_epi32(_mm256_and_si256(high, _mm256_set1_epi32(1)), _mm256_set1_epi32(0x7fff));
+    const __m256i rounded = _mm256_srli_epi32(_mm256_add_epi32(bits, half), 16);
+    const __m256i nan = _mm256_or_si256(_mm256_and_si256(high, _mm256_set1_epi32(0x8000)), _mm256_set1_epi32(0x7fc0));
+    const __m256i is_nan = _mm256_castps_si256(_mm256_cmp_ps(scaled, scaled, _CMP_UNORD_Q));
+    return _mm256_blendv_epi8(rounded, nan, is_nan);
+}
+
+static inline void tile_bf16(uint64_t keep, const uint16_t *x, uint16_t *y, float scale) {
+    const __m256 scales = _mm256_set1_ps(scale);
+    for (int i = 0; i < 64; i += 16) {
+        /* Unpacking to the high halves of the lanes widens; packing the low halves puts the order back. */
+        const __m256i halves = _mm256_loadu_si256((const __m256i *)(x + i)), zero = _mm256_setzero_si256();
+        const __m256 low = _mm256_castsi256_ps(_mm256_unpacklo_epi16(zero, halves));
+        const __m256 high = _mm256_castsi256_ps(_mm256_unpackhi_epi16(zero, halves));
+        const __m256i rounded =
+            _mm256_packus_epi32(round_to_bf16(_mm256_mul_ps(low, scales)), round_to_bf16(_mm256_mul_ps(high, scales)));
+        const __m256i kept = _mm256_and_si256(rounded, spread_bits_epi16((uint16_t)(keep >> i)));
+        _mm256_storeu_si256((__m256i *)(y + i), kept);
+    }
+}
+
+static inline void tile_u8(uint64_t keep, const uint8_t *x, uint8_t *y) {
+    for (int i = 0; i < 64; i += 32) {
+        const __m256i values = _mm256_loadu_si256((const __m256i *)(x + i));
+        _mm256_storeu_si256((__m256i *)(y + i), _mm256_and_si256(values, spread_bits_epi8((uint32_t)(keep >> i))));
+    }
+}
+
+static inline void tile_u16(uint64_t keep, const uint16_t *x, uint16_t *y) {
+    for (int i = 0; i < 64; i += 16) {
+        const __m256i values = _mm256_loadu_si256((const __m256i *)(x + i));
+        _mm256_storeu_si256((__m256i *)(y + i), _mm256_and_si256(values, spread_bits_epi16((uint16_t)(keep >> i))));
+    }
+}
+
+static inline void tile_u32(uint64_t keep, const uint32_t *x, uint32_t *y) {
+    for (int i = 0; i < 64; i += 8) {
+        const __m256i kept = _mm256_maskload_epi32((const int *)(x + i), spread_signs_epi32(keep >> i));
+        _mm256_storeu_si256((__m256i *)(y + i), kept);
+    }
+}
+
+static inline void tile_u64(uint64_t keep, const uint64_t *x, uint64_t *y) {
+    for (int i = 0; i < 64; i += 4) {
+        const __m256i kept = _mm256_maskload_epi64((const long long *)(x + i), spread_signs_epi64(keep >> i));
+        _mm256_storeu_si256((__m256i *)(y + i), kept);
+    }
+}
+
+/* Whole lines past the caches, to an address that is aligned to one. */
+static inline void stream_lines(void *y, const void *from, size_t bytes) {
+    for (size_t i = 0; i < bytes; i += 32) {
+        _mm256_stream_si256((__m256i *)((char *)y + i), _mm256_loadu_si256((const __m256i *)((const char *)from + i)));
+    }
+}
+
 static inline void finish_streams(void) { _mm_sfence(); }

@@ -23,6 +23,9 @@ static const struct {
     {&simdrop_kernels_portable, 0},
 };
 
+const size_t simdrop_type_bytes[SIMDROP_TYPES] = {2, 2, 4, 8, 8, 16, 1, 2, 4, 8, 16};
+const size_t simdrop_type_part[SIMDROP_TYPES] = {2, 2, 4, 8, 4, 8, 1, 2, 4, 8, 8};
+
 static const simdrop_kernels *chosen = &simdrop_kernels_portable;
 
 static const simdrop_kernels *available(size_t i) {
@@ -57,20 +60,14 @@ void simdrop_keystream(const simdrop_rule *rule, uint64_t plane, uint64_t block,
     chosen->keystream(rule, plane, block, blocks, out);
 }
 
-void simdrop_apply_f32(const simdrop_rule *rule, uint64_t start, size_t n, const float *x, float *y, float scale) {
-    chosen->apply_f32(rule, start, n, x, y, scale);
+void simdrop_apply(const simdrop_rule *rule, uint64_t start, simdrop_type type, size_t n, const void *x, void *y,
+                   double scale) {
+    chosen->apply[type](rule, start, n, x, y, scale);
 }
 
-void simdrop_apply_f64(const simdrop_rule *rule, uint64_t start, size_t n, const double *x, double *y, double scale) {
-    chosen->apply_f64(rule, start, n, x, y, scale);
-}
-
-void simdrop_select_f32(const uint8_t *bits, size_t n, const float *x, float *y, float scale) {
-    chosen->select_f32(bits, n, x, y, scale);
-}
-
-void simdrop_select_f64(const uint8_t *bits, size_t n, const double *x, double *y, double scale) {
-    chosen->select_f64(bits, n, x, y, scale);
+void simdrop_apply_array(const simdrop_rule *rule, uint64_t start, simdrop_elements elements, int axes_count,
+                         const simdrop_axis *axes, const void *x, void *y) {
+    simdrop_walk(chosen, rule, start, elements, axes_count, axes, x, y);
 }
 
 void simdrop_keep(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *keep) {

@@ -93,34 +93,112 @@ static inline void store_bools(uint8_t *out, uint64_t keep) {
     }
 }
 
-enum { F32_LANES = 1, F64_LANES = 1 };
-typedef float f32s;
-typedef double f64s;
+/* Tiles: y = x * scale, or x, where the bit is set, else 0; without a branch, which would be mispredicted. */
 
-static inline f32s broadcast_f32(float value) { return value; }
-static inline f64s broadcast_f64(double value) { return value; }
+static inline void tile_u8(uint64_t keep, const uint8_t *x, uint8_t *y) {
+    for (int i = 0; i < 64; i++) {
+        y[i] = x[i] & (uint8_t)-(uint8_t)(keep >> i & 1);
+    }
+}
 
-/* x * scale where the lowest bit of keep is set, else +0; without a branch, which would be mispredicted. */
-static inline f32s keep_scaled_f32(const float *x, uint64_t keep, f32s scale) {
-    float value = *x * scale;
+static inline void tile_u16(uint64_t keep, const uint16_t *x, uint16_t *y) {
+    for (int i = 0; i < 64; i++) {
+        y[i] = x[i] & (uint16_t)-(uint16_t)(keep >> i & 1);
+    }
+}
+
+static inline void tile_u32(uint64_t keep, const uint32_t *x, uint32_t *y) {
+    for (int i = 0; i < 64; i++) {
+        y[i] = x[i] & -(uint32_t)(keep >> i & 1);
+    }
+}
+
+static inline void tile_u64(uint64_t keep, const uint64_t *x, uint64_t *y) {
+    for (int i = 0; i < 64; i++) {
+        y[i] = x[i] & -(keep >> i & 1);
+    }
+}
+
+static inline void tile_f32(uint64_t keep, const float *x, float *y, float scale) {
+    for (int i = 0; i < 64; i++) {
+        const float scaled = x[i] * scale;
+        uint32_t bits;
+        memcpy(&bits, &scaled, sizeof bits);
+        bits &= -(uint32_t)(keep >> i & 1);
+        memcpy(y + i, &bits, sizeof bits);
+    }
+}
+
+static inline void tile_f64(uint64_t keep, const double *x, double *y, double scale) {
+    for (int i = 0; i < 64; i++) {
+        const double scaled = x[i] * scale;
+        uint64_t bits;
+        memcpy(&bits, &scaled, sizeof bits);
+        bits &= -(keep >> i & 1);
+        memcpy(y + i, &bits, sizeof bits);
+    }
+}
+
+/* IEEE 754 binary16: 5 exponent bits, bias 15, 10 fraction bits. */
+static inline float widen_f16(uint16_t half) {
+    const uint32_t sign = (uint32_t)(half & 0x8000) << 16, exponent = half >> 10 & 31, fraction = half & 1023;
+    uint32_t bits = sign | (exponent + 112) << 23 | fraction << 13;
+    float value;
+    if (exponent == 31) {
+        bits = sign | 0x7f800000 | fraction << 13 | (fraction != 0) << 22; /* a NaN becomes quiet */
+    } else if (exponent == 0) {
+        value = (float)fraction * 0x1p-24f;
+        memcpy(&bits, &value, sizeof bits);
+        bits |= sign;
+    }
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* To nearest, ties to even. */
+static inline uint16_t round_to_f16(float value) {
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
-    bits &= -(uint32_t)(keep & 1);
-    memcpy(&value, &bits, sizeof value);
-    return value;
+    const uint16_t sign = bits >> 16 & 0x8000;
+    bits &= 0x7fffffff;
+    if (bits > 0x7f800000) {
+        return sign | 0x7e00 | (bits >> 13 & 1023);
+    }
+    if (bits >= 0x477ff000) { /* 65520 and more */
+        return sign | 0x7c00;
+    }
+    if (bits < 0x38800000) { /* below 2^-14: adding 0.5 rounds at 2^-24, the least half */
+        float magnitude;
+        memcpy(&magnitude, &bits, sizeof magnitude);
+        magnitude += 0.5f;
+        memcpy(&bits, &magnitude, sizeof bits);
+        return sign | (uint16_t)(bits - 0x3f000000);
+    }
+    return sign | (uint16_t)((bits - 0x38000000 + 0xfff + (bits >> 13 & 1)) >> 13);
 }
 
-static inline f64s keep_scaled_f64(const double *x, uint64_t keep, f64s scale) {
-    double value = *x * scale;
-    uint64_t bits;
+static inline void tile_f16(uint64_t keep, const uint16_t *x, uint16_t *y, float scale) {
+    for (int i = 0; i < 64; i++) {
+        y[i] = round_to_f16(widen_f16(x[i]) * scale) & (uint16_t)-(uint16_t)(keep >> i & 1);
+    }
+}
+
+/* The upper half of a float32; to nearest, ties to even; a NaN keeps its sign and no more. */
+static inline uint16_t round_to_bf16(float value) {
+    uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
-    bits &= -(keep & 1);
-    memcpy(&value, &bits, sizeof value);
-    return value;
+    return value != value ? (bits >> 16 & 0x8000) | 0x7fc0 : (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
 }
 
-static inline void store_f32(float *y, f32s value) { *y = value; }
-static inline void store_f64(double *y, f64s value) { *y = value; }
-static inline void stream_f32(float *y, f32s value) { *y = value; }
-static inline void stream_f64(double *y, f64s value) { *y = value; }
+static inline void tile_bf16(uint64_t keep, const uint16_t *x, uint16_t *y, float scale) {
+    for (int i = 0; i < 64; i++) {
+        const uint32_t bits = (uint32_t)x[i] << 16;
+        float value;
+        memcpy(&value, &bits, sizeof value);
+        y[i] = round_to_bf16(value * scale) & (uint16_t)-(uint16_t)(keep >> i & 1);
+    }
+}
+
+/* Whole lines; plain C has no way past the caches. */
+static inline void stream_lines(void *y, const void *from, size_t bytes) { memcpy(y, from, bytes); }
 static inline void finish_streams(void) {}

@@ -51,26 +51,75 @@ static inline void store_bools(uint8_t *out, uint64_t keep) {
     _mm512_storeu_si512(out, _mm512_maskz_set1_epi8(_cvtu64_mask64(keep), 1));
 }
 
-enum { F32_LANES = 16, F64_LANES = 8 };
-typedef __m512 f32s;
-typedef __m512d f64s;
+/* Tiles: y = x * scale, or x, where the bit is set, else 0. */
 
-static inline f32s broadcast_f32(float value) { return _mm512_set1_ps(value); }
-static inline f64s broadcast_f64(double value) { return _mm512_set1_pd(value); }
-
-/* x * scale where the low bits of keep are set, else +0. */
-static inline f32s keep_scaled_f32(const float *x, uint64_t keep, f32s scale) {
-    return _mm512_maskz_mul_ps((__mmask16)keep, _mm512_loadu_ps(x), scale);
+static inline void tile_f32(uint64_t keep, const float *x, float *y, float scale) {
+    const __m512 scales = _mm512_set1_ps(scale);
+    for (int i = 0; i < 64; i += 16) {
+        _mm512_storeu_ps(y + i, _mm512_maskz_mul_ps((__mmask16)(keep >> i), _mm512_loadu_ps(x + i), scales));
+    }
 }
 
-static inline f64s keep_scaled_f64(const double *x, uint64_t keep, f64s scale) {
-    return _mm512_maskz_mul_pd((__mmask8)keep, _mm512_loadu_pd(x), scale);
+static inline void tile_f64(uint64_t keep, const double *x, double *y, double scale) {
+    const __m512d scales = _mm512_set1_pd(scale);
+    for (int i = 0; i < 64; i += 8) {
+        _mm512_storeu_pd(y + i, _mm512_maskz_mul_pd((__mmask8)(keep >> i), _mm512_loadu_pd(x + i), scales));
+    }
 }
 
-static inline void store_f32(float *y, f32s values) { _mm512_storeu_ps(y, values); }
-static inline void store_f64(double *y, f64s values) { _mm512_storeu_pd(y, values); }
+static inline void tile_f16(uint64_t keep, const uint16_t *x, uint16_t *y, float scale) {
+    const __m512 scales = _mm512_set1_ps(scale);
+    for (int i = 0; i < 64; i += 16) {
+        const __m512 scaled = _mm512_mul_ps(_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(x + i))), scales);
+        const __m256i rounded = _mm512_cvtps_ph(scaled, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+        _mm256_storeu_si256((__m256i *)(y + i), _mm256_maskz_mov_epi16((__mmask16)(keep >> i), rounded));
+    }
+}
 
-/* Past the caches, to aligned addresses. */
-static inline void stream_f32(float *y, f32s values) { _mm512_stream_ps(y, values); }
-static inline void stream_f64(double *y, f64s values) { _mm512_stream_pd(y, values); }
+static inline void tile_bf16(uint64_t keep, const uint16_t *x, uint16_t *y, float scale) {
+    const __m512 scales = _mm512_set1_ps(scale);
+    for (int i = 0; i < 64; i += 16) {
+        const __m512i widened = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(x + i)));
+        const __m512 scaled = _mm512_mul_ps(_mm512_castsi512_ps(_mm512_slli_epi32(widened, 16)), scales);
+        const __m512i bits = _mm512_castps_si512(scaled), high = _mm512_srli_epi32(bits, 16);
+        /* Round to nearest, ties to even; a NaN keeps its sign and no more. */
+        const __m512i half = _mm512_add_epi32(_mm512_and_si512(high, _mm512_set1_epi32(1)), _mm512_set1_epi32(0x7fff));
+        const __m512i rounded = _mm512_srli_epi32(_mm512_add_epi32(bits, half), 16);
+        const __m512i nan =
+            _mm512_or_si512(_mm512_and_si512(high, _mm512_set1_epi32(0x8000)), _mm512_set1_epi32(0x7fc0));
+        const __mmask16 is_nan = _mm512_cmp_ps_mask(scaled, scaled, _CMP_UNORD_Q);
+        const __m256i narrowed = _mm512_cvtepi32_epi16(_mm512_mask_mov_epi32(rounded, is_nan, nan));
+        _mm256_storeu_si256((__m256i *)(y + i), _mm256_maskz_mov_epi16((__mmask16)(keep >> i), narrowed));
+    }
+}
+
+static inline void tile_u8(uint64_t keep, const uint8_t *x, uint8_t *y) {
+    _mm512_storeu_si512(y, _mm512_maskz_loadu_epi8(_cvtu64_mask64(keep), x));
+}
+
+static inline void tile_u16(uint64_t keep, const uint16_t *x, uint16_t *y) {
+    for (int i = 0; i < 64; i += 32) {
+        _mm512_storeu_si512(y + i, _mm512_maskz_loadu_epi16((__mmask32)(keep >> i), x + i));
+    }
+}
+
+static inline void tile_u32(uint64_t keep, const uint32_t *x, uint32_t *y) {
+    for (int i = 0; i < 64; i += 16) {
+        _mm512_storeu_si512(y + i, _mm512_maskz_loadu_epi32((__mmask16)(keep >> i), x + i));
+    }
+}
+
+static inline void tile_u64(uint64_t keep, const uint64_t *x, uint64_t *y) {
+    for (int i = 0; i < 64; i += 8) {
+        _mm512_storeu_si512(y + i, _mm512_maskz_loadu_epi64((__mmask8)(keep >> i), x + i));
+    }
+}
+
+/* Whole lines past the caches, to an address that is aligned to one. */
+static inline void stream_lines(void *y, const void *from, size_t bytes) {
+    for (size_t i = 0; i < bytes; i += 64) {
+        _mm512_stream_si512((__m512i *)((char *)y + i), _mm512_loadu_si512((const char *)from + i));
+    }
+}
+
 static inline void finish_streams(void) { _mm_sfence(); }

@@ -10,7 +10,7 @@
 
 enum {
     TILE = 64,                      /* elements that four AES blocks, one word of bits, decide */
-    CHUNK = 1024,                   /* elements whose bits are drawn before they are used: small enough for the CPU to
+    CHUNK = SIMDROP_CHUNK,          /* elements whose bits are drawn before they are used: small enough for the CPU to
                                        overlap one chunk's memory with the next one's AES, large enough to settle ties in */
     CHUNK_TILES = CHUNK / TILE + 1, /* a chunk that starts inside a tile touches one more */
     LINE = 64,                      /* bytes */
@@ -125,17 +125,103 @@ static inline size_t tiles_of(size_t shift, size_t n) { return (shift + n + TILE
 
 static inline size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
+/* Every bit twice: a complex number has two parts and one decision. */
+static inline uint64_t twice(uint64_t bits) {
+    bits &= 0xffffffff;
+    bits = (bits | bits << 16) & 0x0000ffff0000ffff;
+    bits = (bits | bits << 8) & 0x00ff00ff00ff00ff;
+    bits = (bits | bits << 4) & 0x0f0f0f0f0f0f0f0f;
+    bits = (bits | bits << 2) & 0x3333333333333333;
+    bits = (bits | bits << 1) & 0x5555555555555555;
+    return bits * 3;
+}
+
+typedef struct {
+    float part[2];
+} c64;
+
+typedef struct {
+    double part[2];
+} c128;
+
+typedef struct {
+    uint64_t part[2];
+} u128;
+
+static inline void tile_c64(uint64_t keep, const c64 *x, c64 *y, float scale) {
+    tile_f32(twice(keep), x[0].part, y[0].part, scale);
+    tile_f32(twice(keep >> 32), x[TILE / 2].part, y[TILE / 2].part, scale);
+}
+
+static inline void tile_c128(uint64_t keep, const c128 *x, c128 *y, double scale) {
+    tile_f64(twice(keep), x[0].part, y[0].part, scale);
+    tile_f64(twice(keep >> 32), x[TILE / 2].part, y[TILE / 2].part, scale);
+}
+
+static inline void tile_u128(uint64_t keep, const u128 *x, u128 *y) {
+    tile_u64(twice(keep), x[0].part, y[0].part);
+    tile_u64(twice(keep >> 32), x[TILE / 2].part, y[TILE / 2].part);
+}
+
+#define T uint16_t
+#define NAME(verb) verb##_f16
+#define TILE_OF(keep, x, y) tile_f16(keep, x, y, (float)scale)
+#include "select.h"
+
+#define T uint16_t
+#define NAME(verb) verb##_bf16
+#define TILE_OF(keep, x, y) tile_bf16(keep, x, y, (float)scale)
+#include "select.h"
+
 #define T float
 #define NAME(verb) verb##_f32
-#define VECTOR f32s
-#define LANES F32_LANES
-#include "kernels_float.h"
+#define TILE_OF(keep, x, y) tile_f32(keep, x, y, (float)scale)
+#include "select.h"
 
 #define T double
 #define NAME(verb) verb##_f64
-#define VECTOR f64s
-#define LANES F64_LANES
-#include "kernels_float.h"
+#define TILE_OF(keep, x, y) tile_f64(keep, x, y, scale)
+#include "select.h"
+
+#define T c64
+#define NAME(verb) verb##_c64
+#define TILE_OF(keep, x, y) tile_c64(keep, x, y, (float)scale)
+#include "select.h"
+
+#define T c128
+#define NAME(verb) verb##_c128
+#define TILE_OF(keep, x, y) tile_c128(keep, x, y, scale)
+#include "select.h"
+
+#define T uint8_t
+#define NAME(verb) verb##_u8
+#define TILE_OF(keep, x, y) ((void)scale, tile_u8(keep, x, y))
+#include "select.h"
+
+#define T uint16_t
+#define NAME(verb) verb##_u16
+#define TILE_OF(keep, x, y) ((void)scale, tile_u16(keep, x, y))
+#include "select.h"
+
+#define T uint32_t
+#define NAME(verb) verb##_u32
+#define TILE_OF(keep, x, y) ((void)scale, tile_u32(keep, x, y))
+#include "select.h"
+
+#define T uint64_t
+#define NAME(verb) verb##_u64
+#define TILE_OF(keep, x, y) ((void)scale, tile_u64(keep, x, y))
+#include "select.h"
+
+#define T u128
+#define NAME(verb) verb##_u128
+#define TILE_OF(keep, x, y) ((void)scale, tile_u128(keep, x, y))
+#include "select.h"
+
+/* Up to CHUNK keep bits from element `start` on; they begin start % 64 bits into bits[0]. */
+static void draw(const simdrop_rule *rule, uint64_t start, size_t n, uint64_t *bits) {
+    draw_keep_bits(rule, start / TILE, tiles_of(start % TILE, n), bits, (lookahead){0});
+}
 
 static void keystream(const simdrop_rule *rule, uint64_t plane, uint64_t block, size_t blocks, uint8_t *out) {
     const cipher keys = load_cipher(rule->round_keys);
@@ -193,10 +279,11 @@ static void packbits(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t
 const simdrop_kernels JOIN(simdrop_kernels_, SIMDROP_ISA) = {
     .name = TEXT(SIMDROP_ISA),
     .keystream = keystream,
-    .apply_f32 = apply_f32,
-    .apply_f64 = apply_f64,
-    .select_f32 = select_f32,
-    .select_f64 = select_f64,
+    .draw = draw,
+    .apply = {apply_f16, apply_bf16, apply_f32, apply_f64, apply_c64, apply_c128, apply_u8, apply_u16, apply_u32,
+              apply_u64, apply_u128},
+    .select = {select_f16, select_bf16, select_f32, select_f64, select_c64, select_c128, select_u8, select_u16,
+               select_u32, select_u64, select_u128},
     .keep = keep,
     .packbits = packbits,
 };

@@ -4,13 +4,20 @@
 
 #include "simdrop.h"
 
+/* Elements whose bits are drawn before they are used: small enough for the CPU to overlap one chunk's memory with the
+   next one's AES, large enough to settle ties together. */
+enum { SIMDROP_CHUNK = 1024 };
+
+/* Words that `draw` may write for a chunk that begins inside a word, and one that may be read behind them. */
+enum { SIMDROP_CHUNK_WORDS = SIMDROP_CHUNK / 64 + 2 };
+
 typedef struct simdrop_kernels {
     const char *name;
     void (*keystream)(const simdrop_rule *rule, uint64_t plane, uint64_t block, size_t blocks, uint8_t *out);
-    void (*apply_f32)(const simdrop_rule *rule, uint64_t start, size_t n, const float *x, float *y, float scale);
-    void (*apply_f64)(const simdrop_rule *rule, uint64_t start, size_t n, const double *x, double *y, double scale);
-    void (*select_f32)(const uint8_t *bits, size_t n, const float *x, float *y, float scale);
-    void (*select_f64)(const uint8_t *bits, size_t n, const double *x, double *y, double scale);
+    void (*draw)(const simdrop_rule *rule, uint64_t start, size_t n, uint64_t *bits);
+    void (*apply[SIMDROP_TYPES])(const simdrop_rule *rule, uint64_t start, size_t n, const void *x, void *y,
+                                 double scale);
+    void (*select[SIMDROP_TYPES])(const uint64_t *bits, size_t shift, size_t n, const void *x, void *y, double scale);
     void (*keep)(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *keep);
     void (*packbits)(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *bits);
 } simdrop_kernels;
@@ -20,6 +27,14 @@ extern const simdrop_kernels simdrop_kernels_portable;
 extern const simdrop_kernels simdrop_kernels_aesni;
 extern const simdrop_kernels simdrop_kernels_vaes256;
 extern const simdrop_kernels simdrop_kernels_vaes512;
+
+/* Bytes of an element of each type, and of the numbers that it is made of, which are its alignment (dispatch.c). */
+extern const size_t simdrop_type_bytes[SIMDROP_TYPES];
+extern const size_t simdrop_type_part[SIMDROP_TYPES];
+
+/* simdrop_apply_array with the kernels of one instruction set (walk.c). */
+void simdrop_walk(const simdrop_kernels *kernels, const simdrop_rule *rule, uint64_t start, simdrop_elements elements,
+                  int count, const simdrop_axis *axes, const void *x, void *y);
 
 /* What this CPU, and its operating system, can run (cpu.c). */
 enum { SIMDROP_CPU_AESNI = 1, SIMDROP_CPU_VAES256 = 2, SIMDROP_CPU_VAES512 = 4 };

@@ -37,14 +37,47 @@ void simdrop_set_p(simdrop_rule *rule, double p);
 /* `blocks` blocks of one plane of the rule's draw, from block number `block` on. */
 void simdrop_keystream(const simdrop_rule *rule, uint64_t plane, uint64_t block, size_t blocks, uint8_t *out);
 
-/* y[i] = x[i] * scale where element start + i is kept, else +0. x and y may be the same array, but must not overlap
-   otherwise. */
-void simdrop_apply_f32(const simdrop_rule *rule, uint64_t start, size_t n, const float *x, float *y, float scale);
-void simdrop_apply_f64(const simdrop_rule *rule, uint64_t start, size_t n, const double *x, double *y, double scale);
+/* What elements are. */
+typedef enum simdrop_type {
+    /* Multiplied by the scale where kept: the 16-bit ones as float32, rounded once; both parts of a complex number. */
+    SIMDROP_F16,
+    SIMDROP_BF16,
+    SIMDROP_F32,
+    SIMDROP_F64,
+    SIMDROP_C64,
+    SIMDROP_C128,
+    /* Anything of so many bits, left as it is where kept. */
+    SIMDROP_U8,
+    SIMDROP_U16,
+    SIMDROP_U32,
+    SIMDROP_U64,
+    SIMDROP_U128,
+    SIMDROP_TYPES
+} simdrop_type;
 
-/* The same with decisions that are given: bit i % 8 of bits[i / 8] set means that element i is kept. */
-void simdrop_select_f32(const uint8_t *bits, size_t n, const float *x, float *y, float scale);
-void simdrop_select_f64(const uint8_t *bits, size_t n, const double *x, double *y, double scale);
+/* y[i] = x[i] * scale where element start + i is kept, else zero: n elements, one after the other, of a type whose
+   alignment x and y have. They may be the same array, but must not overlap otherwise. */
+void simdrop_apply(const simdrop_rule *rule, uint64_t start, simdrop_type type, size_t n, const void *x, void *y,
+                   double scale);
+
+typedef struct simdrop_elements {
+    simdrop_type type;
+    size_t bytes;  /* of an element in memory: the type's, or fewer for SIMDROP_U128 */
+    size_t swap_x; /* bytes of a number whose order is reversed in x (in y), or 0 */
+    size_t swap_y;
+    double scale;
+} simdrop_elements;
+
+/* An axis of x and y, which have the same shape. */
+typedef struct simdrop_axis {
+    size_t n;
+    ptrdiff_t x, y;   /* bytes from one element to the next */
+    uint64_t element; /* from one element's number in the mask to the next one's; 0 where they share a decision */
+} simdrop_axis;
+
+/* The same for arrays of any layout and alignment, at most 64 axes; element `start` of the mask is at x and y. */
+void simdrop_apply_array(const simdrop_rule *rule, uint64_t start, simdrop_elements elements, int axes_count,
+                         const simdrop_axis *axes, const void *x, void *y);
 
 /* keep[i] = 1 where element start + i is kept, else 0. */
 void simdrop_keep(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *keep);

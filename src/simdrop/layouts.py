@@ -1,46 +1,60 @@
-"""Arrays of types and layouts that the kernels do not take: checked, then masked as a copy."""
+"""Arrays of any type and layout: what can be masked, where the result goes, and what overlaps."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from simdrop.mask import Mask
-
-KERNEL_TYPES = (np.dtype(np.float32), np.dtype(np.float64))
+LARGEST = 16  # bytes of an element
 
 
-def apply(mask: Mask, x: Any, out: np.ndarray | None) -> np.ndarray:
-    """`Mask.apply` for any x and out."""
+def prepared(
+    shape: tuple[int, ...], scale: bool, x: Any, out: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """x and out as arrays that a mask of `shape` can be applied to, or an error."""
     x = np.asarray(x)
-    check_dtype(x.dtype, mask.scaled)
-    if x.shape != mask.shape:
-        raise ValueError(f"the array has shape {x.shape}, but the mask has shape {mask.shape}")
-    if out is not None:
-        check_out(out, x)
-    with np.errstate(all="ignore"):  # a float16 may overflow as quietly as a float32 in the kernels
-        masked = masked_copy(mask, x)
+    check_dtype(x.dtype, scale)
+    if x.shape != shape:
+        raise ValueError(f"the array has shape {x.shape}, but the mask has shape {shape}")
     if out is None:
-        if masked.flags.c_contiguous and x.flags.c_contiguous:
-            return masked
-        out = np.empty_like(x, dtype=masked.dtype, subok=False)  # in x's order, as ufuncs do
-    np.copyto(out, masked)
-    return out
+        # Native, and in x's order, as ufuncs do it.
+        return x, np.empty_like(x, dtype=native(x.dtype), subok=False)
+    check_out(out, x)
+    same = out.strides == x.strides and out.dtype == x.dtype and address(out) == address(x)
+    return x.copy() if np.may_share_memory(x, out) and not same else x, out
+
+
+def address(array: np.ndarray) -> int:
+    return int(array.__array_interface__["data"][0])
+
+
+def has_byte_order(dtype: np.dtype) -> bool:
+    """Whether elements are numbers, so that a result is native; bytes, strings and records stay as they are."""
+    return dtype.kind in "biufcmM" or is_small_float(dtype)
+
+
+def native(dtype: np.dtype) -> np.dtype:
+    return dtype.newbyteorder("=") if has_byte_order(dtype) else dtype
 
 
 def check_dtype(dtype: np.dtype, scale: bool) -> None:
-    """Refuse what cannot be masked, and integers that would be scaled."""
-    if dtype.kind in "biu" and scale:
+    """Refuse what cannot be masked, and what would be scaled and cannot be."""
+    if not scale:
+        if dtype.hasobject or not 0 < dtype.itemsize <= LARGEST:
+            raise TypeError(
+                f"elements of {dtype} cannot be masked: with scale=False they can be of any type of "
+                f"fixed size up to {LARGEST} bytes"
+            )
+    elif dtype.kind in "biu":
         raise TypeError(
             f"{dtype.name} cannot be multiplied by 1 / (1 - p): pass scale=False to mask it, "
             "or convert it to floats"
         )
-    if not (dtype.kind in "biu" or is_small_float(dtype) or dtype.char in "fdFD"):
+    elif not (is_small_float(dtype) or dtype.char in "fdFD"):
         raise TypeError(
-            f"arrays of {dtype} have no dropout: float16, bfloat16, float32, float64, complex64, "
-            "complex128, and with scale=False bool and integers, have"
+            f"arrays of {dtype} cannot be scaled: float16, bfloat16, float32, float64, complex64 "
+            "and complex128 can, and scale=False masks without scaling"
         )
 
 
@@ -53,7 +67,7 @@ def check_out(out: Any, x: np.ndarray) -> None:
     """Refuse an `out` that cannot hold the result, before anything is written."""
     if not isinstance(out, np.ndarray):
         raise TypeError(f"out must be a NumPy array, not {type(out).__name__}")
-    if out.dtype.newbyteorder("=") != x.dtype.newbyteorder("="):
+    if native(out.dtype) != native(x.dtype):
         raise TypeError(f"out is of {out.dtype}, but the result is of {x.dtype}")
     if out.shape != x.shape:
         raise ValueError(f"out has shape {out.shape}, but the result has shape {x.shape}")
@@ -82,18 +96,3 @@ def overlaps_itself(array: np.ndarray) -> bool:
     for stride, n in axes:
         offsets = np.add.outer(offsets, np.arange(n) * stride).ravel()
     return bool((np.diff(np.sort(offsets)) < array.itemsize).any())
-
-
-def masked_copy(mask: Mask, x: np.ndarray) -> np.ndarray:
-    """The result as a new C-contiguous array of x's type in native byte order."""
-    dtype = x.dtype.newbyteorder("=")
-    if dtype.kind in "biu":
-        return np.where(mask.keep(), x.astype(dtype), dtype.type(0))
-    if dtype.kind == "c":
-        y = np.empty(x.shape, dtype)
-        y.real = masked_copy(mask, x.real)
-        y.imag = masked_copy(mask, x.imag)
-        return y
-    if is_small_float(dtype):
-        return masked_copy(mask, x.astype(np.float32)).astype(dtype)
-    return mask.apply(np.require(x, dtype, ["C", "ALIGNED", "ENSUREARRAY"]))

@@ -19,10 +19,39 @@ cdef extern from "simdrop.h" nogil:
     void simdrop_expand_key(const uint8_t *key, uint8_t *round_keys)
     void simdrop_set_p(simdrop_rule *rule, double p)
     void simdrop_keystream(const simdrop_rule *rule, uint64_t plane, uint64_t block, size_t blocks, uint8_t *out)
-    void simdrop_apply_f32(const simdrop_rule *rule, uint64_t start, size_t n, const float *x, float *y, float scale)
-    void simdrop_apply_f64(const simdrop_rule *rule, uint64_t start, size_t n, const double *x, double *y, double scale)
-    void simdrop_select_f32(const uint8_t *bits, size_t n, const float *x, float *y, float scale)
-    void simdrop_select_f64(const uint8_t *bits, size_t n, const double *x, double *y, double scale)
+    ctypedef enum simdrop_type:
+        SIMDROP_F16
+        SIMDROP_BF16
+        SIMDROP_F32
+        SIMDROP_F64
+        SIMDROP_C64
+        SIMDROP_C128
+        SIMDROP_U8
+        SIMDROP_U16
+        SIMDROP_U32
+        SIMDROP_U64
+        SIMDROP_U128
+
+    ctypedef struct simdrop_elements:
+        simdrop_type type
+        size_t bytes
+        size_t swap_x
+        size_t swap_y
+        double scale
+
+    ctypedef struct simdrop_axis:
+        size_t n
+        ptrdiff_t x
+        ptrdiff_t y
+        uint64_t element
+
+    void simdrop_apply(
+        const simdrop_rule *rule, uint64_t start, simdrop_type type, size_t n, const void *x, void *y, double scale
+    )
+    void simdrop_apply_array(
+        const simdrop_rule *rule, uint64_t start, simdrop_elements elements, int axes_count, const simdrop_axis *axes,
+        const void *x, void *y
+    )
     void simdrop_keep(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *keep)
     void simdrop_packbits(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *bits)
     void simdrop_indices(const uint8_t *bits, size_t n, intptr_t *indices)
@@ -43,7 +72,7 @@ cdef class Mask:
 
     cdef int set_form(self, p, shape, shared_axes, bint scale) except -1
     cdef bint takes(self, x) noexcept
-    cdef int run(self, x, y) except -1
+    cdef int apply_array(self, x, y) except -1
 
 
 # Stream is in an extension module of its own, which does not link the C library a second time.

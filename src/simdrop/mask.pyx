@@ -21,6 +21,7 @@ STREAM_VERSION = SIMDROP_STREAM_VERSION
 # Below this many elements releasing the GIL costs more than it gives to other threads.
 cdef enum:
     RELEASE_GIL_FROM = 8192
+    MOST_AXES = 64  # NumPy's limit
 
 
 cdef class Mask:
@@ -131,7 +132,7 @@ cdef class Mask:
         ----------
         x : array_like
             Of the mask's shape, in any layout and byte order: float16, bfloat16, float32, float64, complex64 or
-            complex128, and with ``scale=False`` also bool and all integers.
+            complex128, and with ``scale=False`` any type of fixed size up to 16 bytes.
         out : ndarray, optional
             Where to write the result; of x's shape and type. May be x itself or overlap it.
 
@@ -147,11 +148,21 @@ cdef class Mask:
         ValueError
             If a shape is not the mask's, or `out` cannot be written.
         """
+        cdef simdrop_type element_type
         if not self.takes(x) or (out is not None and not takes_both(self, x, out)):
-            return layouts.apply(self, x, out)
+            x, out = layouts.prepared(self.shape, self.scaled, x, out)
+            self.apply_array(x, out)
+            return out
         if out is None:
             out = cnp.PyArray_EMPTY(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x), 0)
-        self.run(x, out)
+        cdef const void *source = cnp.PyArray_DATA(x)
+        cdef void *target = cnp.PyArray_DATA(out)
+        element_type = SIMDROP_F32 if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT32 else SIMDROP_F64
+        if self.size < RELEASE_GIL_FROM:
+            simdrop_apply(&self.rule, 0, element_type, self.size, source, target, self.scale)
+        else:
+            with nogil:
+                simdrop_apply(&self.rule, 0, element_type, self.size, source, target, self.scale)
         return out
 
     def backward(self, dy, *, out=None):
@@ -163,9 +174,9 @@ cdef class Mask:
         return self.apply(dy, out=out)
 
     cdef bint takes(self, x) noexcept:
-        """Whether the kernels read x as it is: a C-contiguous, aligned, native float array of the mask's shape."""
+        """Whether x is what most arrays are, which needs no walk: float32 or float64, C-contiguous, aligned and native."""
         cdef int axis
-        if not cnp.PyArray_CheckExact(x) or not cnp.PyArray_ISCARRAY_RO(x):
+        if not cnp.PyArray_CheckExact(x) or not cnp.PyArray_ISCARRAY_RO(x) or self.decisions != self.size:
             return False
         if cnp.PyArray_TYPE(x) != cnp.NPY_FLOAT32 and cnp.PyArray_TYPE(x) != cnp.NPY_FLOAT64:
             return False
@@ -176,20 +187,26 @@ cdef class Mask:
                 return False
         return True
 
-    cdef int run(self, x, y) except -1:
-        """Apply to two arrays that the kernels take."""
+    cdef int apply_array(self, x, y) except -1:
+        """Apply to arrays of the mask's shape, of any type and layout."""
+        cdef simdrop_axis[MOST_AXES] axes
+        cdef simdrop_elements elements = elements_of(x.dtype, y.dtype, self.scaled)
+        cdef int axis, count = cnp.PyArray_NDIM(x)
+        cdef uint64_t step = 1
+        for axis in range(count - 1, -1, -1):
+            axes[axis].n = cnp.PyArray_DIM(x, axis)
+            axes[axis].x = cnp.PyArray_STRIDE(x, axis)
+            axes[axis].y = cnp.PyArray_STRIDE(y, axis)
+            if axis in self.shared_axes:
+                axes[axis].element = 0
+            else:
+                axes[axis].element = step
+                step *= axes[axis].n
         cdef const void *source = cnp.PyArray_DATA(x)
         cdef void *target = cnp.PyArray_DATA(y)
-        cdef const uint8_t *bits = NULL
-        cdef int type_number = cnp.PyArray_TYPE(x)
-        if self.shared_axes:
-            packed = self.packbits()
-            bits = <const uint8_t *>cnp.PyArray_DATA(packed)
-        if self.size < RELEASE_GIL_FROM:
-            run_kernel(self, type_number, bits, source, target)
-        else:
-            with nogil:
-                run_kernel(self, type_number, bits, source, target)
+        elements.scale = self.scale
+        with nogil:
+            simdrop_apply_array(&self.rule, 0, elements, count, axes, source, target)
         return 0
 
     def _keep_flat(self, start, stop):
@@ -287,21 +304,45 @@ def restore_mask(key, draw, p, shape, shared_axes, scale):
     return Mask(key, draw, p, shape, shared_axes=shared_axes, scale=scale)
 
 
-cdef void run_kernel(Mask mask, int type_number, const uint8_t *bits, const void *x, void *y) noexcept nogil:
-    """The kernel of a type; with the decisions already there, or drawing them."""
-    if type_number == cnp.NPY_FLOAT32:
-        if bits:
-            simdrop_select_f32(bits, mask.size, <const float *>x, <float *>y, <float>mask.scale)
-        else:
-            simdrop_apply_f32(&mask.rule, 0, mask.size, <const float *>x, <float *>y, <float>mask.scale)
-    elif bits:
-        simdrop_select_f64(bits, mask.size, <const double *>x, <double *>y, mask.scale)
+cdef simdrop_elements elements_of(cnp.dtype x, cnp.dtype y, bint scaled):
+    """How the C library names the elements of two arrays whose types differ in byte order at most."""
+    cdef simdrop_elements elements
+    cdef int number = x.type_num
+    cdef size_t part = x.itemsize  # of the numbers that an element consists of
+    if scaled and number == cnp.NPY_FLOAT32:
+        elements.type = SIMDROP_F32
+    elif scaled and number == cnp.NPY_FLOAT64:
+        elements.type = SIMDROP_F64
+    elif scaled and number == cnp.NPY_FLOAT16:
+        elements.type = SIMDROP_F16
+    elif scaled and number == cnp.NPY_COMPLEX64:
+        elements.type = SIMDROP_C64
+    elif scaled and number == cnp.NPY_COMPLEX128:
+        elements.type = SIMDROP_C128
+    elif scaled:
+        elements.type = SIMDROP_BF16  # the one that is left; layouts refused the others
+    elif part == 1:
+        elements.type = SIMDROP_U8
+    elif part == 2:
+        elements.type = SIMDROP_U16
+    elif part == 4:
+        elements.type = SIMDROP_U32
+    elif part == 8:
+        elements.type = SIMDROP_U64
     else:
-        simdrop_apply_f64(&mask.rule, 0, mask.size, <const double *>x, <double *>y, mask.scale)
+        elements.type = SIMDROP_U128
+    elements.bytes = part
+    if number == cnp.NPY_COMPLEX64 or number == cnp.NPY_COMPLEX128 or number == cnp.NPY_CLONGDOUBLE:
+        part //= 2
+    elements.swap_x = elements.swap_y = 0
+    if layouts.has_byte_order(x):
+        elements.swap_x = 0 if x.isnative else part
+        elements.swap_y = 0 if y.isnative else part
+    return elements
 
 
 cdef bint takes_both(Mask mask, x, out) noexcept:
-    """Whether the kernels can also write `out`: like x, writeable, and x itself or apart from it."""
+    """Whether `out` needs no more than x does: like x, writeable, and x itself or apart from it."""
     if not mask.takes(out) or not cnp.PyArray_ISWRITEABLE(out):
         return False
     if cnp.PyArray_TYPE(out) != cnp.PyArray_TYPE(x):
@@ -331,6 +372,8 @@ cdef double checked_p(p) except -1:
         probability = PyFloat_AsDouble(p)
     except TypeError:
         raise TypeError(f"p, the probability of dropping, must be a number in [0, 1], not {p!r}") from None
+    except OverflowError:
+        probability = 2
     if not 0 <= probability <= 1:
         raise ValueError(f"p = {p}, but the probability of dropping must be in [0, 1]")
     return probability

@@ -1,0 +1,56 @@
+/* Select and scale for one type: kernels.c includes it once for each, with T (an element), NAME (its suffix), and
+   TILE_OF (sixty-four elements: keep bits, x, y, and the scale where the type is one that is scaled). */
+
+/* n elements whose bits begin `shift` bits into a word; past_cache wants y aligned to a line. */
+INLINE void NAME(select_run)(const uint64_t *bits, size_t shift, size_t n, const T *x, T *y, double scale,
+                             int past_cache) {
+    T whole[TILE];
+    size_t i = 0;
+    if (past_cache) {
+        for (; i + TILE <= n; i += TILE) {
+            TILE_OF(bits_at(bits + i / TILE, shift), x + i, whole);
+            stream_lines(y + i, whole, sizeof whole);
+        }
+    } else {
+        for (; i + TILE <= n; i += TILE) {
+            TILE_OF(bits_at(bits + i / TILE, shift), x + i, y + i);
+        }
+    }
+    if (i < n) {
+        memset(whole, 0, sizeof whole);
+        memcpy(whole, x + i, (n - i) * sizeof(T));
+        TILE_OF(bits_at(bits + i / TILE, shift), whole, whole);
+        memcpy(y + i, whole, (n - i) * sizeof(T));
+    }
+}
+
+static void NAME(select)(const uint64_t *bits, size_t shift, size_t n, const void *x, void *y, double scale) {
+    NAME(select_run)(bits, shift, n, x, y, scale, 0);
+}
+
+static void NAME(apply)(const simdrop_rule *rule, uint64_t start, size_t n, const void *source, void *target,
+                        double scale) {
+    const T *x = source;
+    T *y = target;
+    uint64_t bits[CHUNK_TILES + 1];
+    /* The first chunk of a large array ends where a line of y begins. */
+    const size_t head = -(uintptr_t)y % LINE / sizeof(T);
+    const int past_cache = n >= STREAM_FROM / sizeof(T) && (uintptr_t)(y + head) % LINE == 0;
+    size_t count = n < ALIGN_FROM ? CHUNK : head;
+    while (n != 0) {
+        const size_t shift = start % TILE;
+        count = smaller(n, count);
+        draw_keep_bits(rule, start / TILE, tiles_of(shift, count), bits,
+                       (lookahead){.read = x, .written = past_cache ? NULL : y, .bytes = TILE * sizeof(T)});
+        NAME(select_run)(bits, shift, count, x, y, scale, past_cache);
+        start += count, x += count, y += count, n -= count;
+        count = CHUNK;
+    }
+    if (past_cache) {
+        finish_streams();
+    }
+}
+
+#undef T
+#undef NAME
+#undef TILE_OF
