@@ -218,9 +218,12 @@ static inline void tile_u128(uint64_t keep, const u128 *x, u128 *y) {
 #define TILE_OF(keep, x, y) ((void)scale, tile_u128(keep, x, y))
 #include "select.h"
 
-/* Up to CHUNK keep bits from element `start` on; they begin start % 64 bits into bits[0]. */
+/* Keep bits from element `start` on; they begin start % 64 bits into bits[0]. */
 static void draw(const simdrop_rule *rule, uint64_t start, size_t n, uint64_t *bits) {
-    draw_keep_bits(rule, start / TILE, tiles_of(start % TILE, n), bits, (lookahead){0});
+    const size_t tiles = tiles_of(start % TILE, n);
+    for (size_t t = 0; t < tiles; t += CHUNK / TILE) {
+        draw_keep_bits(rule, start / TILE + t, smaller(tiles - t, CHUNK / TILE), bits + t, (lookahead){0});
+    }
 }
 
 static void keystream(const simdrop_rule *rule, uint64_t plane, uint64_t block, size_t blocks, uint8_t *out) {

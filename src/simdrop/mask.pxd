@@ -71,8 +71,9 @@ cdef class Mask:
     cdef readonly bint scaled
 
     cdef int set_form(self, p, shape, shared_axes, bint scale) except -1
-    cdef bint takes(self, x) noexcept
-    cdef int apply_array(self, x, y) except -1
+    cdef int kernel_type(self, x) noexcept
+    cdef bint takes_out(self, x, out) noexcept
+    cdef apply_array(self, given, out)
 
 
 # Stream is in an extension module of its own, which does not link the C library a second time.

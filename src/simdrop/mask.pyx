@@ -148,21 +148,18 @@ cdef class Mask:
         ValueError
             If a shape is not the mask's, or `out` cannot be written.
         """
-        cdef simdrop_type element_type
-        if not self.takes(x) or (out is not None and not takes_both(self, x, out)):
-            x, out = layouts.prepared(self.shape, self.scaled, x, out)
-            self.apply_array(x, out)
-            return out
+        cdef int element_type = self.kernel_type(x)
+        if element_type < 0 or (out is not None and not self.takes_out(x, out)):
+            return self.apply_array(x, out)
         if out is None:
             out = cnp.PyArray_EMPTY(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x), 0)
         cdef const void *source = cnp.PyArray_DATA(x)
         cdef void *target = cnp.PyArray_DATA(out)
-        element_type = SIMDROP_F32 if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT32 else SIMDROP_F64
         if self.size < RELEASE_GIL_FROM:
-            simdrop_apply(&self.rule, 0, element_type, self.size, source, target, self.scale)
+            simdrop_apply(&self.rule, 0, <simdrop_type>element_type, self.size, source, target, self.scale)
         else:
             with nogil:
-                simdrop_apply(&self.rule, 0, element_type, self.size, source, target, self.scale)
+                simdrop_apply(&self.rule, 0, <simdrop_type>element_type, self.size, source, target, self.scale)
         return out
 
     def backward(self, dy, *, out=None):
@@ -173,41 +170,67 @@ cdef class Mask:
         """
         return self.apply(dy, out=out)
 
-    cdef bint takes(self, x) noexcept:
-        """Whether x is what most arrays are, which needs no walk: float32 or float64, C-contiguous, aligned and native."""
-        cdef int axis
+    cdef int kernel_type(self, x) noexcept:
+        """The type of x if it is what most arrays are, C-contiguous, aligned, native, of NumPy's numbers; else -1."""
+        cdef int axis, number
         if not cnp.PyArray_CheckExact(x) or not cnp.PyArray_ISCARRAY_RO(x) or self.decisions != self.size:
-            return False
-        if cnp.PyArray_TYPE(x) != cnp.NPY_FLOAT32 and cnp.PyArray_TYPE(x) != cnp.NPY_FLOAT64:
-            return False
+            return -1
         if cnp.PyArray_NDIM(x) != len(self.shape):
-            return False
+            return -1
         for axis in range(cnp.PyArray_NDIM(x)):
             if cnp.PyArray_DIM(x, axis) != <Py_ssize_t>self.shape[axis]:
-                return False
-        return True
+                return -1
+        number = cnp.PyArray_TYPE(x)
+        if self.scaled:
+            return scaled_type(number)
+        return plain_type(cnp.PyArray_ITEMSIZE(x)) if number <= cnp.NPY_COMPLEX128 or number == cnp.NPY_FLOAT16 else -1
 
-    cdef int apply_array(self, x, y) except -1:
-        """Apply to arrays of the mask's shape, of any type and layout."""
+    cdef bint takes_out(self, x, out) noexcept:
+        """Whether `out` is like such an x, writeable, and x itself or apart from it."""
+        if not cnp.PyArray_CheckExact(out) or not cnp.PyArray_ISCARRAY(out) or not cnp.PyArray_SAMESHAPE(out, x):
+            return False
+        if cnp.PyArray_TYPE(out) != cnp.PyArray_TYPE(x):
+            return False
+        cdef const char *first = <const char *>cnp.PyArray_DATA(x)
+        cdef const char *second = <const char *>cnp.PyArray_DATA(out)
+        cdef Py_ssize_t size = cnp.PyArray_NBYTES(x)
+        return first == second or first + size <= second or second + size <= first
+
+    cdef apply_array(self, given, out):
+        """Apply to an array of any type and layout."""
         cdef simdrop_axis[MOST_AXES] axes
-        cdef simdrop_elements elements = elements_of(x.dtype, y.dtype, self.scaled)
+        cdef cnp.ndarray x = given if cnp.PyArray_CheckExact(given) else np.asarray(given)
+        cdef cnp.ndarray y
         cdef int axis, count = cnp.PyArray_NDIM(x)
+        layouts.check_dtype(x.dtype, self.scaled)
+        if count != len(self.shape) or (<object>x).shape != self.shape:
+            raise ValueError(f"the array has shape {(<object>x).shape}, but the mask has shape {self.shape}")
+        if out is None:
+            y = np.empty_like(x, layouts.native(x.dtype), "K", False)  # in x's order, as ufuncs do it
+        else:
+            layouts.check_out(out, x)
+            y = out
+            if not layouts.apart(x, y):
+                x = x.copy()
+        cdef simdrop_elements elements = elements_of(x.dtype, y.dtype, self.scaled)
+        elements.scale = self.scale
         cdef uint64_t step = 1
         for axis in range(count - 1, -1, -1):
             axes[axis].n = cnp.PyArray_DIM(x, axis)
             axes[axis].x = cnp.PyArray_STRIDE(x, axis)
             axes[axis].y = cnp.PyArray_STRIDE(y, axis)
-            if axis in self.shared_axes:
-                axes[axis].element = 0
-            else:
-                axes[axis].element = step
-                step *= axes[axis].n
+            axes[axis].element = step
+            step *= axes[axis].n
+        if self.shared_axes:
+            step = 1
+            for axis in range(count - 1, -1, -1):
+                axes[axis].element = 0 if axis in self.shared_axes else step
+                step *= 1 if axis in self.shared_axes else axes[axis].n
         cdef const void *source = cnp.PyArray_DATA(x)
         cdef void *target = cnp.PyArray_DATA(y)
-        elements.scale = self.scale
         with nogil:
             simdrop_apply_array(&self.rule, 0, elements, count, axes, source, target)
-        return 0
+        return y
 
     def _keep_flat(self, start, stop):
         """Decisions `start` to `stop`, in the C order of the shape with the shared axes 1, bool."""
@@ -304,53 +327,47 @@ def restore_mask(key, draw, p, shape, shared_axes, scale):
     return Mask(key, draw, p, shape, shared_axes=shared_axes, scale=scale)
 
 
+cdef int scaled_type(int number) noexcept:
+    """The C library's name of a NumPy type that is scaled; -1 if it has none."""
+    if number == cnp.NPY_FLOAT32:
+        return SIMDROP_F32
+    if number == cnp.NPY_FLOAT64:
+        return SIMDROP_F64
+    if number == cnp.NPY_FLOAT16:
+        return SIMDROP_F16
+    if number == cnp.NPY_COMPLEX64:
+        return SIMDROP_C64
+    if number == cnp.NPY_COMPLEX128:
+        return SIMDROP_C128
+    return -1
+
+
+cdef int plain_type(size_t size) noexcept:
+    """The C library's name of any type of a size, which is not scaled; the largest for odd sizes."""
+    if size == 1:
+        return SIMDROP_U8
+    if size == 2:
+        return SIMDROP_U16
+    if size == 4:
+        return SIMDROP_U32
+    if size == 8:
+        return SIMDROP_U64
+    return SIMDROP_U128
+
+
 cdef simdrop_elements elements_of(cnp.dtype x, cnp.dtype y, bint scaled):
-    """How the C library names the elements of two arrays whose types differ in byte order at most."""
+    """The elements of two arrays whose types differ in byte order at most."""
     cdef simdrop_elements elements
     cdef int number = x.type_num
-    cdef size_t part = x.itemsize  # of the numbers that an element consists of
-    if scaled and number == cnp.NPY_FLOAT32:
-        elements.type = SIMDROP_F32
-    elif scaled and number == cnp.NPY_FLOAT64:
-        elements.type = SIMDROP_F64
-    elif scaled and number == cnp.NPY_FLOAT16:
-        elements.type = SIMDROP_F16
-    elif scaled and number == cnp.NPY_COMPLEX64:
-        elements.type = SIMDROP_C64
-    elif scaled and number == cnp.NPY_COMPLEX128:
-        elements.type = SIMDROP_C128
-    elif scaled:
-        elements.type = SIMDROP_BF16  # the one that is left; layouts refused the others
-    elif part == 1:
-        elements.type = SIMDROP_U8
-    elif part == 2:
-        elements.type = SIMDROP_U16
-    elif part == 4:
-        elements.type = SIMDROP_U32
-    elif part == 8:
-        elements.type = SIMDROP_U64
-    else:
-        elements.type = SIMDROP_U128
-    elements.bytes = part
-    if number == cnp.NPY_COMPLEX64 or number == cnp.NPY_COMPLEX128 or number == cnp.NPY_CLONGDOUBLE:
-        part //= 2
+    cdef int named = scaled_type(number) if scaled else plain_type(x.itemsize)
+    elements.type = SIMDROP_BF16 if named < 0 else <simdrop_type>named  # the one type that is not NumPy's
+    elements.bytes = x.itemsize
     elements.swap_x = elements.swap_y = 0
-    if layouts.has_byte_order(x):
+    if not (x.isnative and y.isnative) and layouts.has_byte_order(x):
+        part = x.itemsize // 2 if number == cnp.NPY_COMPLEX64 or number == cnp.NPY_COMPLEX128 else x.itemsize
         elements.swap_x = 0 if x.isnative else part
         elements.swap_y = 0 if y.isnative else part
     return elements
-
-
-cdef bint takes_both(Mask mask, x, out) noexcept:
-    """Whether `out` needs no more than x does: like x, writeable, and x itself or apart from it."""
-    if not mask.takes(out) or not cnp.PyArray_ISWRITEABLE(out):
-        return False
-    if cnp.PyArray_TYPE(out) != cnp.PyArray_TYPE(x):
-        return False
-    cdef const char *first = <const char *>cnp.PyArray_DATA(x)
-    cdef const char *second = <const char *>cnp.PyArray_DATA(out)
-    cdef Py_ssize_t size = cnp.PyArray_NBYTES(x)
-    return first == second or first + size <= second or second + size <= first
 
 
 cdef void expand_key(const uint8_t *key, uint8_t *round_keys) noexcept:
