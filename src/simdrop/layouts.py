@@ -11,16 +11,25 @@ LARGEST = 16  # bytes of an element
 
 
 def apart(x: np.ndarray, out: np.ndarray) -> bool:
-    """Whether writing `out` leaves what is still to be read of x: apart from it, or the same elements."""
+    """Whether writing `out` leaves what is still to be read of x."""
     if not np.may_share_memory(x, out):
         return True
     same_place = x.__array_interface__["data"] == out.__array_interface__["data"]
     return same_place and x.strides == out.strides and x.dtype == out.dtype
 
 
+def new_like(x: np.ndarray) -> np.ndarray:
+    """An array for the result: native, and in x's order, as ufuncs do it."""
+    if 0 in x.strides:  # an iterator leaves axes where they are that have no place in memory
+        flags = [["readonly"], ["writeonly", "allocate", "no_subtype"]]
+        types = [x.dtype, native(x.dtype)]
+        return np.nditer((x, None), ["zerosize_ok"], flags, types).operands[1]
+    return np.empty_like(x, native(x.dtype), "K", False)
+
+
 @lru_cache
 def has_byte_order(dtype: np.dtype) -> bool:
-    """Whether elements are numbers, so that a result is native; bytes, strings and records stay as they are."""
+    """Whether elements are numbers, so that a result is native; other types stay as they are."""
     return dtype.kind in "biufcmM" or is_small_float(dtype)
 
 
@@ -35,8 +44,8 @@ def check_dtype(dtype: np.dtype, scale: bool) -> None:
     if not scale:
         if dtype.hasobject or not 0 < dtype.itemsize <= LARGEST:
             raise TypeError(
-                f"elements of {dtype} cannot be masked: with scale=False they can be of any type of "
-                f"fixed size up to {LARGEST} bytes"
+                f"elements of {dtype} cannot be masked: with scale=False they can be of any type "
+                f"of fixed size up to {LARGEST} bytes"
             )
     elif dtype.kind in "biu":
         raise TypeError(

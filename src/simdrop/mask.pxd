@@ -1,6 +1,7 @@
 # cython: language_level=3
 """The C library as Cython sees it, and what the other modules need of Mask."""
 
+cimport numpy as cnp
 from libc.stdint cimport intptr_t, uint8_t, uint64_t
 
 
@@ -74,6 +75,8 @@ cdef class Mask:
     cdef int kernel_type(self, x) noexcept
     cdef bint takes_out(self, x, out) noexcept
     cdef apply_array(self, given, out)
+    cdef apply_split(self, x, y)
+    cdef apply_part(self, cnp.ndarray x, cnp.ndarray y, int split_axis, Py_ssize_t start, Py_ssize_t stop)
 
 
 # Stream is in an extension module of its own, which does not link the C library a second time.

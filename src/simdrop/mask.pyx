@@ -7,7 +7,7 @@ import os
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from simdrop import layouts
+from simdrop import layouts, threads
 
 cimport numpy as cnp
 from cpython.float cimport PyFloat_AsDouble
@@ -22,6 +22,9 @@ STREAM_VERSION = SIMDROP_STREAM_VERSION
 cdef enum:
     RELEASE_GIL_FROM = 8192
     MOST_AXES = 64  # NumPy's limit
+    SPLIT_GRAIN = 4096  # elements: threads' parts of a flat array begin at lines of memory and of keystream
+
+cdef Py_ssize_t SPLIT_FROM = threads.SPLIT_FROM
 
 
 cdef class Mask:
@@ -157,9 +160,11 @@ cdef class Mask:
         cdef void *target = cnp.PyArray_DATA(out)
         if self.size < RELEASE_GIL_FROM:
             simdrop_apply(&self.rule, 0, <simdrop_type>element_type, self.size, source, target, self.scale)
-        else:
+        elif cnp.PyArray_NBYTES(x) < SPLIT_FROM:
             with nogil:
                 simdrop_apply(&self.rule, 0, <simdrop_type>element_type, self.size, source, target, self.scale)
+        else:
+            self.apply_split(x.reshape(-1), out.reshape(-1))
         return out
 
     def backward(self, dy, *, out=None):
@@ -206,31 +211,49 @@ cdef class Mask:
         if count != len(self.shape) or (<object>x).shape != self.shape:
             raise ValueError(f"the array has shape {(<object>x).shape}, but the mask has shape {self.shape}")
         if out is None:
-            y = np.empty_like(x, layouts.native(x.dtype), "K", False)  # in x's order, as ufuncs do it
+            y = layouts.new_like(x)
         else:
             layouts.check_out(out, x)
             y = out
             if not layouts.apart(x, y):
                 x = x.copy()
+        if cnp.PyArray_NBYTES(x) < SPLIT_FROM:
+            self.apply_part(x, y, 0, 0, cnp.PyArray_DIM(x, 0) if count else 1)
+        else:
+            self.apply_split(x, y)
+        return y
+
+    cdef apply_split(self, x, y):
+        """Apply with all threads, each to a part along the axis that is outermost in memory."""
+        axis = max(range(y.ndim), key=lambda axis: (y.shape[axis] > 1, abs(y.strides[axis])))
+        ranges = threads.split(y.shape[axis], threads.get_num_threads(), SPLIT_GRAIN if y.ndim == 1 else 1)
+        threads.run(lambda start, stop: self.apply_part(x, y, axis, start, stop), ranges)
+
+    cdef apply_part(self, cnp.ndarray x, cnp.ndarray y, int split_axis, Py_ssize_t start, Py_ssize_t stop):
+        """Apply to arrays of any type and layout, flat ones too, from `start` to `stop` along one axis."""
+        cdef simdrop_axis[MOST_AXES] axes
         cdef simdrop_elements elements = elements_of(x.dtype, y.dtype, self.scaled)
+        cdef int axis, count = cnp.PyArray_NDIM(x)
+        cdef bint shared
+        cdef uint64_t step = 1, first = 0
+        cdef const char *source = <const char *>cnp.PyArray_DATA(x)
+        cdef char *target = <char *>cnp.PyArray_DATA(y)
         elements.scale = self.scale
-        cdef uint64_t step = 1
         for axis in range(count - 1, -1, -1):
+            shared = self.shared_axes is not None and len(self.shared_axes) != 0 and axis in self.shared_axes
             axes[axis].n = cnp.PyArray_DIM(x, axis)
             axes[axis].x = cnp.PyArray_STRIDE(x, axis)
             axes[axis].y = cnp.PyArray_STRIDE(y, axis)
-            axes[axis].element = step
-            step *= axes[axis].n
-        if self.shared_axes:
-            step = 1
-            for axis in range(count - 1, -1, -1):
-                axes[axis].element = 0 if axis in self.shared_axes else step
-                step *= 1 if axis in self.shared_axes else axes[axis].n
-        cdef const void *source = cnp.PyArray_DATA(x)
-        cdef void *target = cnp.PyArray_DATA(y)
+            axes[axis].element = 0 if shared else step
+            if not shared:
+                step *= axes[axis].n
+            if axis == split_axis:
+                source += start * axes[axis].x
+                target += start * axes[axis].y
+                first = start * axes[axis].element
+                axes[axis].n = stop - start
         with nogil:
-            simdrop_apply_array(&self.rule, 0, elements, count, axes, source, target)
-        return y
+            simdrop_apply_array(&self.rule, first, elements, count, axes, source, target)
 
     def _keep_flat(self, start, stop):
         """Decisions `start` to `stop`, in the C order of the shape with the shared axes 1, bool."""
