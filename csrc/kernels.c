@@ -274,6 +274,18 @@ static void packbits(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t
     }
 }
 
+static void indices(const uint8_t *packed, size_t n, intptr_t *out, size_t count) {
+    size_t written = 0, byte = 0;
+    for (; byte < (n + 7) / 8 && written + 8 <= count; byte++) {
+        written += (size_t)store_indices(out + written, (intptr_t)(8 * byte), packed[byte]);
+    }
+    for (; byte < (n + 7) / 8; byte++) {
+        for (unsigned rest = packed[byte]; rest != 0; rest &= rest - 1) {
+            out[written++] = (intptr_t)(8 * byte) + __builtin_ctz(rest);
+        }
+    }
+}
+
 #define JOIN_(a, b) a##b
 #define JOIN(a, b) JOIN_(a, b)
 #define TEXT_(a) #a
@@ -289,4 +301,5 @@ const simdrop_kernels JOIN(simdrop_kernels_, SIMDROP_ISA) = {
                select_u32, select_u64, select_u128},
     .keep = keep,
     .packbits = packbits,
+    .indices = indices,
 };

@@ -60,6 +60,10 @@ static place moved(place from, simdrop_axis along, size_t steps) {
 
 static void copy_elements(char *to, ptrdiff_t to_stride, const char *from, ptrdiff_t from_stride, size_t n,
                           size_t size) {
+    if (to_stride == (ptrdiff_t)size && from_stride == to_stride) {
+        memcpy(to, from, n * size);
+        return;
+    }
     switch (size) {
     case 1:
         COPY(1);

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import sys
 
 import numpy as np
@@ -13,6 +12,8 @@ from simdrop.threads import get_num_threads
 
 def config() -> dict[str, str]:
     """Versions, the stream's version, instruction sets found and chosen, and threads, by name."""
+    import platform
+
     from simdrop import __version__
 
     return {

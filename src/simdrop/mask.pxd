@@ -55,7 +55,7 @@ cdef extern from "simdrop.h" nogil:
     )
     void simdrop_keep(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *keep)
     void simdrop_packbits(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *bits)
-    void simdrop_indices(const uint8_t *bits, size_t n, intptr_t *indices)
+    void simdrop_indices(const uint8_t *bits, size_t n, intptr_t *indices, size_t count)
     const char *simdrop_isa_available(size_t i)
     const char *simdrop_isa_name()
     int simdrop_isa_choose(const char *name)

@@ -314,11 +314,12 @@ cdef class Mask:
             ``np.flatnonzero(mask.keep())``.
         """
         bits = self.packbits()
-        indices = np.empty(int(np.bitwise_count(bits).sum(dtype=np.int64)), np.intp)
+        cdef size_t count = np.bitwise_count(bits).sum(dtype=np.int64)
+        indices = np.empty(count, np.intp)
         cdef const uint8_t *source = <const uint8_t *>cnp.PyArray_DATA(bits)
         cdef intptr_t *target = <intptr_t *>cnp.PyArray_DATA(indices)
         with nogil:
-            simdrop_indices(source, self.size, target)
+            simdrop_indices(source, self.size, target, count)
         return indices
 
     def _numbers(self):
