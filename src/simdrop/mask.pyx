@@ -331,6 +331,8 @@ cdef double checked_p(p) except -1:
         probability = PyFloat_AsDouble(p)
     except TypeError:
         raise TypeError(f"p, the probability of dropping, must be a number in [0, 1], not {p!r}") from None
+    except OverflowError:
+        probability = 2
     if not 0 <= probability <= 1:
         raise ValueError(f"p = {p}, but the probability of dropping must be in [0, 1]")
     return probability

@@ -74,6 +74,11 @@ def dropout(x, p=0.5, *, rng=None, shared_axes=(), training=True, scale=True, ou
     checked_p(p)
     if cnp.PyArray_TYPE(x) != cnp.NPY_FLOAT32 and cnp.PyArray_TYPE(x) != cnp.NPY_FLOAT64:
         layouts.check_dtype(x.dtype, scale)
+    if out is not None and not (
+        cnp.PyArray_CheckExact(out) and cnp.PyArray_ISCARRAY(out)
+        and cnp.PyArray_TYPE(out) == cnp.PyArray_TYPE(x) and cnp.PyArray_SAMESHAPE(out, x)
+    ):
+        layouts.check_out(out, x)
     if training:
         mask = stream_of(rng).take(p, x.shape, shared_axes, scale)
     else:
