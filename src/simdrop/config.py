@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import sys
 
 import numpy as np
@@ -12,6 +11,8 @@ from simdrop.mask import STREAM_VERSION, instruction_set, instruction_sets
 
 def config() -> dict[str, str]:
     """Versions, the stream's version, instruction sets found and chosen, and threads, by name."""
+    import platform
+
     from simdrop import __version__
 
     return {
