@@ -1,0 +1,57 @@
+"""What the tests share: every instruction set by name, Hypothesis without deadlines, a fresh
+interpreter."""
+
+import os
+import subprocess
+import sys
+
+import hypothesis
+import pytest
+import simdrop.mask
+
+INSTRUCTION_SETS = ("portable", "aesni", "vaes256", "vaes512")
+
+# The `instruction_set` fixture may run once for all examples: it sets what they all need.
+hypothesis.settings.register_profile(
+    "simdrop",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
+)
+hypothesis.settings.load_profile("simdrop")
+
+
+def pytest_report_header():
+    here = simdrop.mask.instruction_sets()
+    lacking = [name for name in INSTRUCTION_SETS if name not in here]
+    return f"instruction sets: {', '.join(here)}; this CPU lacks: {', '.join(lacking) or 'none'}"
+
+
+@pytest.fixture(params=INSTRUCTION_SETS)
+def instruction_set(request):
+    """Run the test once for each instruction set; those this CPU lacks are skipped by name."""
+    if request.param not in simdrop.mask.instruction_sets():
+        pytest.skip(f"this CPU cannot run {request.param}")
+    before = simdrop.mask.instruction_set()
+    simdrop.mask.use_instruction_set(request.param)
+    yield request.param
+    simdrop.mask.use_instruction_set(before)
+
+
+@pytest.fixture
+def run_python():
+    """Run a script in a fresh interpreter, with more environment variables; gives the completed
+    process."""
+
+    def run(script, **environment):
+        # Forking a process that has threads is what some of these scripts are there to try.
+        ignore = "ignore:This process:DeprecationWarning"
+        return subprocess.run(
+            [sys.executable, "-W", "error", "-W", ignore, "-c", script],
+            env=os.environ | environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    return run
