@@ -10,20 +10,23 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from . import results, tables, targets
+from . import machine, results, tables, targets
 from .figures import Figures
-from .machine import facts
 
 HERE = Path(__file__).parent
 
 
 def main() -> int:
     """Run pytest-benchmark, and report only if all of it ended well."""
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--passes", type=int, default=5, help="passes over everything (5)")
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description="Measure everything, print the ratios and write them to bench/results/.",
+    )
+    parser.add_argument("--passes", type=positive, default=5, help="passes over everything (5)")
     parser.add_argument("--output", type=Path, default=HERE / "results", help="(bench/results)")
     options = parser.parse_args()
 
+    software = machine.software()
     with TemporaryDirectory() as folder:
         rounds = Path(folder) / "rounds.json"
         code = pytest.main(
@@ -41,16 +44,25 @@ def main() -> int:
             return int(code)
         run = json.loads(rounds.read_text(encoding="utf-8"))
 
-    figures, machine = Figures(run["benchmarks"]), facts(run["machine_info"])
+    figures = Figures(run["benchmarks"])
+    facts = {"CPU": machine.cpu(run["machine_info"]["cpu"]), **software}
     reports = [
         tables.ratio_table(figures),
         tables.call_table(figures),
         tables.target_table(targets.check(figures)),
     ]
-    tables.show(reports, machine)
-    results.write(options.output, figures, reports, machine)
+    tables.show(reports, facts)
+    results.write(options.output, figures, reports, facts)
     print(f"Written to {options.output}: results.md, results.json, results.png")
     return 0
+
+
+def positive(text: str) -> int:
+    """A number of passes."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not positive")
+    return number
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -113,9 +114,16 @@ NAMES: dict[str, Callable[[Arrays, float], dict[str, Any]]] = {
 }
 
 
+@lru_cache(maxsize=len(NAMES))
+def values(number: int, n: int, dtype: str, p: float, contender: str) -> dict[str, Any]:
+    """The values of the names in a contender's lines, in one pass; all directions share them."""
+    shared = arrays(number, n, dtype)
+    names = {"np": np, "sd": sd, "p": p}
+    names |= {"x": shared.x, "y": shared.y, "dy": shared.dy, "dx": shared.dx}
+    return names | NAMES[contender](shared, p)
+
+
 def prepare(number: int, group: Group, contender: str) -> tuple[str, dict[str, Any]]:
     """A contender's line for a group, and the values of the names in it."""
-    shared = arrays(number, group.n, group.dtype)
-    names = {"np": np, "sd": sd, "p": group.p}
-    names |= {"x": shared.x, "y": shared.y, "dy": shared.dy, "dx": shared.dx}
-    return LINES[contender][group.direction], names | NAMES[contender](shared, group.p)
+    line = LINES[contender][group.direction]
+    return line, values(number, group.n, group.dtype, group.p, contender)

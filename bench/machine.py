@@ -12,13 +12,10 @@ from simdrop.config import config
 from .cases import CONTENDERS, OPTIONAL, missing
 
 
-def facts(machine_info: dict[str, Any]) -> dict[str, str]:
-    """By name; `machine_info` is that of pytest-benchmark's JSON."""
-    cpu, build = machine_info["cpu"], config()
-    model = f"family {cpu['family']}, model {cpu['model']}, " if "family" in cpu else ""
-    absent = missing()
+def software() -> dict[str, str]:
+    """Versions and settings by name, and the date."""
+    build, absent = config(), missing()
     return {
-        "CPU": f"{cpu['brand_raw']} ({model}{cpu['count']} CPUs)",
         "instruction set": f"{build['chosen']} (of {build['instruction sets']})",
         "simdrop": build["simdrop"],
         "compiler": build["compiler"],
@@ -32,3 +29,11 @@ def facts(machine_info: dict[str, Any]) -> dict[str, str]:
         "system": f"{platform.system()} {platform.machine()}",
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
+
+
+def cpu(info: dict[str, Any]) -> str:
+    """The CPU from py-cpuinfo's fields: its name, and its numbers since virtual ones hide it."""
+    numbers = [
+        f"{field} {info[field]}" for field in ("family", "model", "stepping") if field in info
+    ]
+    return ", ".join([info.get("brand_raw", "unnamed"), *numbers, f"{info['count']} in all"])

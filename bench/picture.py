@@ -47,7 +47,7 @@ def draw(figures: Figures, facts: dict[str, str], path: Path) -> None:
                 markersize=6 if ours else 4,
             )
         panel.set(xscale="log", yscale="log", title=f"p = {p}", xlabel="elements")
-        panel.set_xticks(SIZES, [f"{n:,}" if n < 1_000_000 else f"{n:.2g}" for n in SIZES])
+        panel.set_xticks(SIZES, [label(n) for n in SIZES])
         panel.set_xticks([], minor=True)
         panel.grid(alpha=0.3)
         panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -62,3 +62,8 @@ def draw(figures: Figures, facts: dict[str, str], path: Path) -> None:
         "\n".join("   ".join(part) for part in (lines[:half], lines[half:])), fontsize=7
     )
     canvas.savefig(path)
+
+
+def label(n: int) -> str:
+    """A number of elements, short."""
+    return f"{n:,}" if n < 1_000_000 else f"{n:.2g}".replace("e+0", "e")

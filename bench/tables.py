@@ -99,7 +99,7 @@ def show(tables: list[Table], facts: dict[str, str]) -> None:
     console = Console()
     console.width = max(console.width, 132)  # narrower than its tables, it would cut their cells
     for table in tables:
-        grid = Grid(title=table.title, box=SIMPLE_HEAD)
+        grid = Grid(title=table.title, box=SIMPLE_HEAD, collapse_padding=True)
         for i, column in enumerate(table.columns):
             grid.add_column(column, justify="left" if i < table.left else "right")
         for row, following in zip(table.rows, [*table.rows[1:], table.rows[-1]], strict=True):

@@ -54,7 +54,7 @@ def undisturbed(run: Loop, calls: int) -> float:
 
 
 def plan_round(run: Loop) -> Plan:
-    """How to fill a round of a line; what only a first call does, such as to compile, is left out."""
+    """How to fill a round of a line, leaving out what only a first call does, such as compiling."""
     run(repeat(None, 1))
     calls = 1
     while (duration := undisturbed(run, calls)) < ROUND:
