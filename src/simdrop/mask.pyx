@@ -82,6 +82,8 @@ cdef class Mask:
     """
 
     def __init__(self, key, draw, p, shape, *, shared_axes=(), scale=True):
+        if self.shape is not None:
+            raise TypeError("a Mask cannot be changed")
         if not isinstance(key, (bytes, bytearray)):
             raise TypeError(f"key must be 16 bytes, not {type(key).__name__}")
         if len(key) != SIMDROP_KEY_BYTES:
