@@ -97,7 +97,7 @@ def show(tables: list[Table], facts: dict[str, str]) -> None:
         print(*(f"{name}: {fact}" for name, fact in facts.items()), sep="\n")
         return
     console = Console()
-    console.width = max(console.width, 132)  # narrower than its tables, it would cut their cells
+    console.width = max(console.width, 140)  # narrower than its tables, it would cut their cells
     for table in tables:
         grid = Grid(title=table.title, box=SIMPLE_HEAD, collapse_padding=True)
         for i, column in enumerate(table.columns):

@@ -21,9 +21,10 @@ def apart(x: np.ndarray, out: np.ndarray) -> bool:
 def new_like(x: np.ndarray) -> np.ndarray:
     """An array for the result: native, and in x's order, as ufuncs do it."""
     if 0 in x.strides:  # an iterator leaves axes where they are that have no place in memory
-        flags = [["readonly"], ["writeonly", "allocate", "no_subtype"]]
+        arrays: Any = (x, None)
+        flags: Any = [["readonly"], ["writeonly", "allocate", "no_subtype"]]
         types = [x.dtype, native(x.dtype)]
-        return np.nditer((x, None), ["zerosize_ok"], flags, types).operands[1]
+        return np.nditer(arrays, ["zerosize_ok"], flags, types).operands[1]
     return np.empty_like(x, native(x.dtype), "K", False)
 
 
