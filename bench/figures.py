@@ -50,7 +50,7 @@ class Figure:
             **self.group._asdict(),
             "contender": self.contender,
             "ratio": self.ratio,
-            "their_ns_per_element": self.their_ns,
+            "their_ns_per_element": round(self.their_ns, 5),
             "passes": [asdict(one) for one in self.passes],
         }
 
@@ -88,7 +88,7 @@ def make_pass(benchmark: dict[str, Any]) -> Pass:
         info["pass"],
         info["offset"],
         len(theirs),
-        1e9 * median(ours),
-        1e9 * median(theirs),
-        median(one / other for one, other in zip(ours, theirs, strict=True)),
+        round(1e9 * median(ours), 2),
+        round(1e9 * median(theirs), 2),
+        round(median(one / other for one, other in zip(ours, theirs, strict=True)), 5),
     )

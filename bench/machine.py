@@ -25,7 +25,7 @@ def software() -> dict[str, str]:
             CONTENDERS[name]: "not installed, not measured" if name in absent else version(name)
             for name in OPTIONAL
         },
-        "threads": "1",
+        "threads": build["threads"],
         "system": f"{platform.system()} {platform.machine()}",
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }

@@ -101,7 +101,8 @@ def show(tables: list[Table], facts: dict[str, str]) -> None:
     for table in tables:
         grid = Grid(title=table.title, box=SIMPLE_HEAD, collapse_padding=True)
         for i, column in enumerate(table.columns):
-            grid.add_column(column, justify="left" if i < table.left else "right")
+            left = i < table.left
+            grid.add_column(column, justify="left" if left else "right", no_wrap=left)
         for row, following in zip(table.rows, [*table.rows[1:], table.rows[-1]], strict=True):
             grid.add_row(*row, end_section=table.grouped and row[0] != following[0])
         console.print(grid)

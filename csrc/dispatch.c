@@ -43,6 +43,14 @@ const char *simdrop_isa_available(size_t i) {
     return kernels ? kernels->name : NULL;
 }
 
+const char *simdrop_compiler(void) {
+#ifdef __clang__
+    return __VERSION__; /* begins with its name */
+#else
+    return "GCC " __VERSION__;
+#endif
+}
+
 const char *simdrop_isa_name(void) { return chosen->name; }
 
 int simdrop_isa_choose(const char *name) {

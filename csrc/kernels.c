@@ -24,30 +24,39 @@ enum {
 /* Counter word that stands above the block number. */
 static inline uint64_t counter_high(const simdrop_rule *rule, uint64_t plane) { return rule->draw | plane << 56; }
 
-/* The elements at positions[0..count) of a chunk are tied with p in plane 0. Draw their bytes in the next planes, four
-   blocks a vector, until each is decided; clear the bits of those dropped. */
-static void settle_ties(const simdrop_rule *rule, uint64_t tile, uint64_t *bits, uint16_t *positions, size_t count) {
-    const cipher keys = load_cipher(rule->round_keys);
+/* Note the positions of a tile's ties among `count`. Mostly there is none or one, which needs no branch that could be
+   mispredicted. Returns the new count. */
+static inline size_t note_ties(uint16_t *positions, size_t count, size_t tile, uint64_t equal) {
+    positions[count] = (uint16_t)(tile * TILE + (size_t)__builtin_ctzll(equal | UINT64_C(1) << 63));
+    count += equal != 0;
+    for (uint64_t others = equal & (equal - 1); __builtin_expect(others != 0, 0); others &= others - 1) {
+        positions[count++] = (uint16_t)(tile * TILE + (size_t)__builtin_ctzll(others));
+    }
+    return count;
+}
+
+/* The elements at positions[0..count) of a chunk are tied with p in plane 0, one in 256 of all. Draw their bytes in the
+   next planes, four blocks a vector, until each is decided; clear the bits of those dropped. */
+INLINE void settle_ties(const simdrop_rule *rule, cipher keys, uint64_t tile, uint64_t *bits, uint16_t *positions,
+                        size_t count) {
     const uint64_t first_block = tile * (TILE / SIMDROP_BLOCK_BYTES);
     for (uint64_t plane = 1; plane < rule->planes && count != 0; plane++) {
         const uint64_t high = counter_high(rule, plane);
         const uint8_t digit = (uint8_t)(rule->digits >> (56 - 8 * plane));
         size_t still_tied = 0;
-        memset(positions + count, 0,
-               3 * sizeof *positions); /* whole vectors: the last may draw blocks that nobody needs */
+        memset(positions + count, 0, 4 * sizeof *positions); /* the last vector may draw what nobody needs */
         for (size_t i = 0; i < count; i += 4) {
-            const uint16_t position[4] = {positions[i], positions[i + 1], positions[i + 2], positions[i + 3]};
             uint64_t blocks[4];
-            for (int j = 0; j < 4; j++) {
-                blocks[j] = first_block + position[j] / SIMDROP_BLOCK_BYTES;
+            for (size_t j = 0; j < 4; j++) {
+                blocks[j] = first_block + positions[i + j] / SIMDROP_BLOCK_BYTES;
             }
             uint8_t keystream[TILE];
             store_bytes(keystream, encrypt(keys, counters_at(blocks, high)));
             for (size_t j = 0; j < 4 && i + j < count; j++) {
-                const size_t e = position[j];
+                const size_t e = positions[i + j];
                 const uint8_t byte = keystream[j * SIMDROP_BLOCK_BYTES + e % SIMDROP_BLOCK_BYTES];
                 bits[e / TILE] &= ~((uint64_t)(byte < digit) << e % TILE);
-                positions[still_tied] = position[j];
+                positions[still_tied] = (uint16_t)e;
                 still_tied += byte == digit;
             }
         }
@@ -71,35 +80,26 @@ INLINE void fetch(lookahead next, size_t tile) {
     }
 }
 
-/* draw_keep_bits where plane 0 decides all, or, with `ties`, where those equal to p's first digit are settled after. */
+/* draw_keep_bits where plane 0 decides all, or, with `may_tie`, where elements equal to p's first digit are settled
+ * after. */
 INLINE void draw_tiles(const simdrop_rule *rule, uint64_t tile, size_t tiles, uint64_t *bits, lookahead ahead,
-                       int ties) {
+                       int may_tie) {
     const cipher keys = load_cipher(rule->round_keys);
     const uint8_t digit = (uint8_t)(rule->digits >> 56);
     counters next = counters_from(tile * (TILE / SIMDROP_BLOCK_BYTES), counter_high(rule, 0));
-    uint64_t tied[CHUNK_TILES];
-    uint8_t tied_tile[CHUNK_TILES];
-    size_t tied_tiles = 0;
+    uint16_t positions[CHUNK_TILES * TILE + 4];
+    size_t count = 0;
     for (size_t t = 0; t < tiles; t++) {
         const bytes64 keystream = encrypt(keys, next);
         next = counters_after(next);
         fetch(ahead, t);
         bits[t] = at_least(keystream, digit);
-        if (ties) {
-            tied[tied_tiles] = equal(keystream, digit);
-            tied_tile[tied_tiles] = (uint8_t)t;
-            tied_tiles += tied[tied_tiles] != 0;
+        if (may_tie) {
+            count = note_ties(positions, count, t, equal(keystream, digit));
         }
     }
-    if (tied_tiles != 0) {
-        uint16_t positions[CHUNK_TILES * TILE + 3];
-        size_t count = 0;
-        for (size_t i = 0; i < tied_tiles; i++) {
-            for (uint64_t rest = tied[i]; rest != 0; rest &= rest - 1) {
-                positions[count++] = (uint16_t)(tied_tile[i] * TILE + __builtin_ctzll(rest));
-            }
-        }
-        settle_ties(rule, tile, bits, positions, count);
+    if (may_tie) {
+        settle_ties(rule, keys, tile, bits, positions, count);
     }
 }
 

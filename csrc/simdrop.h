@@ -96,6 +96,9 @@ const char *simdrop_isa_name(void);
    threads use the library. */
 int simdrop_isa_choose(const char *name);
 
+/* The compiler that built the library, for reports. */
+const char *simdrop_compiler(void);
+
 #ifdef __cplusplus
 }
 #endif

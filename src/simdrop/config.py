@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 
-from simdrop.mask import STREAM_VERSION, instruction_set, instruction_sets
+from simdrop.mask import COMPILER, STREAM_VERSION, instruction_set, instruction_sets
 from simdrop.threads import get_num_threads
 
 
@@ -21,6 +21,7 @@ def config() -> dict[str, str]:
         "stream version": str(STREAM_VERSION),
         "instruction sets": ", ".join(instruction_sets()),
         "chosen": instruction_set(),
+        "compiler": COMPILER,
         "threads": str(get_num_threads()),
         "numpy": np.__version__,
         "python": f"{platform.python_version()} ({sys.platform}, {platform.machine()})",

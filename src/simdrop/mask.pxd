@@ -59,6 +59,7 @@ cdef extern from "simdrop.h" nogil:
     const char *simdrop_isa_available(size_t i)
     const char *simdrop_isa_name()
     int simdrop_isa_choose(const char *name)
+    const char *simdrop_compiler()
 
 
 cdef class Mask:

@@ -5,6 +5,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 STREAM_VERSION: int
+COMPILER: str
 
 class Mask:
     def __init__(

@@ -17,6 +17,7 @@ from libc.string cimport memcpy
 cnp.import_array()
 
 STREAM_VERSION = SIMDROP_STREAM_VERSION
+COMPILER = simdrop_compiler().decode()
 
 # Below this many elements releasing the GIL costs more than it gives to other threads.
 cdef enum:
