@@ -5,7 +5,7 @@ import pathlib
 import sys
 import sysconfig
 
-if sys.version_info < (3, 11):
+if sys.version_info < (3, 11):  # noqa: UP036 (this file runs before there is a suitable one)
     sys.exit(
         f"simdrop needs Python 3.11 or later, and {sys.executable} is {sys.version.split()[0]}: "
         "name another with `make PYTHON=python3.12 ...`"
@@ -16,4 +16,7 @@ if not (pathlib.Path(sysconfig.get_path("include")) / "Python.h").exists():
         "(Debian and Ubuntu: apt install python3-dev)"
     )
 if importlib.util.find_spec("ensurepip") is None:
-    sys.exit(f"{sys.executable} cannot make virtual environments (Debian and Ubuntu: apt install python3-venv)")
+    sys.exit(
+        f"{sys.executable} cannot make virtual environments "
+        "(Debian and Ubuntu: apt install python3-venv)"
+    )

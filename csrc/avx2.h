@@ -55,6 +55,17 @@ static inline void store_bools(uint8_t *out, uint64_t keep) {
     }
 }
 
+/* The numbers from `first` on of the set bits among eight; writes eight, returns how many count. */
+static inline int store_indices(intptr_t *out, intptr_t first, uint8_t bits) {
+    const uint64_t bytes = _pdep_u64(bits, 0x0101010101010101) * 0xff;
+    const __m128i numbers = _mm_cvtsi64_si128((int64_t)_pext_u64(0x0706050403020100, bytes));
+    const __m256i firsts = _mm256_set1_epi64x(first);
+    _mm256_storeu_si256((__m256i *)out, _mm256_add_epi64(_mm256_cvtepu8_epi64(numbers), firsts));
+    _mm256_storeu_si256((__m256i *)(out + 4),
+                        _mm256_add_epi64(_mm256_cvtepu8_epi64(_mm_srli_si128(numbers, 4)), firsts));
+    return _mm_popcnt_u32(bits);
+}
+
 /* Tiles: y = x * scale, or x, where the bit is set, else 0. */
 
 static inline void tile_f32(uint64_t keep, const float *x, float *y, float scale) {

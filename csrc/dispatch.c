@@ -81,10 +81,6 @@ void simdrop_packbits(const simdrop_rule *rule, uint64_t start, size_t n, uint8_
     chosen->packbits(rule, start, n, bits);
 }
 
-void simdrop_indices(const uint8_t *bits, size_t n, intptr_t *indices) {
-    for (size_t i = 0; i < n; i += 8) {
-        for (unsigned byte = bits[i / 8]; byte != 0; byte &= byte - 1) {
-            *indices++ = (intptr_t)i + __builtin_ctz(byte);
-        }
-    }
+void simdrop_indices(const uint8_t *bits, size_t n, intptr_t *indices, size_t count) {
+    chosen->indices(bits, n, indices, count);
 }

@@ -51,6 +51,13 @@ static inline void store_bools(uint8_t *out, uint64_t keep) {
     _mm512_storeu_si512(out, _mm512_maskz_set1_epi8(_cvtu64_mask64(keep), 1));
 }
 
+/* The numbers from `first` on of the set bits among eight; writes eight, returns how many count. */
+static inline int store_indices(intptr_t *out, intptr_t first, uint8_t bits) {
+    const __m512i numbers = _mm512_add_epi64(_mm512_set1_epi64(first), _mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0));
+    _mm512_storeu_si512(out, _mm512_maskz_compress_epi64(bits, numbers));
+    return _mm_popcnt_u32(bits);
+}
+
 /* Tiles: y = x * scale, or x, where the bit is set, else 0. */
 
 static inline void tile_f32(uint64_t keep, const float *x, float *y, float scale) {

@@ -218,9 +218,12 @@ static inline void tile_u128(uint64_t keep, const u128 *x, u128 *y) {
 #define TILE_OF(keep, x, y) ((void)scale, tile_u128(keep, x, y))
 #include "select.h"
 
-/* Up to CHUNK keep bits from element `start` on; they begin start % 64 bits into bits[0]. */
+/* Keep bits from element `start` on; they begin start % 64 bits into bits[0]. */
 static void draw(const simdrop_rule *rule, uint64_t start, size_t n, uint64_t *bits) {
-    draw_keep_bits(rule, start / TILE, tiles_of(start % TILE, n), bits, (lookahead){0});
+    const size_t tiles = tiles_of(start % TILE, n);
+    for (size_t t = 0; t < tiles; t += CHUNK / TILE) {
+        draw_keep_bits(rule, start / TILE + t, smaller(tiles - t, CHUNK / TILE), bits + t, (lookahead){0});
+    }
 }
 
 static void keystream(const simdrop_rule *rule, uint64_t plane, uint64_t block, size_t blocks, uint8_t *out) {
@@ -271,6 +274,18 @@ static void packbits(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t
     }
 }
 
+static void indices(const uint8_t *packed, size_t n, intptr_t *out, size_t count) {
+    size_t written = 0, byte = 0;
+    for (; byte < (n + 7) / 8 && written + 8 <= count; byte++) {
+        written += (size_t)store_indices(out + written, (intptr_t)(8 * byte), packed[byte]);
+    }
+    for (; byte < (n + 7) / 8; byte++) {
+        for (unsigned rest = packed[byte]; rest != 0; rest &= rest - 1) {
+            out[written++] = (intptr_t)(8 * byte) + __builtin_ctz(rest);
+        }
+    }
+}
+
 #define JOIN_(a, b) a##b
 #define JOIN(a, b) JOIN_(a, b)
 #define TEXT_(a) #a
@@ -286,4 +301,5 @@ const simdrop_kernels JOIN(simdrop_kernels_, SIMDROP_ISA) = {
                select_u32, select_u64, select_u128},
     .keep = keep,
     .packbits = packbits,
+    .indices = indices,
 };

@@ -85,8 +85,8 @@ void simdrop_keep(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *k
 /* The same, a bit each, first element in the lowest bit; (n + 7) / 8 bytes, unused bits 0. */
 void simdrop_packbits(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *bits);
 
-/* The numbers of the set bits among the first n, ascending. */
-void simdrop_indices(const uint8_t *bits, size_t n, intptr_t *indices);
+/* The numbers of the set bits among the first n, ascending; there are `count`, and the bits after them are 0. */
+void simdrop_indices(const uint8_t *bits, size_t n, intptr_t *indices, size_t count);
 
 /* Instruction sets: number i of those that this build has and this CPU can run, best first, or NULL after the last. */
 const char *simdrop_isa_available(size_t i);

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from simdrop.train import data
+from simdrop.train import data, sources
 from simdrop.train.errors import InputError
 from simdrop.train.idx import read_idx
 
@@ -195,7 +195,7 @@ def test_folder_with_every_spelling_of_the_names(tmp_path, separator, gzipped):
         file = IDX_FILES[name].replace("-idx", separator + "idx") + (".gz" if gzipped else "")
         content = idx_bytes(array)
         (tmp_path / file).write_bytes(gzip.compress(content) if gzipped else content)
-    loaded = data.load(tmp_path)
+    loaded = sources.load(tmp_path)
     assert_small_set(loaded)
     assert loaded.name == tmp_path.name
 
@@ -204,14 +204,14 @@ def test_folder_with_a_gz_file_that_is_not_gzipped(folder):
     """Some browsers decompress a download and leave it its name."""
     for file in list(folder.iterdir()):
         file.rename(file.with_name(file.name + ".gz"))
-    assert_small_set(data.load(folder))
+    assert_small_set(sources.load(folder))
 
 
 @pytest.mark.parametrize("file", IDX_FILES.values())
 def test_folder_without_one_of_the_files(folder, file):
     (folder / file).unlink()
     with pytest.raises(InputError, match=f"has no file {file}; wanted the four IDX files"):
-        data.load(folder)
+        sources.load(folder)
 
 
 @pytest.mark.parametrize("file", IDX_FILES.values())
@@ -219,13 +219,13 @@ def test_folder_with_a_truncated_file(folder, file):
     content = (folder / file).read_bytes()
     (folder / file).write_bytes(content[:-1])
     with pytest.raises(InputError, match=f"{file}' is truncated"):
-        data.load(folder)
+        sources.load(folder)
 
 
 def test_folder_with_images_in_place_of_labels(folder):
     (folder / IDX_FILES["y_test"]).write_bytes((folder / IDX_FILES["x_test"]).read_bytes())
     with pytest.raises(InputError, match=r"y_test has shape \(4, 2, 3\); wanted one label"):
-        data.load(folder)
+        sources.load(folder)
 
 
 # npz files
@@ -234,14 +234,14 @@ def test_folder_with_images_in_place_of_labels(folder):
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
 def test_npz(tmp_path, save):
     save(tmp_path / "small.npz", **small_set(), another=np.zeros(3))
-    loaded = data.load(str(tmp_path / "small.npz"))
+    loaded = sources.load(str(tmp_path / "small.npz"))
     assert_small_set(loaded)
     assert loaded.name == "small"
 
 
 def test_npz_is_told_by_its_content_not_by_its_name(npz):
     path = npz()
-    assert_small_set(data.load(path.rename(path.with_suffix(".dat"))))
+    assert_small_set(sources.load(path.rename(path.with_suffix(".dat"))))
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ def test_npz_without_an_array(npz, missing, found):
     path = npz(**dict.fromkeys(missing))
     names = " or ".join(missing)
     with pytest.raises(InputError, match=f"has no array {names}; wanted x_train, .* found {found}"):
-        data.load(path)
+        sources.load(path)
 
 
 class Trap:
@@ -271,7 +271,7 @@ def test_npz_with_pickled_objects_is_refused_and_nothing_runs(npz, tmp_path, nam
     sprung = tmp_path / "sprung"
     path = npz(**{name: np.array([[Trap(sprung)]] * 6, object)})
     with pytest.raises(InputError, match=f"array {name} cannot be read: Object arrays"):
-        data.load(path)
+        sources.load(path)
     assert not sprung.exists()
 
 
@@ -282,7 +282,7 @@ def test_npz_truncated_anywhere(tmp_path, share):
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
     with pytest.raises(InputError, match="not an .npz file|damaged .npz file"):
-        data.load(path)
+        sources.load(path)
 
 
 @given(
@@ -297,7 +297,7 @@ def test_npz_with_a_changed_byte_is_data_or_a_clear_error(tmp_path, position, va
     content[position % len(content)] ^= value
     path.write_bytes(content)
     try:
-        loaded = data.load(path)
+        loaded = sources.load(path)
     except InputError as error:
         assert repr(str(path)) in str(error)
     else:
@@ -312,7 +312,7 @@ def test_npz_member_that_is_no_array(tmp_path):
         for name in IDX_FILES:
             archive.writestr(name, b"text")
     with pytest.raises(InputError, match="x_train is in the archive, but is no array"):
-        data.load(path)
+        sources.load(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"P", b"text", b"\x93NUMPY\1\0"])
@@ -320,28 +320,28 @@ def test_file_that_is_no_npz(tmp_path, content):
     path = tmp_path / "data.npz"
     path.write_bytes(content)
     with pytest.raises(InputError, match="data.npz' is not an .npz file; wanted one, or a folder"):
-        data.load(path)
+        sources.load(path)
 
 
 def test_path_that_is_not_there(tmp_path):
     with pytest.raises(InputError, match="nowhere.npz' cannot be read: No such file"):
-        data.load(tmp_path / "nowhere.npz")
+        sources.load(tmp_path / "nowhere.npz")
 
 
 def test_path_with_a_null_character():
     with pytest.raises(InputError, match="cannot be read: embedded null"):
-        data.load("a\0b")
+        sources.load("a\0b")
 
 
 def test_path_that_is_a_pipe(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(InputError, match="is neither a file nor a folder"):
-        data.load(tmp_path / "pipe")
+        sources.load(tmp_path / "pipe")
 
 
 def test_name_that_cannot_be_drawn(npz):
     path = npz()
-    assert data.load(path.rename(path.with_name("a\nb.npz"))).name == "a?b"
+    assert sources.load(path.rename(path.with_name("a\nb.npz"))).name == "a?b"
 
 
 # Arrays
@@ -393,7 +393,7 @@ def with_value(value, shape=(4, 5)):
 def test_arrays_that_do_not_fit(npz, changes, message):
     path = npz(**changes)
     with pytest.raises(InputError, match=message) as error:
-        data.load(path)
+        sources.load(path)
     assert repr(str(path)) in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -416,7 +416,7 @@ def test_arrays_that_do_not_fit(npz, changes, message):
 def test_scale(npz, dtype, low, high, scale):
     train = np.array([[low, high]] * 6).astype(dtype)
     test = np.array([[high, high]] * 4).astype(dtype)
-    loaded = data.load(npz(x_train=train, x_test=test))
+    loaded = sources.load(npz(x_train=train, x_test=test))
     wanted = [[np.float32(low) / np.float32(scale), np.float32(high) / np.float32(scale)]] * 6
     np.testing.assert_array_equal(loaded.x_train, wanted)
     np.testing.assert_array_equal(loaded.x_test, np.array(wanted)[:4, [1, 1]])
@@ -424,21 +424,21 @@ def test_scale(npz, dtype, low, high, scale):
 
 def test_a_test_set_does_not_change_the_scale(npz):
     test = np.full((4, 2), 1000, np.int64)
-    loaded = data.load(npz(x_train=np.full((6, 2), 10, np.int64), x_test=test))
+    loaded = sources.load(npz(x_train=np.full((6, 2), 10, np.int64), x_test=test))
     assert loaded.x_train.max() == 1 and loaded.x_test.max() == 100
 
 
 @pytest.mark.parametrize("dtype", ["u1", "i1", "i8", "u8", ">i4", "f4", "f8"])
 def test_labels_become_0_1_2(npz, dtype):
     train = np.array([26, 1, 7, 7, 1, 26], dtype)
-    loaded = data.load(npz(y_train=train, y_test=np.array([7, 1, 26, 7], dtype)))
+    loaded = sources.load(npz(y_train=train, y_test=np.array([7, 1, 26, 7], dtype)))
     assert loaded.classes == 3
     assert loaded.y_train.tolist() == [2, 0, 1, 1, 0, 2]
     assert loaded.y_test.tolist() == [1, 0, 2, 1]
 
 
 def test_a_test_set_may_lack_a_label(npz):
-    loaded = data.load(npz(y_test=np.zeros(4, U1)))
+    loaded = sources.load(npz(y_test=np.zeros(4, U1)))
     assert loaded.classes == 3 and loaded.y_test.tolist() == [0] * 4
 
 
@@ -446,7 +446,7 @@ def test_digits():
     from sklearn.datasets import load_digits
 
     pixels, labels = load_digits(return_X_y=True)
-    digits = data.load()
+    digits = sources.load()
     assert digits.x_train.shape == (898, 64) and digits.x_test.shape == (899, 64)
     assert digits.classes == 10
     for x in (digits.x_train, digits.x_test):
@@ -458,14 +458,14 @@ def test_digits():
     np.testing.assert_array_equal(
         rows[np.lexsort(rows.T)], wanted[np.lexsort(wanted.T)].astype(np.float32)
     )
-    assert digits.x_train.tobytes() == data.load().x_train.tobytes()
+    assert digits.x_train.tobytes() == sources.load().x_train.tobytes()
 
 
 @pytest.mark.skipif(
     not MNIST.is_file(), reason="no mnist.npz: set SIMDROP_MNIST to the path of one"
 )
 def test_mnist():
-    mnist = data.load(MNIST)
+    mnist = sources.load(MNIST)
     assert mnist.x_train.shape == (60000, 784) and mnist.x_test.shape == (10000, 784)
     assert mnist.classes == 10
     assert mnist.y_train[:5].tolist() == [5, 0, 4, 1, 9]

@@ -528,3 +528,11 @@ def test_environment_with_an_impossible_instruction_set(name, run_python):
     last_line = run.stderr.strip().splitlines()[-1]
     assert last_line.startswith(("ValueError", "RuntimeError"))
     assert "SIMDROP_ISA" in last_line and name in last_line
+
+
+def test_init_does_not_change_a_mask():
+    mask = sd.Mask(bytes(16), 0, 0.5, (3,))
+    before = repr(mask)
+    with pytest.raises(TypeError, match="cannot be changed"):
+        mask.__init__(bytes(16), 1, 0.1, (4,))
+    assert repr(mask) == before

@@ -3,8 +3,17 @@
 from simdrop.config import show_config
 from simdrop.mask import Mask
 from simdrop.stream import Stream
+from simdrop.threads import get_num_threads, set_num_threads
 from simdrop.transforms import dropout, dropout_backward
 
 __version__ = "0.1.0"
 
-__all__ = ["Mask", "Stream", "dropout", "dropout_backward", "show_config"]
+__all__ = [
+    "Mask",
+    "Stream",
+    "dropout",
+    "dropout_backward",
+    "get_num_threads",
+    "set_num_threads",
+    "show_config",
+]

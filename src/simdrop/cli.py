@@ -1,6 +1,7 @@
 """The command line: `simdrop train` and `simdrop info`."""
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -70,15 +71,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0 done; 1 the training diverged or standard output failed; 2 bad input or a
         missing package; 130 interrupted.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may not be printable
     try:
-        options = make_parser().parse_args(argv)
-        if "function" not in options:
-            raise InputError("no command given; wanted train or info (see simdrop --help)")
-        options.function(options)
+        _run(argv)
         if sys.stdout is not None:
             sys.stdout.flush()  # here, where what goes wrong is still caught
-    except SystemExit as stop:  # --help and --version
-        return int(stop.code or 0)
     except KeyboardInterrupt:
         print("simdrop: interrupted", file=sys.stderr)
         return 130
@@ -100,6 +98,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         _drop_stdout()
         return _fail(1, f"standard output cannot be written: {error.strerror or error}")
     return 0
+
+
+def _run(argv: Sequence[str] | None) -> None:
+    try:
+        options = make_parser().parse_args(argv)
+    except SystemExit:  # --help or --version has been printed
+        return
+    if "function" not in options:
+        raise InputError("no command given; wanted train or info (see simdrop --help)")
+    options.function(options)
 
 
 def _train(options: argparse.Namespace) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import platform
 import sys
 
 import numpy as np
 
 from simdrop.mask import STREAM_VERSION, instruction_set, instruction_sets
+from simdrop.threads import get_num_threads
 
 
 def config() -> dict[str, str]:
     """Versions, the stream's version, instruction sets found and chosen, and threads, by name."""
+    import platform
+
     from simdrop import __version__
 
     return {
@@ -19,7 +21,7 @@ def config() -> dict[str, str]:
         "stream version": str(STREAM_VERSION),
         "instruction sets": ", ".join(instruction_sets()),
         "chosen": instruction_set(),
-        "threads": "1 (the caller's; without the GIL)",
+        "threads": str(get_num_threads()),
         "numpy": np.__version__,
         "python": f"{platform.python_version()} ({sys.platform}, {platform.machine()})",
     }

@@ -1,7 +1,8 @@
-"""Arrays of any type and layout: what can be masked, where the result goes, and what overlaps."""
+"""Arrays of any type and layout: what can be masked, and where the result may go."""
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -9,42 +10,43 @@ import numpy as np
 LARGEST = 16  # bytes of an element
 
 
-def prepared(
-    shape: tuple[int, ...], scale: bool, x: Any, out: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """x and out as arrays that a mask of `shape` can be applied to, or an error."""
-    x = np.asarray(x)
-    check_dtype(x.dtype, scale)
-    if x.shape != shape:
-        raise ValueError(f"the array has shape {x.shape}, but the mask has shape {shape}")
-    if out is None:
-        # Native, and in x's order, as ufuncs do it.
-        return x, np.empty_like(x, dtype=native(x.dtype), subok=False)
-    check_out(out, x)
-    same = out.strides == x.strides and out.dtype == x.dtype and address(out) == address(x)
-    return x.copy() if np.may_share_memory(x, out) and not same else x, out
+def apart(x: np.ndarray, out: np.ndarray) -> bool:
+    """Whether writing `out` leaves what is still to be read of x."""
+    if not np.may_share_memory(x, out):
+        return True
+    same_place = x.__array_interface__["data"] == out.__array_interface__["data"]
+    return same_place and x.strides == out.strides and x.dtype == out.dtype
 
 
-def address(array: np.ndarray) -> int:
-    return int(array.__array_interface__["data"][0])
+def new_like(x: np.ndarray) -> np.ndarray:
+    """An array for the result: native, and in x's order, as ufuncs do it."""
+    if 0 in x.strides:  # an iterator leaves axes where they are that have no place in memory
+        arrays: Any = (x, None)
+        flags: Any = [["readonly"], ["writeonly", "allocate", "no_subtype"]]
+        types = [x.dtype, native(x.dtype)]
+        return np.nditer(arrays, ["zerosize_ok"], flags, types).operands[1]
+    return np.empty_like(x, native(x.dtype), "K", False)
 
 
+@lru_cache
 def has_byte_order(dtype: np.dtype) -> bool:
-    """Whether elements are numbers, so that a result is native; bytes, strings and records stay as they are."""
+    """Whether elements are numbers, so that a result is native; other types stay as they are."""
     return dtype.kind in "biufcmM" or is_small_float(dtype)
 
 
+@lru_cache
 def native(dtype: np.dtype) -> np.dtype:
     return dtype.newbyteorder("=") if has_byte_order(dtype) else dtype
 
 
+@lru_cache
 def check_dtype(dtype: np.dtype, scale: bool) -> None:
     """Refuse what cannot be masked, and what would be scaled and cannot be."""
     if not scale:
         if dtype.hasobject or not 0 < dtype.itemsize <= LARGEST:
             raise TypeError(
-                f"elements of {dtype} cannot be masked: with scale=False they can be of any type of "
-                f"fixed size up to {LARGEST} bytes"
+                f"elements of {dtype} cannot be masked: with scale=False they can be of any type "
+                f"of fixed size up to {LARGEST} bytes"
             )
     elif dtype.kind in "biu":
         raise TypeError(

@@ -1,6 +1,7 @@
 # cython: language_level=3
 """The C library as Cython sees it, and what the other modules need of Mask."""
 
+cimport numpy as cnp
 from libc.stdint cimport intptr_t, uint8_t, uint64_t
 
 
@@ -54,7 +55,7 @@ cdef extern from "simdrop.h" nogil:
     )
     void simdrop_keep(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *keep)
     void simdrop_packbits(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *bits)
-    void simdrop_indices(const uint8_t *bits, size_t n, intptr_t *indices)
+    void simdrop_indices(const uint8_t *bits, size_t n, intptr_t *indices, size_t count)
     const char *simdrop_isa_available(size_t i)
     const char *simdrop_isa_name()
     int simdrop_isa_choose(const char *name)
@@ -71,8 +72,11 @@ cdef class Mask:
     cdef readonly bint scaled
 
     cdef int set_form(self, p, shape, shared_axes, bint scale) except -1
-    cdef bint takes(self, x) noexcept
-    cdef int apply_array(self, x, y) except -1
+    cdef int kernel_type(self, x) noexcept
+    cdef bint takes_out(self, x, out) noexcept
+    cdef apply_array(self, given, out)
+    cdef apply_split(self, x, y)
+    cdef apply_part(self, cnp.ndarray x, cnp.ndarray y, int split_axis, Py_ssize_t start, Py_ssize_t stop)
 
 
 # Stream is in an extension module of its own, which does not link the C library a second time.

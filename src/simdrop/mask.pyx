@@ -1,4 +1,4 @@
-# cython: language_level=3, binding=True, embedsignature=True, embedsignature.format=python
+# cython: language_level=3, binding=True, embedsignature=True, embedsignature.format=python, freethreading_compatible=True
 """Mask: which elements are dropped, as a few numbers, and the kernels that apply it."""
 
 import operator
@@ -7,7 +7,7 @@ import os
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from simdrop import layouts
+from simdrop import layouts, threads
 
 cimport numpy as cnp
 from cpython.float cimport PyFloat_AsDouble
@@ -22,6 +22,9 @@ STREAM_VERSION = SIMDROP_STREAM_VERSION
 cdef enum:
     RELEASE_GIL_FROM = 8192
     MOST_AXES = 64  # NumPy's limit
+    SPLIT_GRAIN = 4096  # elements: threads' parts of a flat array begin at lines of memory and of keystream
+
+cdef Py_ssize_t SPLIT_FROM = threads.SPLIT_FROM
 
 
 cdef class Mask:
@@ -79,6 +82,8 @@ cdef class Mask:
     """
 
     def __init__(self, key, draw, p, shape, *, shared_axes=(), scale=True):
+        if self.shape is not None:
+            raise TypeError("a Mask cannot be changed")
         if not isinstance(key, (bytes, bytearray)):
             raise TypeError(f"key must be 16 bytes, not {type(key).__name__}")
         if len(key) != SIMDROP_KEY_BYTES:
@@ -148,21 +153,20 @@ cdef class Mask:
         ValueError
             If a shape is not the mask's, or `out` cannot be written.
         """
-        cdef simdrop_type element_type
-        if not self.takes(x) or (out is not None and not takes_both(self, x, out)):
-            x, out = layouts.prepared(self.shape, self.scaled, x, out)
-            self.apply_array(x, out)
-            return out
+        cdef int element_type = self.kernel_type(x)
+        if element_type < 0 or (out is not None and not self.takes_out(x, out)):
+            return self.apply_array(x, out)
         if out is None:
             out = cnp.PyArray_EMPTY(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x), 0)
         cdef const void *source = cnp.PyArray_DATA(x)
         cdef void *target = cnp.PyArray_DATA(out)
-        element_type = SIMDROP_F32 if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT32 else SIMDROP_F64
         if self.size < RELEASE_GIL_FROM:
-            simdrop_apply(&self.rule, 0, element_type, self.size, source, target, self.scale)
-        else:
+            simdrop_apply(&self.rule, 0, <simdrop_type>element_type, self.size, source, target, self.scale)
+        elif cnp.PyArray_NBYTES(x) < SPLIT_FROM:
             with nogil:
-                simdrop_apply(&self.rule, 0, element_type, self.size, source, target, self.scale)
+                simdrop_apply(&self.rule, 0, <simdrop_type>element_type, self.size, source, target, self.scale)
+        else:
+            self.apply_split(x.reshape(-1), out.reshape(-1))
         return out
 
     def backward(self, dy, *, out=None):
@@ -173,41 +177,85 @@ cdef class Mask:
         """
         return self.apply(dy, out=out)
 
-    cdef bint takes(self, x) noexcept:
-        """Whether x is what most arrays are, which needs no walk: float32 or float64, C-contiguous, aligned and native."""
-        cdef int axis
+    cdef int kernel_type(self, x) noexcept:
+        """The type of x if it is what most arrays are, C-contiguous, aligned, native, of NumPy's numbers; else -1."""
+        cdef int axis, number
         if not cnp.PyArray_CheckExact(x) or not cnp.PyArray_ISCARRAY_RO(x) or self.decisions != self.size:
-            return False
-        if cnp.PyArray_TYPE(x) != cnp.NPY_FLOAT32 and cnp.PyArray_TYPE(x) != cnp.NPY_FLOAT64:
-            return False
+            return -1
         if cnp.PyArray_NDIM(x) != len(self.shape):
-            return False
+            return -1
         for axis in range(cnp.PyArray_NDIM(x)):
             if cnp.PyArray_DIM(x, axis) != <Py_ssize_t>self.shape[axis]:
-                return False
-        return True
+                return -1
+        number = cnp.PyArray_TYPE(x)
+        if self.scaled:
+            return scaled_type(number)
+        return plain_type(cnp.PyArray_ITEMSIZE(x)) if number <= cnp.NPY_COMPLEX128 or number == cnp.NPY_FLOAT16 else -1
 
-    cdef int apply_array(self, x, y) except -1:
-        """Apply to arrays of the mask's shape, of any type and layout."""
+    cdef bint takes_out(self, x, out) noexcept:
+        """Whether `out` is like such an x, writeable, and x itself or apart from it."""
+        if not cnp.PyArray_CheckExact(out) or not cnp.PyArray_ISCARRAY(out) or not cnp.PyArray_SAMESHAPE(out, x):
+            return False
+        if cnp.PyArray_TYPE(out) != cnp.PyArray_TYPE(x):
+            return False
+        cdef const char *first = <const char *>cnp.PyArray_DATA(x)
+        cdef const char *second = <const char *>cnp.PyArray_DATA(out)
+        cdef Py_ssize_t size = cnp.PyArray_NBYTES(x)
+        return first == second or first + size <= second or second + size <= first
+
+    cdef apply_array(self, given, out):
+        """Apply to an array of any type and layout."""
+        cdef simdrop_axis[MOST_AXES] axes
+        cdef cnp.ndarray x = given if cnp.PyArray_CheckExact(given) else np.asarray(given)
+        cdef cnp.ndarray y
+        cdef int axis, count = cnp.PyArray_NDIM(x)
+        layouts.check_dtype(x.dtype, self.scaled)
+        if count != len(self.shape) or (<object>x).shape != self.shape:
+            raise ValueError(f"the array has shape {(<object>x).shape}, but the mask has shape {self.shape}")
+        if out is None:
+            y = layouts.new_like(x)
+        else:
+            layouts.check_out(out, x)
+            y = out
+            if not layouts.apart(x, y):
+                x = x.copy()
+        if cnp.PyArray_NBYTES(x) < SPLIT_FROM:
+            self.apply_part(x, y, 0, 0, cnp.PyArray_DIM(x, 0) if count else 1)
+        else:
+            self.apply_split(x, y)
+        return y
+
+    cdef apply_split(self, x, y):
+        """Apply with all threads, each to a part along the axis that is outermost in memory."""
+        axis = max(range(y.ndim), key=lambda axis: (y.shape[axis] > 1, abs(y.strides[axis])))
+        ranges = threads.split(y.shape[axis], threads.get_num_threads(), SPLIT_GRAIN if y.ndim == 1 else 1)
+        threads.run(lambda start, stop: self.apply_part(x, y, axis, start, stop), ranges)
+
+    cdef apply_part(self, cnp.ndarray x, cnp.ndarray y, int split_axis, Py_ssize_t start, Py_ssize_t stop):
+        """Apply to arrays of any type and layout, flat ones too, from `start` to `stop` along one axis."""
         cdef simdrop_axis[MOST_AXES] axes
         cdef simdrop_elements elements = elements_of(x.dtype, y.dtype, self.scaled)
         cdef int axis, count = cnp.PyArray_NDIM(x)
-        cdef uint64_t step = 1
+        cdef bint shared
+        cdef uint64_t step = 1, first = 0
+        cdef const char *source = <const char *>cnp.PyArray_DATA(x)
+        cdef char *target = <char *>cnp.PyArray_DATA(y)
+        elements.scale = self.scale
         for axis in range(count - 1, -1, -1):
+            shared = self.shared_axes is not None and len(self.shared_axes) != 0 and axis in self.shared_axes
             axes[axis].n = cnp.PyArray_DIM(x, axis)
             axes[axis].x = cnp.PyArray_STRIDE(x, axis)
             axes[axis].y = cnp.PyArray_STRIDE(y, axis)
-            if axis in self.shared_axes:
-                axes[axis].element = 0
-            else:
-                axes[axis].element = step
+            axes[axis].element = 0 if shared else step
+            if not shared:
                 step *= axes[axis].n
-        cdef const void *source = cnp.PyArray_DATA(x)
-        cdef void *target = cnp.PyArray_DATA(y)
-        elements.scale = self.scale
+            if axis == split_axis:
+                source += start * axes[axis].x
+                target += start * axes[axis].y
+                first = start * axes[axis].element
+                axes[axis].n = stop - start
         with nogil:
-            simdrop_apply_array(&self.rule, 0, elements, count, axes, source, target)
-        return 0
+            simdrop_apply_array(&self.rule, first, elements, count, axes, source, target)
 
     def _keep_flat(self, start, stop):
         """Decisions `start` to `stop`, in the C order of the shape with the shared axes 1, bool."""
@@ -268,11 +316,12 @@ cdef class Mask:
             ``np.flatnonzero(mask.keep())``.
         """
         bits = self.packbits()
-        indices = np.empty(int(np.bitwise_count(bits).sum(dtype=np.int64)), np.intp)
+        cdef size_t count = np.bitwise_count(bits).sum(dtype=np.int64)
+        indices = np.empty(count, np.intp)
         cdef const uint8_t *source = <const uint8_t *>cnp.PyArray_DATA(bits)
         cdef intptr_t *target = <intptr_t *>cnp.PyArray_DATA(indices)
         with nogil:
-            simdrop_indices(source, self.size, target)
+            simdrop_indices(source, self.size, target, count)
         return indices
 
     def _numbers(self):
@@ -304,53 +353,47 @@ def restore_mask(key, draw, p, shape, shared_axes, scale):
     return Mask(key, draw, p, shape, shared_axes=shared_axes, scale=scale)
 
 
+cdef int scaled_type(int number) noexcept:
+    """The C library's name of a NumPy type that is scaled; -1 if it has none."""
+    if number == cnp.NPY_FLOAT32:
+        return SIMDROP_F32
+    if number == cnp.NPY_FLOAT64:
+        return SIMDROP_F64
+    if number == cnp.NPY_FLOAT16:
+        return SIMDROP_F16
+    if number == cnp.NPY_COMPLEX64:
+        return SIMDROP_C64
+    if number == cnp.NPY_COMPLEX128:
+        return SIMDROP_C128
+    return -1
+
+
+cdef int plain_type(size_t size) noexcept:
+    """The C library's name of any type of a size, which is not scaled; the largest for odd sizes."""
+    if size == 1:
+        return SIMDROP_U8
+    if size == 2:
+        return SIMDROP_U16
+    if size == 4:
+        return SIMDROP_U32
+    if size == 8:
+        return SIMDROP_U64
+    return SIMDROP_U128
+
+
 cdef simdrop_elements elements_of(cnp.dtype x, cnp.dtype y, bint scaled):
-    """How the C library names the elements of two arrays whose types differ in byte order at most."""
+    """The elements of two arrays whose types differ in byte order at most."""
     cdef simdrop_elements elements
     cdef int number = x.type_num
-    cdef size_t part = x.itemsize  # of the numbers that an element consists of
-    if scaled and number == cnp.NPY_FLOAT32:
-        elements.type = SIMDROP_F32
-    elif scaled and number == cnp.NPY_FLOAT64:
-        elements.type = SIMDROP_F64
-    elif scaled and number == cnp.NPY_FLOAT16:
-        elements.type = SIMDROP_F16
-    elif scaled and number == cnp.NPY_COMPLEX64:
-        elements.type = SIMDROP_C64
-    elif scaled and number == cnp.NPY_COMPLEX128:
-        elements.type = SIMDROP_C128
-    elif scaled:
-        elements.type = SIMDROP_BF16  # the one that is left; layouts refused the others
-    elif part == 1:
-        elements.type = SIMDROP_U8
-    elif part == 2:
-        elements.type = SIMDROP_U16
-    elif part == 4:
-        elements.type = SIMDROP_U32
-    elif part == 8:
-        elements.type = SIMDROP_U64
-    else:
-        elements.type = SIMDROP_U128
-    elements.bytes = part
-    if number == cnp.NPY_COMPLEX64 or number == cnp.NPY_COMPLEX128 or number == cnp.NPY_CLONGDOUBLE:
-        part //= 2
+    cdef int named = scaled_type(number) if scaled else plain_type(x.itemsize)
+    elements.type = SIMDROP_BF16 if named < 0 else <simdrop_type>named  # the one type that is not NumPy's
+    elements.bytes = x.itemsize
     elements.swap_x = elements.swap_y = 0
-    if layouts.has_byte_order(x):
+    if not (x.isnative and y.isnative) and layouts.has_byte_order(x):
+        part = x.itemsize // 2 if number == cnp.NPY_COMPLEX64 or number == cnp.NPY_COMPLEX128 else x.itemsize
         elements.swap_x = 0 if x.isnative else part
         elements.swap_y = 0 if y.isnative else part
     return elements
-
-
-cdef bint takes_both(Mask mask, x, out) noexcept:
-    """Whether `out` needs no more than x does: like x, writeable, and x itself or apart from it."""
-    if not mask.takes(out) or not cnp.PyArray_ISWRITEABLE(out):
-        return False
-    if cnp.PyArray_TYPE(out) != cnp.PyArray_TYPE(x):
-        return False
-    cdef const char *first = <const char *>cnp.PyArray_DATA(x)
-    cdef const char *second = <const char *>cnp.PyArray_DATA(out)
-    cdef Py_ssize_t size = cnp.PyArray_NBYTES(x)
-    return first == second or first + size <= second or second + size <= first
 
 
 cdef void expand_key(const uint8_t *key, uint8_t *round_keys) noexcept:

@@ -1,5 +1,7 @@
 """From what a user passes as `rng`, or saved as a stream's state, to the 16 bytes of a key."""
 
+from __future__ import annotations
+
 import operator
 import os
 from collections.abc import Mapping, Sequence

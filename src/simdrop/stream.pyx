@@ -1,4 +1,4 @@
-# cython: language_level=3, binding=True, embedsignature=True, embedsignature.format=python
+# cython: language_level=3, binding=True, embedsignature=True, embedsignature.format=python, freethreading_compatible=True
 """Stream: a key and the number of the next draw, from which masks are taken."""
 
 import operator

@@ -1,4 +1,4 @@
-# cython: language_level=3, binding=True, embedsignature=True, embedsignature.format=python
+# cython: language_level=3, binding=True, embedsignature=True, embedsignature.format=python, freethreading_compatible=True
 """Functions of the form ``y, mask = transform(x, ...)``, and their gradients."""
 
 import numpy as np
@@ -44,7 +44,8 @@ def dropout(x, p=0.5, *, rng=None, shared_axes=(), training=True, scale=True, ou
     Returns
     -------
     y : ndarray
-        Of x's shape and type; x itself if nothing can be dropped (``p=0`` or ``training=False``) and no `out` is given.
+        Of x's shape and type; x itself (of a subclass, its base array) if nothing can be dropped (``p=0`` or
+        ``training=False``) and no `out` is given.
     mask : Mask
         Which elements were dropped, for `dropout_backward`: a few numbers, no array.
 

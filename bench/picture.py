@@ -1,0 +1,69 @@
+"""A picture of ns per element over the number of elements."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import FuncFormatter, NullFormatter
+
+from .cases import CONTENDERS, PROBABILITIES, SIZES, Group
+from .figures import Figures
+
+# Okabe and Ito's colours, told apart by colour-blind readers too.
+COLOURS = {
+    "torch": "#cc79a7",
+    "jax": "#e69f00",
+    "naive": "#000000",
+    "numpy": "#0072b2",
+    "mask": "#009e73",
+    "constant": "#56b4e9",
+    "copy": "#999999",
+    "simdrop": "#d55e00",
+}
+
+
+def draw(figures: Figures, facts: dict[str, str], path: Path) -> None:
+    """Forward on float32, a panel for each p, to a PNG file."""
+    canvas = Canvas(figsize=(12, 6.4), dpi=110, layout="constrained")
+    FigureCanvasAgg(canvas)
+    panels = canvas.subplots(1, len(PROBABILITIES), sharey=True)
+    for panel, p in zip(panels, PROBABILITIES, strict=True):
+        for name, colour in COLOURS.items():
+            ours = name == "simdrop"
+            groups = [Group("forward", n, "float32", p) for n in SIZES]
+            if any(name not in figures.by_group[group] for group in groups):
+                continue
+            theirs = [figures.by_group[group][name].their_ns for group in groups]
+            panel.plot(
+                SIZES,
+                [figures.our_ns(group) for group in groups] if ours else theirs,
+                label=CONTENDERS[name],
+                color=colour,
+                linewidth=3 if ours else 1.5,
+                zorder=3 if ours else 2,
+                marker="o",
+                markersize=6 if ours else 4,
+            )
+        panel.set(xscale="log", yscale="log", title=f"p = {p}", xlabel="elements")
+        panel.set_xticks(SIZES, [label(n) for n in SIZES])
+        panel.set_xticks([], minor=True)
+        panel.grid(alpha=0.3)
+        panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        panel.yaxis.set_minor_formatter(NullFormatter())
+    panels[0].set_ylabel("ns per element")
+    handles, labels = panels[0].get_legend_handles_labels()
+    canvas.legend(handles, labels, loc="outside right center", frameon=False)
+    canvas.suptitle("Dropout forward, float32, one thread: lower is faster")
+    lines = [f"{name}: {fact}" for name, fact in facts.items()]
+    half = (len(lines) + 1) // 2
+    canvas.supxlabel(
+        "\n".join("   ".join(part) for part in (lines[:half], lines[half:])), fontsize=7
+    )
+    canvas.savefig(path)
+
+
+def label(n: int) -> str:
+    """A number of elements, short."""
+    return f"{n:,}" if n < 1_000_000 else f"{n:.2g}".replace("e+0", "e")

@@ -1,0 +1,24 @@
+"""A multi-layer perceptron with dropout in plain NumPy, small enough to read in one sitting."""
+
+from .activations import ReLU, Sigmoid, Tanh
+from .base import Layer, Parameter
+from .layers import Dropout, Linear
+from .losses import SoftmaxCrossEntropy, SquaredError
+from .mlp import MLP
+from .network import Network
+from .optimizers import SGD
+
+__all__ = [
+    "MLP",
+    "SGD",
+    "Dropout",
+    "Layer",
+    "Linear",
+    "Network",
+    "Parameter",
+    "ReLU",
+    "Sigmoid",
+    "SoftmaxCrossEntropy",
+    "SquaredError",
+    "Tanh",
+]

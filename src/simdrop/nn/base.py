@@ -1,0 +1,74 @@
+"""What all layers share. x and y are (batch, features); dy is d loss / d y, dx is d loss / d x."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Seed = int | Sequence[int] | np.random.SeedSequence | np.random.Generator | None
+
+
+class Parameter:
+    """An array to learn, and the gradient of the loss with respect to it.
+
+    Parameters
+    ----------
+    value : ndarray
+        Attribute `grad` has its shape and dtype; each backward pass overwrites it.
+    kind : "weight" or "bias"
+        L2 and max-norm are for weights alone.
+    """
+
+    def __init__(self, value: Array, kind: Literal["weight", "bias"]) -> None:
+        self.value = value
+        self.grad = np.zeros_like(value)
+        self.kind = kind
+
+    def __repr__(self) -> str:
+        return f"Parameter({self.kind}, shape={self.value.shape}, dtype={self.value.dtype})"
+
+
+class Layer(ABC):
+    """A function of an array and its derivative; a new layer defines `__call__` and `backward`.
+
+    `__call__` keeps in `_saved` what `backward` needs. Neither changes its argument.
+    `backward` belongs to the most recent call; before any it is a RuntimeError.
+    """
+
+    training = True
+    _saved: Any = None
+
+    @abstractmethod
+    def __call__(self, x: Array) -> Array:
+        """y = f(x)."""
+
+    @abstractmethod
+    def backward(self, dy: Array) -> Array:
+        """dx; on the way, the gradients of the layer's own parameters are written."""
+
+    def write_gradients(self, dy: Array) -> None:
+        """`backward` without dx: all that the first layer of a net needs."""
+        self.backward(dy)
+
+    def parameters(self) -> list[Parameter]:
+        return []
+
+    def train(self, mode: bool = True) -> Self:
+        self.training = mode
+        return self
+
+    def eval(self) -> Self:
+        return self.train(False)
+
+    def _from_forward(self) -> Any:
+        if self._saved is None:
+            raise RuntimeError(f"{self!r}: backward(dy) needs the layer called on an x before")
+        return self._saved
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"

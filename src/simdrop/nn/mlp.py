@@ -1,0 +1,95 @@
+"""The multi-layer perceptron of the dropout papers."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+import simdrop as sd
+
+from .activations import ReLU, Sigmoid, Tanh
+from .base import Layer, Seed
+from .layers import Dropout, Linear
+from .losses import SoftmaxCrossEntropy, SquaredError
+from .network import Criterion, Network
+
+ACTIVATIONS: dict[str, type[Layer]] = {"relu": ReLU, "tanh": Tanh, "sigmoid": Sigmoid}
+LOSSES: dict[str, Criterion] = {"cross_entropy": SoftmaxCrossEntropy, "squared_error": SquaredError}
+
+
+class MLP(Network):
+    """Dropout on the input, then Linear, activation and dropout a hidden layer, then Linear.
+
+    Parameters
+    ----------
+    sizes : iterable of ints
+        Inputs, units of each hidden layer, outputs, as in (784, 1024, 1024, 10).
+    activation : "relu", "tanh" or "sigmoid"
+        Of the hidden layers; the output has none.
+    p, p_input : float
+        Probability of dropping a hidden unit and an input, in [0, 1]. The defaults are the typical
+        values of Srivastava et al. 2014, "Dropout", appendix A.4.
+    loss : "cross_entropy" or "squared_error"
+        For integer labels (batch,), or for targets (batch, outputs).
+    rng : None, int, sequence of ints, SeedSequence or Generator
+        Two generators are spawned from ``numpy.random.default_rng(rng)``, one for the weights and
+        one for the stream: the same int gives the same net and the same draws.
+    dtype : float32 or float64
+        Of parameters and computation.
+
+    Attributes
+    ----------
+    stream : simdrop.Stream
+        Of all its Dropout layers. Setting its `state` back draws the same masks again.
+
+    Raises
+    ------
+    ValueError
+        For an argument that is not one of those above.
+    """
+
+    def __init__(
+        self,
+        sizes: Iterable[int],
+        *,
+        activation: str = "relu",
+        p: float = 0.5,
+        p_input: float = 0.2,
+        loss: str = "cross_entropy",
+        rng: Seed = None,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        self.sizes = tuple(operator.index(size) for size in sizes)
+        if len(self.sizes) < 2 or min(self.sizes) < 1:
+            raise ValueError(f"sizes must be two or more positive integers, got {self.sizes}")
+        if np.dtype(dtype) not in (np.float32, np.float64):
+            raise ValueError(f"dtype must be float32 or float64, got {np.dtype(dtype)}")
+        activation_layer = _choose("activation", activation, ACTIVATIONS)
+        criterion = _choose("loss", loss, LOSSES)
+
+        weights, draws = np.random.default_rng(rng).spawn(2)
+        self.stream = sd.Stream(draws)
+        layers: list[Layer] = [Dropout(p_input, self.stream)]
+        for n_in, n_out in pairwise(self.sizes[:-1]):
+            layers += [
+                Linear(n_in, n_out, rng=weights, dtype=dtype, activation=activation),
+                activation_layer(),
+                Dropout(p, self.stream),
+            ]
+        n_in, n_out = self.sizes[-2:]
+        layers.append(Linear(n_in, n_out, rng=weights, dtype=dtype, activation="identity"))
+        super().__init__(layers, criterion)
+
+
+T = TypeVar("T")
+
+
+def _choose(what: str, name: str, choices: Mapping[str, T]) -> T:
+    if name not in choices:
+        raise ValueError(f"{what} must be one of {', '.join(choices)}, got {name!r}")
+    return choices[name]

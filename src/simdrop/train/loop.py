@@ -1,0 +1,188 @@
+"""The training loop: two nets that differ in dropout alone take turns, an epoch each."""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import nn
+from .data import Data, Rows
+from .errors import DivergedError
+
+EVALUATED = 10_000  # training examples that a point of the training curves is measured on, at most
+CHUNK = 2_000  # examples evaluated at a time, so that memory is bounded
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The net and how it is trained; the names and meanings are those of the command's options."""
+
+    hidden: tuple[int, ...]
+    activation: str
+    p: float
+    p_input: float
+    epochs: int
+    batch_size: int
+    lr: float
+    momentum: float
+    nesterov: bool
+    l2: float
+    max_norm: float | None
+    validation: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What was measured after an epoch, with dropout off: losses in nats, errors as fractions."""
+
+    training_loss: float
+    training_error: float
+    validation_loss: float
+    validation_error: float
+    seconds: float  # of the training alone
+
+
+@dataclass
+class Run:
+    """One net on its way: what it has measured so far, and how far it is in the current epoch."""
+
+    label: str
+    net: nn.MLP
+    optimizer: nn.SGD
+    history: list[Epoch] = field(default_factory=list)
+    batches: int = 0  # done since the start of the training
+
+    @property
+    def seconds_an_epoch(self) -> float:
+        """The median over the epochs, which one slow epoch does not change."""
+        return float(np.median([epoch.seconds for epoch in self.history]))
+
+
+def make_runs(data: Data, settings: Settings) -> tuple[Run, Run]:
+    """The net without and with dropout, from the same seed and so with the same initial weights.
+
+    Parameters
+    ----------
+    data : Data
+        Gives the numbers of inputs and outputs.
+    settings : Settings
+
+    Returns
+    -------
+    without, with_dropout : Run
+    """
+    sizes = (data.x_train.shape[1], *settings.hidden, data.classes)
+
+    def run(label: str, p: float, p_input: float) -> Run:
+        net = nn.MLP(sizes, activation=settings.activation, p=p, p_input=p_input, rng=settings.seed)
+        optimizer = nn.SGD(
+            net.parameters(),
+            settings.lr,
+            momentum=settings.momentum,
+            nesterov=settings.nesterov,
+            l2=settings.l2,
+            max_norm=settings.max_norm,
+        )
+        return Run(label, net, optimizer)
+
+    return run("without dropout", 0.0, 0.0), run("with dropout", settings.p, settings.p_input)
+
+
+def train(
+    runs: tuple[Run, ...], data: Data, rows: Rows, settings: Settings
+) -> Iterator[tuple[Run, bool]]:
+    """Train all nets on the same batches in the same order.
+
+    The learning rate falls linearly from `settings.lr` in the first epoch to zero after the last.
+
+    Parameters
+    ----------
+    runs : tuple of Run
+        Their nets, histories and counts of batches are updated.
+    data : Data
+    rows : Rows
+    settings : Settings
+
+    Yields
+    ------
+    run : Run
+        The one that has just trained on a batch or ended an epoch.
+    epoch_ended : bool
+        If true, `run.history` has a new last entry.
+
+    Raises
+    ------
+    DivergedError
+        As soon as a loss is infinite or NaN.
+    """
+    shuffle = np.random.default_rng([settings.seed, 1])
+    sample = rows.train[:EVALUATED]
+    for epoch in range(settings.epochs):
+        # Of nearly equal size: the noisy gradient of a last batch of two would undo others' work.
+        batches = np.array_split(shuffle.permutation(rows.train), batches_an_epoch(rows, settings))
+        for run in runs:
+            run.optimizer.lr = settings.lr * (1 - epoch / settings.epochs)
+            run.net.train()
+            seconds = 0.0
+            for batch in batches:
+                began = time.perf_counter()
+                loss = run.net.train_step(data.x_train[batch], data.y_train[batch], run.optimizer)
+                seconds += time.perf_counter() - began
+                _check_loss(loss, run, epoch)
+                run.batches += 1
+                yield run, False
+            training = evaluate(run.net, data.x_train, data.y_train, sample)
+            validation = evaluate(run.net, data.x_train, data.y_train, rows.validation)
+            run.history.append(Epoch(*training, *validation, seconds))
+            for loss in (training[0], validation[0]):
+                _check_loss(loss, run, epoch)
+            yield run, True
+
+
+def batches_an_epoch(rows: Rows, settings: Settings) -> int:
+    """The number of batches in an epoch, none of them larger than `settings.batch_size`."""
+    return -(-len(rows.train) // settings.batch_size)
+
+
+def evaluate(
+    net: nn.MLP, x: NDArray[np.float32], y: NDArray[np.int64], rows: NDArray[np.intp] | None = None
+) -> tuple[float, float]:
+    """A net's mean loss and its error, without dropout.
+
+    Parameters
+    ----------
+    net : MLP
+        Is left in evaluation mode.
+    x, y : numpy.ndarray
+        Features and labels.
+    rows : numpy.ndarray, optional
+        Those to measure on; all by default.
+
+    Returns
+    -------
+    loss : float
+        The mean cross entropy in nats.
+    error : float
+        The fraction of labels that are not predicted.
+    """
+    net.eval()
+    rows = np.arange(len(y)) if rows is None else rows
+    loss, wrong = 0.0, 0
+    for start in range(0, len(rows), CHUNK):
+        chunk = rows[start : start + CHUNK]
+        output, labels = net(x[chunk]), y[chunk]
+        loss += net.criterion.fn(output, labels) * len(chunk)
+        wrong += int(np.count_nonzero(net.criterion.predict(output) != labels))
+    return loss / len(rows), wrong / len(rows)
+
+
+def _check_loss(loss: float, run: Run, epoch: int) -> None:
+    if not math.isfinite(loss):
+        raise DivergedError(
+            f"the net {run.label} diverged in epoch {epoch + 1}: its loss is {loss}; "
+            "a smaller --lr (or --momentum), or --max-norm, helps"
+        )

@@ -1,0 +1,97 @@
+"""What the training came to: a table of both nets' errors, and a sentence on the difference."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from .data import Data, Rows
+from .loop import Run, Settings, evaluate
+
+
+@dataclass(frozen=True)
+class Result:
+    """A trained net's run and its final errors, fractions."""
+
+    run: Run
+    train_error: float
+    test_error: float
+
+
+def measure(run: Run, data: Data, rows: Rows) -> Result:
+    """Measure a trained net; the only place where the test set is used.
+
+    Parameters
+    ----------
+    run : Run
+    data : Data
+    rows : Rows
+
+    Returns
+    -------
+    Result
+    """
+    _, train_error = evaluate(run.net, data.x_train, data.y_train, rows.train)
+    _, test_error = evaluate(run.net, data.x_test, data.y_test)
+    return Result(run, train_error, test_error)
+
+
+def title(data: Data, settings: Settings) -> str:
+    """One line that names the data and the net.
+
+    Parameters
+    ----------
+    data : Data
+    settings : Settings
+
+    Returns
+    -------
+    str
+    """
+    sizes = (data.x_train.shape[1], *settings.hidden, data.classes)
+    return (
+        f"{data.name}, net {'-'.join(map(str, sizes))} ({settings.activation}), "
+        f"dropout p = {settings.p:g}, {settings.p_input:g} on the input"
+    )
+
+
+def print_table(results: Sequence[Result], data: Data, rows: Rows) -> None:
+    """Print a row for each net, and below it the test errors in examples.
+
+    Parameters
+    ----------
+    results : sequence of Result
+        Without and with dropout.
+    data : Data
+    rows : Rows
+    """
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for heading in ("", "train error", "validation error", "test error", "seconds/epoch"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for result in results:
+        run = result.run
+        table.add_row(
+            run.label,
+            percent(result.train_error),
+            percent(run.history[-1].validation_error),
+            percent(result.test_error),
+            f"{run.seconds_an_epoch:.3g}",
+        )
+    tests = len(data.y_test)
+    without, with_dropout = (round(result.test_error * tests) for result in results)
+    console = Console()
+    with console.capture() as text:
+        console.print(table)
+    print(text.get(), end="")
+    print(
+        f"Trained on {len(rows.train)} examples, validated on {len(rows.validation)}, tested on "
+        f"{tests}:\n{without} test examples are wrong without dropout, {with_dropout} with it.",
+        flush=True,
+    )
+
+
+def percent(fraction: float) -> str:
+    """A fraction as a percentage with two decimals."""
+    return f"{100 * fraction:.2f} %"
