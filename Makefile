@@ -4,7 +4,7 @@ VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 SOURCES := pyproject.toml CMakeLists.txt $(shell find csrc src -type f -not -name '*.pyc' 2>/dev/null)
 
-.PHONY: train test bench lint format clean
+.PHONY: train test test-cross bench lint format clean
 .DELETE_ON_ERROR:
 
 train: $(VENV)/.installed ## train a net on the bundled digits, without and with dropout
@@ -13,19 +13,23 @@ train: $(VENV)/.installed ## train a net on the bundled digits, without and with
 test: $(VENV)/.installed $(VENV)/.test ## run all tests
 	$(VENV)/bin/python -m pytest $(ARGS)
 
+test-cross: $(VENV)/.installed $(VENV)/.test ## run the C library on ARM and on a big-endian machine, emulated
+	@$(VENV)/bin/python tests/cross/machines.py
+	$(VENV)/bin/python -m pytest tests/cross $(ARGS)
+
 bench: $(VENV)/.installed $(VENV)/.bench ## measure, and write bench/results/
 	$(VENV)/bin/python -m bench $(ARGS)
 
 lint: $(VENV)/.installed $(VENV)/.lint
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
-	$(VENV)/bin/clang-format --dry-run --Werror csrc/*.[ch] examples/*.c
+	$(VENV)/bin/clang-format --dry-run --Werror csrc/*.[ch] examples/*.c tests/cross/*.c
 	$(VENV)/bin/mypy
 
 format: $(VENV)/.lint
 	$(VENV)/bin/ruff check --fix
 	$(VENV)/bin/ruff format
-	$(VENV)/bin/clang-format -i csrc/*.[ch] examples/*.c
+	$(VENV)/bin/clang-format -i csrc/*.[ch] examples/*.c tests/cross/*.c
 
 clean:
 	rm -rf build $(VENV)

@@ -1,4 +1,5 @@
-/* What this CPU and its operating system can run, asked with CPUID and XGETBV (Intel SDM, volume 1, chapter 14). */
+/* What this CPU and its operating system can run: on x86-64, asked with CPUID and XGETBV (Intel SDM, volume 1, chapter
+   14); on AArch64, where NEON is always there and the AES instructions are not, of the operating system. */
 #include "kernels.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -41,6 +42,18 @@ unsigned simdrop_cpu_features(void) {
     }
     return features;
 }
+
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+
+unsigned simdrop_cpu_features(void) {
+    enum { AES = 1 << 3 }; /* HWCAP_AES of Linux's asm/hwcap.h, which not every C library has */
+    return getauxval(AT_HWCAP) & AES ? SIMDROP_CPU_NEON : 0;
+}
+
+#elif defined(__aarch64__) && defined(__APPLE__)
+
+unsigned simdrop_cpu_features(void) { return SIMDROP_CPU_NEON; } /* all of Apple's have AES */
 
 #else
 

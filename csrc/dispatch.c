@@ -20,6 +20,9 @@ static const struct {
 #ifdef SIMDROP_HAVE_AESNI
     {&simdrop_kernels_aesni, SIMDROP_CPU_AESNI},
 #endif
+#ifdef SIMDROP_HAVE_NEON
+    {&simdrop_kernels_neon, SIMDROP_CPU_NEON},
+#endif
     {&simdrop_kernels_portable, 0},
 };
 

@@ -28,6 +28,7 @@ extern const simdrop_kernels simdrop_kernels_portable;
 extern const simdrop_kernels simdrop_kernels_aesni;
 extern const simdrop_kernels simdrop_kernels_vaes256;
 extern const simdrop_kernels simdrop_kernels_vaes512;
+extern const simdrop_kernels simdrop_kernels_neon;
 
 /* Bytes of an element of each type, and of the numbers that it is made of, which are its alignment (dispatch.c). */
 extern const size_t simdrop_type_bytes[SIMDROP_TYPES];
@@ -38,7 +39,7 @@ void simdrop_walk(const simdrop_kernels *kernels, const simdrop_rule *rule, uint
                   int count, const simdrop_axis *axes, const void *x, void *y);
 
 /* What this CPU, and its operating system, can run (cpu.c). */
-enum { SIMDROP_CPU_AESNI = 1, SIMDROP_CPU_VAES256 = 2, SIMDROP_CPU_VAES512 = 4 };
+enum { SIMDROP_CPU_AESNI = 1, SIMDROP_CPU_VAES256 = 2, SIMDROP_CPU_VAES512 = 4, SIMDROP_CPU_NEON = 8 };
 unsigned simdrop_cpu_features(void);
 
 #endif

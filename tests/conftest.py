@@ -9,7 +9,7 @@ import hypothesis
 import pytest
 import simdrop.mask
 
-INSTRUCTION_SETS = ("portable", "aesni", "vaes256", "vaes512")
+INSTRUCTION_SETS = ("portable", "aesni", "vaes256", "vaes512", "neon")
 
 # The `instruction_set` fixture may run once for all examples: it sets what they all need.
 hypothesis.settings.register_profile(

@@ -491,7 +491,7 @@ def test_options_are_keyword_only():
 def test_instruction_sets_of_this_cpu():
     names = simdrop.mask.instruction_sets()
     assert isinstance(names, tuple) and len(set(names)) == len(names)
-    assert set(names) <= {"portable", "aesni", "vaes256", "vaes512"}
+    assert set(names) <= {"portable", "aesni", "vaes256", "vaes512", "neon"}
     assert "portable" in names
     if "SIMDROP_ISA" not in os.environ:
         assert simdrop.mask.instruction_set() in names
@@ -499,7 +499,7 @@ def test_instruction_sets_of_this_cpu():
 
 def test_use_instruction_set(instruction_set):
     assert simdrop.mask.instruction_set() == instruction_set
-    unsupported = {"aesni", "vaes256", "vaes512"} - set(simdrop.mask.instruction_sets())
+    unsupported = {"aesni", "vaes256", "vaes512", "neon"} - set(simdrop.mask.instruction_sets())
     for bad in ("nonesuch", "", "PORTABLE", *unsupported):
         with pytest.raises(ValueError):
             simdrop.mask.use_instruction_set(bad)
