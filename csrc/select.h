@@ -32,19 +32,24 @@ static void NAME(apply)(const simdrop_rule *rule, uint64_t start, size_t n, cons
                         double scale) {
     const T *x = source;
     T *y = target;
-    uint64_t bits[CHUNK_TILES + 1];
     /* The first chunk of a large array ends where a line of y begins. */
     const size_t head = -(uintptr_t)y % LINE / sizeof(T);
     const int past_cache = n >= STREAM_FROM / sizeof(T) && (uintptr_t)(y + head) % LINE == 0;
-    size_t count = n < ALIGN_FROM ? CHUNK : head;
-    while (n != 0) {
-        const size_t shift = start % TILE;
-        count = smaller(n, count);
-        draw_keep_bits(rule, start / TILE, tiles_of(shift, count), bits,
-                       (lookahead){.read = x, .written = past_cache ? NULL : y, .bytes = TILE * sizeof(T)});
-        NAME(select_run)(bits, shift, count, x, y, scale, past_cache);
+    /* The bits of a chunk are drawn before those of the one before it are used: while ties are settled, which is a
+       chain of steps that wait for each other, the CPU already selects. */
+    uint64_t bits[2][CHUNK_TILES + 1];
+    size_t count = 0, next = smaller(n, n < ALIGN_FROM ? CHUNK : head);
+    for (int turn = 0; n != 0; turn = !turn) {
+        if (next != 0) {
+            const lookahead ahead = {
+                .read = x + count, .written = past_cache ? NULL : y + count, .bytes = TILE * sizeof(T)};
+            const uint64_t element = start + count;
+            draw_keep_bits(rule, element / TILE, tiles_of(element % TILE, next), bits[turn], ahead);
+        }
+        NAME(select_run)(bits[!turn], start % TILE, count, x, y, scale, past_cache);
         start += count, x += count, y += count, n -= count;
-        count = CHUNK;
+        count = next;
+        next = smaller(n - count, CHUNK);
     }
     if (past_cache) {
         finish_streams();

@@ -77,7 +77,7 @@ def print_table(results: Sequence[Result], data: Data, rows: Rows) -> None:
             percent(result.train_error),
             percent(run.history[-1].validation_error),
             percent(result.test_error),
-            f"{run.seconds_an_epoch:.3g}",
+            f"{run.seconds_an_epoch:.3f}",
         )
     tests = len(data.y_test)
     without, with_dropout = (round(result.test_error * tests) for result in results)
