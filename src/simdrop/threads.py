@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
 # Bytes of an array from which a second thread was measured to win over what it costs to wake it.
-SPLIT_FROM = 1 << 22
+SPLIT_FROM = 12 << 20
 
 _count: int | None = None  # set by the user
 _executor: ThreadPoolExecutor | None = None
