@@ -7,6 +7,7 @@ import sys
 
 import hypothesis
 import pytest
+
 import simdrop.mask
 
 INSTRUCTION_SETS = ("portable", "aesni", "vaes256", "vaes512", "neon")

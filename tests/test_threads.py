@@ -36,7 +36,7 @@ def small_split(monkeypatch):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex64])
 def test_same_bits_at_any_count(dtype, small_split):
-    n = 3_000_017
+    n = 4_000_037
     x = np.random.default_rng(0).standard_normal(n).astype(dtype)
     for p in (0.5, 0.3):
         mask = sd.Stream(1).mask(n, p)
@@ -53,7 +53,7 @@ def test_same_bits_at_any_count(dtype, small_split):
 @pytest.mark.parametrize("axes", [(), (0,), (1, 2)], ids=str)
 @pytest.mark.parametrize("axis_order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)], ids=str)
 def test_same_bits_in_any_layout(axis_order, axes):
-    shape = (61, 150, 210)
+    shape = (61, 250, 310)
     x = np.random.default_rng(0).standard_normal(np.take(shape, axis_order)).astype(np.float32)
     x = x.transpose(np.argsort(axis_order))
     mask = sd.Stream(2).mask(shape, 0.3, shared_axes=axes)
@@ -84,7 +84,7 @@ def test_an_error_in_a_thread_is_raised():
 
 def test_many_callers_at_once():
     """Callers share the executor; no draw is taken twice and each result is right."""
-    stream, n = sd.Stream(3), 2_000_003
+    stream, n = sd.Stream(3), 3_500_003
     x = np.ones(n, np.float32)
     sd.set_num_threads(2)
     masks, errors = [], []
@@ -109,7 +109,7 @@ def test_many_callers_at_once():
 @pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 def test_a_forked_child_makes_threads_of_its_own():
     """An executor of the parent's has no threads in the child: a call would wait for ever."""
-    x = np.ones(3_000_000, np.float32)
+    x = np.ones(4_000_000, np.float32)
     mask = sd.Stream(4).mask(x.shape, 0.5)
     sd.set_num_threads(2)
     expected = mask.apply(x)
@@ -124,7 +124,7 @@ def test_while_the_interpreter_shuts_down(run_python):
     """New threads are refused then; the caller's own does the work."""
     code = """
 import atexit, numpy as np, simdrop as sd
-x = np.ones(3_000_000, np.float32)
+x = np.ones(4_000_000, np.float32)
 mask = sd.Stream(4).mask(x.shape, 0.5)
 sd.set_num_threads(2)
 expected = mask.apply(x)
