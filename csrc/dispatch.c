@@ -78,6 +78,8 @@ void simdrop_packbits(const simdrop_rule *rule, uint64_t start, size_t n, uint8_
     chosen->packbits(rule, start, n, bits);
 }
 
+const simdrop_fused *simdrop_fused_kernels(void) { return &chosen->fused; }
+
 void simdrop_indices(const uint8_t *bits, size_t n, intptr_t *indices) {
     for (size_t i = 0; i < n; i += 8) {
         for (unsigned byte = bits[i / 8]; byte != 0; byte &= byte - 1) {

@@ -20,6 +20,7 @@ typedef struct simdrop_kernels {
     void (*select[SIMDROP_TYPES])(const uint64_t *bits, size_t shift, size_t n, const void *x, void *y, double scale);
     void (*keep)(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *keep);
     void (*packbits)(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *bits);
+    simdrop_fused fused;
 } simdrop_kernels;
 
 /* One table an instruction set, from kernels.c compiled once for each. */
