@@ -6,27 +6,31 @@
    are avoided, so that results have few units of error in the last place even where they are subnormal. NaN stays NaN,
    since comparisons with it are false. */
 
-/* exp(a + low) = 2^k (1 + rest), of a in [-EXP_END, 0] and a small low. */
+/* exp(-z - low) = 2^k (1 + rest), of z in [0, EXP_END] and a small low. */
 typedef struct {
     T power; /* 2^k LIFT: a normal number where 2^k is not */
-    T rest;  /* expm1(r), of |r| <= ln(2) / 2 */
+    T rest;  /* expm1(-r), of |r| <= ln(2) / 2 */
 } NAME(exponential);
 
-INLINE NAME(exponential) NAME(exponential_of)(T a, T low) {
-    /* Adding ROUNDING leaves an integer, k, plus the exponents of 1 and LIFT in the last bits. */
-    const T shifted = a * CONSTANT(LOG2_E) + CONSTANT(ROUNDING);
-    const T k = shifted - CONSTANT(ROUNDING);
-    const T r = (a - k * CONSTANT(LN_2_HIGH)) - (k * CONSTANT(LN_2_LOW) - low);
+/* With ROUNDING for LIFT, or with ROUNDING_TO_ONE where k is no less than the exponents of normal numbers and LIFT 1.
+ */
+INLINE NAME(exponential) NAME(exponential_of)(T z, T low, T rounding) {
+    /* The sum is so large that an integer is left in its last bits: k, and what `rounding` has for an exponent. */
+    const T shifted = z * -CONSTANT(LOG2_E) + rounding;
+    const T k = shifted - rounding;
+    const T r = (z + k * CONSTANT(LN_2_HIGH)) + (k * CONSTANT(LN_2_LOW) + low);
     NAME(exponential) e;
     U bits;
     memcpy(&bits, &shifted, sizeof bits);
     bits <<= FRACTION_BITS;
     memcpy(&e.power, &bits, sizeof bits);
-    e.rest = r + r * r * CONSTANT(EXP_REST)(r);
+    e.rest = r * r * CONSTANT(EXP_REST)(r) - r;
     return e;
 }
 
-/* factor * exp(a + low) * LIFT: rounded once and a little, since the power is exact. */
+INLINE NAME(exponential) NAME(decay)(T z) { return NAME(exponential_of)(z, 0, CONSTANT(ROUNDING)); }
+
+/* factor * exp(-z - low) * LIFT: rounded once and a little, since the power is exact. */
 INLINE T NAME(lifted)(NAME(exponential) e, T factor) { return e.power * (factor + factor * e.rest); }
 
 /* The smaller one; NaN if z is NaN. */
@@ -40,7 +44,7 @@ INLINE T NAME(identity)(T x) { return x; }
 INLINE T NAME(relu)(T x) { return x <= 0 ? 0 : x; }
 
 INLINE T NAME(sigmoid)(T x) {
-    const T e = NAME(lifted)(NAME(exponential_of)(-NAME(magnitude)(x), 0), 1) * CONSTANT(UNLIFT);
+    const T e = NAME(lifted)(NAME(decay)(NAME(magnitude)(x)), 1) * CONSTANT(UNLIFT);
     return (x < 0 ? e : 1) / (1 + e);
 }
 
@@ -49,7 +53,7 @@ INLINE T NAME(square_of_one_plus)(T e) { return 1 + e * (2 + e); }
 
 /* factor * e / (1 + e)^2, rounded to a subnormal number last */
 INLINE T NAME(logistic_density)(T x, T factor) {
-    const T lifted = NAME(lifted)(NAME(exponential_of)(-NAME(magnitude)(x), 0), 1);
+    const T lifted = NAME(lifted)(NAME(decay)(NAME(magnitude)(x)), 1);
     return factor * lifted / NAME(square_of_one_plus)(lifted * CONSTANT(UNLIFT)) * CONSTANT(UNLIFT);
 }
 
@@ -57,9 +61,10 @@ INLINE T NAME(sigmoid_slope)(T x) { return NAME(logistic_density)(x, 1); }
 
 /* (1 - e^2) / (1 + e^2), where 1 - e^2 is -expm1(-2|x|) */
 INLINE T NAME(tanh)(T x) {
-    const NAME(exponential) e = NAME(exponential_of)(-NAME(magnitude)(x + x), 0);
-    const T power = e.power * CONSTANT(UNLIFT), part = power * e.rest;
-    return COPYSIGN(((1 - power) - part) / ((1 + power) + part), x);
+    const T z = NAME(at_most)(FABS(x + x), CONSTANT(TANH_END));
+    const NAME(exponential) e = NAME(exponential_of)(z, 0, CONSTANT(ROUNDING_TO_ONE));
+    const T part = e.power * e.rest;
+    return COPYSIGN(((1 - e.power) - part) / ((1 + e.power) + part), x);
 }
 
 /* 4 e^2 / (1 + e^2)^2 */
@@ -68,19 +73,19 @@ INLINE T NAME(tanh_slope)(T x) { return NAME(logistic_density)(x + x, 4); }
 /* x / (1 + e), or x e / (1 + e) */
 INLINE T NAME(silu)(T x) {
     const T z = NAME(magnitude)(x);
-    const NAME(exponential) e = NAME(exponential_of)(-z, 0);
+    const NAME(exponential) e = NAME(decay)(z);
     const T y = (x < 0 ? NAME(lifted)(e, -z) : x) / (1 + NAME(lifted)(e, 1) * CONSTANT(UNLIFT));
     return x < 0 ? y * CONSTANT(UNLIFT) : y;
 }
 
 /* silu'(-z) = e g / (1 + e)^2 with g = 1 + e - z, and silu'(z) = 1 - silu'(-z). Near its root z0 = 1 + exp(-z0), with
-   d = z0 - z, g = d + exp(-z0) expm1(d), to the last digits. */
+   d = z - z0, g = exp(-z0) expm1(-d) - d, to the last digits. */
 INLINE T NAME(silu_slope)(T x) {
     const T z = NAME(magnitude)(x);
-    const NAME(exponential) exponential = NAME(exponential_of)(-z, 0);
+    const NAME(exponential) exponential = NAME(decay)(z);
     const T e = NAME(lifted)(exponential, 1) * CONSTANT(UNLIFT);
-    const T d = (CONSTANT(SILU_ROOT_HIGH) - z) + CONSTANT(SILU_ROOT_LOW);
-    const T near = d + CONSTANT(EXP_AT_SILU_ROOT) * (d + d * d * CONSTANT(EXP_REST)(d));
+    const T d = (z - CONSTANT(SILU_ROOT_HIGH)) - CONSTANT(SILU_ROOT_LOW);
+    const T near = CONSTANT(EXP_AT_SILU_ROOT) * (d * d * CONSTANT(EXP_REST)(d) - d) - d;
     const T g = FABS(d) < (T)0.34375 ? near : (1 - z) + e;
     const T below = NAME(lifted)(exponential, g) / NAME(square_of_one_plus)(e) * CONSTANT(UNLIFT);
     return x < 0 ? below : 1 - below;
@@ -93,7 +98,7 @@ INLINE NAME(exponential) NAME(bell)(T z) {
     memcpy(&bits, &z, sizeof bits);
     bits &= HIGH_HALF;
     memcpy(&high, &bits, sizeof bits);
-    return NAME(exponential_of)((T)-0.5 * (high * high), (T)-0.5 * ((z - high) * (z + high)));
+    return NAME(exponential_of)((T)0.5 * (high * high), (T)0.5 * ((z - high) * (z + high)), CONSTANT(ROUNDING));
 }
 
 /* z / (z + GELU_SHIFT), of which functions of the normal distribution's tail are polynomials with few coefficients (as

@@ -1,6 +1,6 @@
 """Computes the constants of activations.h and prints polynomials.h (needs mpmath, and half a minute).
 
-Each polynomial is the best one of its degree in relative error (Remez's exchange algorithm), found with 60 digits.
+Each polynomial is the best one of its degree in relative error, or with another weight (Remez's exchange algorithm).
 """
 
 from mpmath import mp, mpf
@@ -10,6 +10,7 @@ mp.dps = 60
 # -z from which on gelu and its derivative are 0, and sigmoid, silu and exp with any factor they have
 GELU_END = {"f32": mpf("14.75"), "f64": mpf(39)}
 EXP_END = {"f32": mpf(110), "f64": mpf(760)}
+TANH_END = {"f32": mpf(20), "f64": mpf(40)}  # and where tanh(z / 2) is 1
 SHIFTS = {"f32": mpf(3), "f64": mpf(5)}  # t = z / (z + shift) - CENTER
 CENTER = mpf("0.46875")
 
@@ -33,8 +34,13 @@ SILU_ROOT = mp.findroot(lambda z: 1 + mp.exp(-z) - z, mpf("1.28"))  # silu'(-SIL
 
 
 def exponential_rest(r):
-    """(exp(r) - 1 - r) / r^2."""
-    return mp.fsum(r**k / mp.factorial(k + 2) for k in range(40))
+    """(exp(-r) - 1 + r) / r^2."""
+    return mp.fsum((-r) ** k / mp.factorial(k + 2) for k in range(40))
+
+
+def exponential_weight(r):
+    """How much an error of exponential_rest counts: r^2 in exp, more in expm1 of a small r."""
+    return r * r + mpf("0.01")
 
 
 def z_of(t, shift):
@@ -60,25 +66,30 @@ def central(square):
     return density_at_zero() * mp.fsum((-square / 2) ** k / (mp.factorial(k) * (2 * k + 1)) for k in range(40))
 
 
-def minimax(f, low, high, degree):
-    """Coefficients, lowest first, and largest relative error of the best polynomial for f on [low, high]."""
+def relative(f):
+    return lambda x: 1 / f(x)
+
+
+def minimax(f, low, high, degree, weight):
+    """Coefficients, lowest first, and largest weighted error of the best polynomial for f on [low, high]."""
     middle, radius = (low + high) / 2, (high - low) / 2
     count = degree + 2
     points = [middle - radius * mp.cos(mp.pi * i / (count - 1)) for i in range(count)]
     grid = [middle - radius * mp.cos(mp.pi * i / (24 * count)) for i in range(24 * count + 1)]
-    values = [f(x) for x in grid]
+    values = [(f(x), weight(x)) for x in grid]
     for _ in range(12):
         rows = mp.matrix(count, count)
         right = mp.matrix(count, 1)
         for i, x in enumerate(points):
-            y = f(x)
             for k in range(degree + 1):
-                rows[i, k] = x**k / y
+                rows[i, k] = x**k * weight(x)
             rows[i, degree + 1] = (-1) ** i
-            right[i] = 1
+            right[i] = f(x) * weight(x)
         solution = mp.lu_solve(rows, right)
         coefficients = [solution[k] for k in range(degree + 1)]
-        errors = [mp.polyval(coefficients[::-1], x) / y - 1 for x, y in zip(grid, values, strict=True)]
+        errors = [
+            (mp.polyval(coefficients[::-1], x) - y) * w for x, (y, w) in zip(grid, values, strict=True)
+        ]
         worst = max(map(abs, errors))
         # The new points: the largest error between each two changes of sign.
         best, extremes = 0, []
@@ -122,12 +133,12 @@ def print_in_two(name, suffix, value, bits):
     print_constant(f"{name}_LOW", suffix, value - rounded(value, bits))
 
 
-def print_polynomial(name, suffix, f, low, high, degree):
-    coefficients, error = minimax(f, low, high, degree)
+def print_polynomial(name, suffix, f, low, high, degree, weight=None):
+    coefficients, error = minimax(f, low, high, degree, weight or relative(f))
     text = literal(coefficients[-1], suffix)
     for c in coefficients[-2::-1]:
         text = f"({literal(c, suffix)} + (x) * {text})"
-    print(f"/* relative error 2^{float(mp.log(error, 2)):.1f} */")
+    print(f"/* error 2^{float(mp.log(error, 2)):.1f} */")
     print(f"#define {name}_{suffix}(x) {text}")
 
 
@@ -143,13 +154,16 @@ def main():
         print_constant("LOG2_E", suffix, 1 / mp.log(2))
         print_in_two("LN_2", suffix, mp.log(2), bits - exponent_bits)  # times an exponent is exact
         print_constant("EXP_END", suffix, EXP_END[suffix])
+        print_constant("TANH_END", suffix, TANH_END[suffix])
         print_constant("GELU_END", suffix, end)
         print_constant("GELU_SHIFT", suffix, shift)
         print_constant("GELU_CENTER", suffix, CENTER)
         print_in_two("GELU_ROOT", suffix, GELU_ROOT, bits)
         print_in_two("SILU_ROOT", suffix, SILU_ROOT, bits)
         print_constant("EXP_AT_SILU_ROOT", suffix, mp.exp(-SILU_ROOT))
-        print_polynomial("EXP_REST", suffix, exponential_rest, -nearly_half, nearly_half, 5 if single else 10)
+        print_polynomial(
+            "EXP_REST", suffix, exponential_rest, -nearly_half, nearly_half, 4 if single else 9, exponential_weight
+        )
         print_polynomial("CENTRAL", suffix, central, mpf(0), mpf(1), 5 if single else 11)
         print_polynomial("TAIL", suffix, lambda t, s=shift: tail(t, s), -CENTER, last, 10 if single else 24)
         print_polynomial("TAIL_SLOPE", suffix, lambda t, s=shift: tail_slope(t, s), -CENTER, last, 9 if single else 22)

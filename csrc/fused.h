@@ -72,19 +72,18 @@ INLINE void NAME(bias_dropout_backward)(const simdrop_rule *rule, uint64_t start
     size_t column = 0;
     while (n != 0) {
         const size_t shift = start % TILE, count = smaller(smaller(n, CHUNK), columns - column);
-        draw_keep_bits(rule, start / TILE, tiles_of(shift, count), bits,
-                       (lookahead){.read = dy, .written = dx, .bytes = TILE * sizeof(T)});
+        draw_keep_bits(
+            rule, start / TILE, tiles_of(shift, count), bits,
+            (lookahead){.read = dy, .also_read = derivative ? x : NULL, .written = dx, .bytes = TILE * sizeof(T)});
         size_t i = 0;
         for (; i + TILE <= count; i += TILE) {
             const uint64_t keep = bits_at(bits + i / TILE, shift);
-            T tile[TILE];
             if (derivative) {
-                NAME(bias_tile_backward)(keep, x + i, bias + column + i, dy + i, tile, scale, derivative);
+                NAME(bias_tile_backward)(keep, x + i, bias + column + i, dy + i, dx + i, scale, derivative);
             } else {
-                TILE_OF(keep, dy + i, tile);
+                TILE_OF(keep, dy + i, dx + i);
             }
-            memcpy(dx + i, tile, sizeof tile);
-            NAME(add_to_sums)(tile, sums + column + i, sums + columns + column + i);
+            NAME(add_to_sums)(dx + i, sums + column + i, sums + columns + column + i);
         }
         if (i < count) {
             const uint64_t keep = bits_at(bits + i / TILE, shift);
@@ -130,7 +129,7 @@ static void NAME(dropout_add)(const simdrop_rule *rule, uint64_t start, size_t n
     while (n != 0) {
         const size_t shift = start % TILE, count = smaller(n, CHUNK);
         draw_keep_bits(rule, start / TILE, tiles_of(shift, count), bits,
-                       (lookahead){.read = x, .written = y, .bytes = TILE * sizeof(T)});
+                       (lookahead){.read = x, .also_read = residual, .written = y, .bytes = TILE * sizeof(T)});
         size_t i = 0;
         for (; i + TILE <= count; i += TILE) {
             NAME(add_tile)(bits_at(bits + i / TILE, shift), x + i, residual + i, y + i, scale);
@@ -191,13 +190,13 @@ static void NAME(relu_dropout_backward)(size_t n, size_t columns, const void *re
         const size_t count = smaller(smaller(n, CHUNK), columns - column);
         size_t i = 0;
         for (; i + TILE <= count; i += TILE) {
-            T tile[TILE];
+            T tile[TILE]; /* which overlaps nothing */
             for (int j = 0; j < TILE; j++) {
                 tile[j] = NAME(where_positive)(y[i + j], dy[i + j], scale);
             }
             memcpy(dx + i, tile, sizeof tile);
             if (sums) {
-                NAME(add_to_sums)(tile, sums + column + i, sums + columns + column + i);
+                NAME(add_to_sums)(dx + i, sums + column + i, sums + columns + column + i);
             }
         }
         for (; i < count; i++) {

@@ -59,7 +59,7 @@ static void settle_ties(const simdrop_rule *rule, uint64_t tile, uint64_t *bits,
 /* What the caller touches next, `bytes` a tile: the AES units leave the memory idle, so it is fetched while they work.
  */
 typedef struct {
-    const void *read, *written; /* NULL where there is nothing to fetch */
+    const void *read, *written, *also_read; /* NULL where there is nothing to fetch */
     size_t bytes;
 } lookahead;
 
@@ -68,6 +68,9 @@ INLINE void fetch(lookahead next, size_t tile) {
         __builtin_prefetch((const char *)next.read + line, 0);
         if (next.written) {
             __builtin_prefetch((const char *)next.written + line, 1);
+        }
+        if (next.also_read) {
+            __builtin_prefetch((const char *)next.also_read + line, 0);
         }
     }
 }
@@ -276,8 +279,10 @@ static void packbits(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t
 
 #define UNLIFT_f32 0x1p-64f
 #define UNLIFT_f64 0x1p-128
-#define ROUNDING_f32 (0x1.8p23f + 127 + 64)
-#define ROUNDING_f64 (0x1.8p52 + 1023 + 128)
+#define ROUNDING_TO_ONE_f32 (0x1.8p23f + 127)
+#define ROUNDING_TO_ONE_f64 (0x1.8p52 + 1023)
+#define ROUNDING_f32 (ROUNDING_TO_ONE_f32 + 64)
+#define ROUNDING_f64 (ROUNDING_TO_ONE_f64 + 128)
 
 #define T float
 #define U uint32_t

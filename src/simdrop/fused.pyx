@@ -104,10 +104,10 @@ cdef class BiasDropout:
         """
         cdef size_t columns = self.mask.shape[len(self.mask.shape) - 1], n = self.mask.size
         cdef size_t rows = repeats(columns)
-        cdef int double = self.dtype == np.float64
         cdef int number = ACTIVATIONS[self.activation]
         cdef double scale = self.mask.scale
         dy = like(dy, "dy", self.mask.shape, self.dtype)
+        cdef int double = cnp.PyArray_TYPE(dy) == cnp.NPY_FLOAT64
         needed = (dy,) if number == SIMDROP_IDENTITY else (dy, self.y) if number == SIMDROP_RELU else (dy, self.x)
         dx = target(out, dy, needed, self.bias)
         dbias = np.empty(columns, self.dtype)
@@ -210,7 +210,7 @@ def bias_dropout(x, bias, p=0.5, *, activation=None, rng=None, training=True, ou
     elif number != SIMDROP_IDENTITY:
         ctx.x = x.copy() if out is not None and np.may_share_memory(x, out) else x
         ctx.bias = bias.copy() if out is not None and np.may_share_memory(bias, out) else bias
-    cdef int double = x.dtype == np.float64
+    cdef int double = cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT64
     cdef size_t n = x.size
     cdef size_t columns = x.shape[x.ndim - 1]
     cdef size_t rows = repeats(columns)
@@ -268,7 +268,8 @@ cdef class DropoutAdd:
             dy = np.asarray(dy)
         check_like(dy, "dy", self.mask.shape, self.dtype)
         if out is not None:
-            layouts.check_out(out, dy)
+            if not is_plain_out(out, dy):
+                layouts.check_out(out, dy)
             if np.may_share_memory(dy, out):
                 raise ValueError("out overlaps dy, which is the gradient with respect to residual")
         return self.mask.apply(dy, out=out), dy
@@ -325,7 +326,7 @@ def dropout_add(x, residual, p=0.5, *, rng=None, training=True, out=None):
     y = target(out, x, (x, residual), None)
     ctx.mask = mask_of(x, p, rng, training)
     ctx.dtype = x.dtype
-    cdef simdrop_dropout_add *kernel = fused_kernels().dropout_add[<int>(x.dtype == np.float64)]
+    cdef simdrop_dropout_add *kernel = fused_kernels().dropout_add[cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT64]
     cdef const void *x_data = data(x)
     cdef const void *residual_data = data(residual)
     cdef void *y_data = data(y)
@@ -377,7 +378,7 @@ cdef class ReluDropout:
         dy = like(dy, "dy", self.mask.shape, self.y.dtype)
         dx = target(out, dy, (dy, self.y), None)
         cdef simdrop_relu_dropout_backward *kernel = (
-            fused_kernels().relu_dropout_backward[<int>(dy.dtype == np.float64)]
+            fused_kernels().relu_dropout_backward[cnp.PyArray_TYPE(dy) == cnp.NPY_FLOAT64]
         )
         cdef const void *y_data = data(self.y)
         cdef const void *dy_data = data(dy)
@@ -440,7 +441,7 @@ def relu_dropout(x, p=0.5, *, rng=None, training=True, out=None):
     y = target(out, x, (x,), None)
     ctx.mask = mask_of(x, p, rng, training)
     ctx.y = y
-    cdef simdrop_relu_dropout *kernel = fused_kernels().relu_dropout[<int>(x.dtype == np.float64)]
+    cdef simdrop_relu_dropout *kernel = fused_kernels().relu_dropout[cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT64]
     cdef const void *x_data = data(x)
     cdef void *y_data = data(y)
     cdef size_t n = x.size
@@ -485,7 +486,7 @@ cdef floats(x, str name):
 
 
 cdef int check_like(x, str name, tuple shape, dtype) except -1:
-    if layouts.native(x.dtype) != dtype:
+    if x.dtype is not dtype and layouts.native(x.dtype) != dtype:
         raise TypeError(f"{name} is of {x.dtype}, but must be of {dtype}")
     if x.shape != shape:
         raise ValueError(f"{name} has shape {x.shape}, but must have shape {shape}")
@@ -505,7 +506,8 @@ cdef target(out, x, tuple same, apart):
     it, or overlaps `apart`; then, and without `out`, a new array.
     """
     if out is not None:
-        layouts.check_out(out, x)
+        if not is_plain_out(out, x):
+            layouts.check_out(out, x)
         if cnp.PyArray_ISCARRAY(out) and (apart is None or are_apart(out, apart)):
             for array in same:
                 if cnp.PyArray_DATA(out) != cnp.PyArray_DATA(array) and not are_apart(out, array):
@@ -513,6 +515,14 @@ cdef target(out, x, tuple same, apart):
             else:
                 return out
     return cnp.PyArray_EMPTY(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x), 0)
+
+
+cdef bint is_plain_out(out, x) noexcept:
+    """Whether `out` is what layouts.check_out need not look at."""
+    return (
+        cnp.PyArray_CheckExact(out) and cnp.PyArray_ISCARRAY(out)
+        and cnp.PyArray_TYPE(out) == cnp.PyArray_TYPE(x) and cnp.PyArray_SAMESHAPE(out, x)
+    )
 
 
 cdef bint are_apart(x, y) noexcept:
