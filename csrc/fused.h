@@ -15,9 +15,42 @@ INLINE void NAME(stand_in)(T *whole, const T *x, size_t n) {
     memcpy(whole, x, n * sizeof(T));
 }
 
-INLINE void NAME(add_to_sums)(const T *restrict dx, double *restrict sums, double *restrict lacks) {
-    for (int i = 0; i < TILE; i++) {
-        ADD_TO_SUM(sums[i], lacks[i], dx[i]);
+/* Adds `rows` rows of n elements to the sums of their columns. */
+INLINE void NAME(add_rows)(const T *restrict dx, size_t rows, size_t n, size_t columns, double *restrict sums,
+                           double *restrict lacks) {
+    for (size_t j = 0; j < n; j++) {
+        double sum = sums[j], lack = lacks[j];
+        for (size_t i = 0; i < rows; i++) {
+            ADD_TO_SUM(sum, lack, dx[i * columns + j]);
+        }
+        sums[j] = sum, lacks[j] = lack;
+    }
+}
+
+/* Another `count` elements of dx, which end at `end`, are there to be added up, and no more follow if `last`. */
+static void NAME(add_to_sums)(column_sums *these, const T *end, size_t count, int last) {
+    const size_t columns = these->columns;
+    double *sums = these->sums, *lacks = sums + columns;
+    if (columns > WIDE) {
+        NAME(add_rows)(end - count, 1, count, columns, sums + these->column, lacks + these->column);
+        these->column = (these->column + count) % columns;
+        return;
+    }
+    these->column += count;
+    if (these->column == columns) {
+        these->column = 0;
+        these->rows++;
+    }
+    if (these->rows == ROWS) {
+        these->rows = 0;
+        NAME(add_rows)(end - ROWS * columns, ROWS, columns, columns, sums, lacks);
+    }
+    if (last) {
+        const T *dx = end - these->column - these->rows * columns;
+        for (; these->rows != 0; these->rows--, dx += columns) {
+            NAME(add_rows)(dx, 1, columns, columns, sums, lacks);
+        }
+        NAME(add_rows)(dx, 1, these->column, columns, sums, lacks);
     }
 }
 
@@ -69,6 +102,7 @@ INLINE void NAME(bias_dropout_backward)(const simdrop_rule *rule, uint64_t start
                                         const T *bias, const T *dy, T *dx, double *sums, double scale,
                                         T (*derivative)(T)) {
     uint64_t bits[CHUNK_TILES + 1];
+    column_sums these = {.sums = sums, .columns = columns};
     size_t column = 0;
     while (n != 0) {
         const size_t shift = start % TILE, count = smaller(smaller(n, CHUNK), columns - column);
@@ -83,7 +117,6 @@ INLINE void NAME(bias_dropout_backward)(const simdrop_rule *rule, uint64_t start
             } else {
                 TILE_OF(keep, dy + i, dx + i);
             }
-            NAME(add_to_sums)(dx + i, sums + column + i, sums + columns + column + i);
         }
         if (i < count) {
             const uint64_t keep = bits_at(bits + i / TILE, shift);
@@ -98,15 +131,13 @@ INLINE void NAME(bias_dropout_backward)(const simdrop_rule *rule, uint64_t start
                 TILE_OF(keep, last, last);
             }
             memcpy(dx + i, last, (count - i) * sizeof(T));
-            for (size_t j = 0; i + j < count; j++) {
-                ADD_TO_SUM(sums[column + i + j], sums[columns + column + i + j], last[j]);
-            }
         }
         if (derivative) {
             x += count;
         }
         start += count, dy += count, dx += count, n -= count;
         column = column + count < columns ? column + count : 0;
+        NAME(add_to_sums)(&these, dx, count, n == 0);
     }
 }
 
@@ -185,6 +216,7 @@ static void NAME(relu_dropout_backward)(size_t n, size_t columns, const void *re
                                         void *target, double *sums, double scale) {
     const T *y = result, *dy = gradient;
     T *dx = target;
+    column_sums these = {.sums = sums, .columns = columns};
     size_t column = 0;
     while (n != 0) {
         const size_t count = smaller(smaller(n, CHUNK), columns - column);
@@ -195,19 +227,15 @@ static void NAME(relu_dropout_backward)(size_t n, size_t columns, const void *re
                 tile[j] = NAME(where_positive)(y[i + j], dy[i + j], scale);
             }
             memcpy(dx + i, tile, sizeof tile);
-            if (sums) {
-                NAME(add_to_sums)(dx + i, sums + column + i, sums + columns + column + i);
-            }
         }
         for (; i < count; i++) {
-            const T last = NAME(where_positive)(y[i], dy[i], scale);
-            dx[i] = last;
-            if (sums) {
-                ADD_TO_SUM(sums[column + i], sums[columns + column + i], last);
-            }
+            dx[i] = NAME(where_positive)(y[i], dy[i], scale);
         }
         y += count, dy += count, dx += count, n -= count;
         column = column + count < columns ? column + count : 0;
+        if (sums) {
+            NAME(add_to_sums)(&these, dx, count, n == 0);
+        }
     }
 }
 

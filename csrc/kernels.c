@@ -275,6 +275,17 @@ static void packbits(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t
     }
 }
 
+/* The sums of the columns of a matrix whose elements come row by row, ROWS of them added at a time: while they are in
+   the caches, unless they are more than WIDE. */
+typedef struct {
+    double *sums; /* `columns` of them, and as many that say what those lack */
+    size_t columns;
+    size_t rows, column; /* how many rows, and elements of the one after them, are not in the sums yet; or, of WIDE
+                            ones, where in a row the next element is */
+} column_sums;
+
+enum { ROWS = 4, WIDE = 1 << 12 };
+
 #include "polynomials.h"
 
 #define UNLIFT_f32 0x1p-64f

@@ -5,6 +5,7 @@ import itertools
 import pathlib
 import shutil
 import subprocess
+import sys
 
 import mpmath
 import numpy as np
@@ -19,7 +20,8 @@ from simdrop import fused
 ACTIVATIONS = [None, "relu", "gelu", "tanh", "sigmoid", "silu"]
 TRANSCENDENTAL = ACTIVATIONS[2:]
 DTYPES = [np.float32, np.float64]
-SHAPES = [(1, 1), (5, 3), (3, 64), (2, 511), (2, 512), (3, 513), (2, 2, 1000), (2, 1025), (4099,)]
+SHAPES = [(1, 1), (5, 3), (3, 64), (2, 511), (2, 512), (3, 513), (2, 2, 1000), (9, 601), (4099,)]
+SHAPES += [(801, 7), (2, 5000)]
 KEY = oracle.key_from_seed(7)
 POISON = 0xCA
 
@@ -206,7 +208,9 @@ def sample(n, dtype):
     rng = np.random.default_rng(2)
     end = 115 if dtype == np.float32 else 770
     tiny = float(np.finfo(dtype).tiny)
-    near = [root + rng.normal(size=n) * 10 ** rng.uniform(-17, 0, n) for root in (-1.2784645, -0.75179)]
+    near = [
+        root + rng.normal(size=n) * 10 ** rng.uniform(-17, 0, n) for root in (-1.2784645, -0.75179)
+    ]
     exact = [np.float64(-1.2784645427610738), np.float64(-0.7517915246935645)]
     parts = [
         rng.uniform(-end, 10, n),
@@ -239,6 +243,13 @@ def test_activations_are_within_four_units_in_the_last_place(dtype, activation):
                 for at, value in zip(x.tolist(), values.tolist(), strict=True)
             ]
             assert max(errors) <= 4, (max(errors), x[int(np.argmax(errors))])
+
+
+def test_polynomials_are_what_the_script_prints():
+    csrc = pathlib.Path(__file__).parent.parent / "csrc"
+    command = [sys.executable, csrc / "coefficients.py"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout == (csrc / "polynomials.h").read_text()
 
 
 @pytest.fixture(scope="session")
@@ -455,9 +466,7 @@ def test_out_that_overlaps_another_argument_gives_what_a_copy_would():
     memory, x, dy = normal(4000, "f"), normal((3, 1000), "f", 1), normal((3, 1000), "f", 2)
     out, bias, residual = memory[:3000].reshape(3, 1000), memory[500:1500], memory[1000:]
     for activation in ACTIVATIONS:
-        expected, ctx = fused.bias_dropout(
-            x, bias.copy(), 0.3, activation=activation, rng=stream()
-        )
+        expected, ctx = fused.bias_dropout(x, bias.copy(), 0.3, activation=activation, rng=stream())
         gradients = ctx.backward(dy)
         before = memory.copy()
         y, ctx = fused.bias_dropout(x, bias, 0.3, activation=activation, rng=stream(), out=out)

@@ -189,8 +189,8 @@ def bias_dropout(x, bias, p=0.5, *, activation=None, rng=None, training=True, ou
     >>> x = np.array([[1, -2, 3], [-4, 5, 6]], np.float32)
     >>> y, ctx = fused.bias_dropout(x, np.ones(3, np.float32), p=0.5, activation="relu", rng=0)
     >>> y
-    array([[ 0.,  0.,  8.],
-           [ 0.,  0.,  0.]], dtype=float32)
+    array([[0., 0., 8.],
+           [0., 0., 0.]], dtype=float32)
     >>> dx, dbias = ctx.backward(np.ones((2, 3), np.float32))
     >>> dbias
     array([0., 0., 2.], dtype=float32)
