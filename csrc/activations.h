@@ -79,15 +79,16 @@ INLINE T NAME(silu)(T x) {
 }
 
 /* silu'(-z) = e g / (1 + e)^2 with g = 1 + e - z, and silu'(z) = 1 - silu'(-z). Near its root z0 = 1 + exp(-z0), with
-   d = z - z0, g = exp(-z0) expm1(-d) - d, to the last digits. */
+   d = z - z0, g = exp(-z0) expm1(-d) - d, and -z0 times what d lacks of it. */
 INLINE T NAME(silu_slope)(T x) {
     const T z = NAME(magnitude)(x);
     const NAME(exponential) exponential = NAME(decay)(z);
     const T e = NAME(lifted)(exponential, 1) * CONSTANT(UNLIFT);
-    const T d = (z - CONSTANT(SILU_ROOT_HIGH)) - CONSTANT(SILU_ROOT_LOW);
-    const T near = CONSTANT(EXP_AT_SILU_ROOT) * (d * d * CONSTANT(EXP_REST)(d) - d) - d;
+    const T d = z - CONSTANT(SILU_ROOT_HIGH);
+    const T rest = CONSTANT(EXP_AT_SILU_ROOT) * (d * d * CONSTANT(EXP_REST)(d) - d);
+    const T near = (rest + CONSTANT(SILU_ROOT_LOW) * CONSTANT(SILU_ROOT_HIGH)) - d;
     const T g = FABS(d) < (T)0.34375 ? near : (1 - z) + e;
-    const T below = NAME(lifted)(exponential, g) / NAME(square_of_one_plus)(e) * CONSTANT(UNLIFT);
+    const T below = NAME(lifted)(exponential, g) / (1 + ((e + e) + e * e)) * CONSTANT(UNLIFT);
     return x < 0 ? below : 1 - below;
 }
 
