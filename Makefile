@@ -4,7 +4,7 @@ VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 SOURCES := pyproject.toml CMakeLists.txt $(shell find csrc src -type f -not -name '*.pyc' 2>/dev/null)
 
-.PHONY: train test test-cross bench lint format clean
+.PHONY: train test test-cross test-exhaustive bench lint format clean
 .DELETE_ON_ERROR:
 
 train: $(VENV)/.installed ## train a net on the bundled digits, without and with dropout
@@ -16,6 +16,9 @@ test: $(VENV)/.installed $(VENV)/.test ## run all tests
 test-cross: $(VENV)/.installed $(VENV)/.test ## run the C library on ARM and on a big-endian machine, emulated
 	@$(VENV)/bin/python tests/cross/machines.py
 	$(VENV)/bin/python -m pytest tests/cross $(ARGS)
+
+test-exhaustive: $(VENV)/.installed $(VENV)/.test ## activations for all 2^32 floats: half an hour
+	$(VENV)/bin/python -m pytest -m exhaustive $(ARGS)
 
 bench: $(VENV)/.installed $(VENV)/.bench ## measure, and write bench/results/
 	$(VENV)/bin/python -m bench $(ARGS)

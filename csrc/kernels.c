@@ -4,6 +4,7 @@
    in the first-level cache, and every kernel is a loop over those bits. README.md walks through it. */
 #include "kernels.h"
 
+#include <math.h>
 #include <string.h>
 
 #include SIMDROP_ISA_HEADER
@@ -67,7 +68,7 @@ INLINE void settle_ties(const simdrop_rule *rule, cipher keys, uint64_t tile, ui
 /* What the caller touches next, `bytes` a tile: the AES units leave the memory idle, so it is fetched while they work.
  */
 typedef struct {
-    const void *read, *written; /* NULL where there is nothing to fetch */
+    const void *read, *written, *also_read; /* NULL where there is nothing to fetch */
     size_t bytes;
 } lookahead;
 
@@ -76,6 +77,9 @@ INLINE void fetch(lookahead next, size_t tile) {
         __builtin_prefetch((const char *)next.read + line, 0);
         if (next.written) {
             __builtin_prefetch((const char *)next.written + line, 1);
+        }
+        if (next.also_read) {
+            __builtin_prefetch((const char *)next.also_read + line, 0);
         }
     }
 }
@@ -286,20 +290,91 @@ static void indices(const uint8_t *packed, size_t n, intptr_t *out, size_t count
     }
 }
 
+/* The sums of the columns of a matrix whose elements come row by row, ROWS of them added at a time: while they are in
+   the caches, unless they are more than WIDE. */
+typedef struct {
+    double *sums; /* `columns` of them, and as many that say what those lack */
+    size_t columns;
+    size_t rows, column; /* how many rows, and elements of the one after them, are not in the sums yet; or, of WIDE
+                            ones, where in a row the next element is */
+} column_sums;
+
+enum { ROWS = 4, WIDE = 1 << 12 };
+
+#include "polynomials.h"
+
+#define UNLIFT_f32 0x1p-64f
+#define UNLIFT_f64 0x1p-128
+#define ROUNDING_TO_ONE_f32 (0x1.8p23f + 127)
+#define ROUNDING_TO_ONE_f64 (0x1.8p52 + 1023)
+#define ROUNDING_f32 (ROUNDING_TO_ONE_f32 + 64)
+#define ROUNDING_f64 (ROUNDING_TO_ONE_f64 + 128)
+
+#define T float
+#define U uint32_t
+#define NAME(verb) verb##_f32
+#define CONSTANT(name) name##_f32
+#define FABS fabsf
+#define COPYSIGN copysignf
+#define FRACTION_BITS 23
+#define HIGH_HALF UINT32_C(0xfffff000)
+#define TILE_OF(keep, x, y) tile_f32(keep, x, y, (float)scale)
+#define ADD_TO_SUM(sum, lack, x) ((void)(lack), (sum) += (double)(x)) /* which lacks nothing to speak of */
+#include "fused.h"
+
+/* What rounding takes from a sum, which is itself a double (Knuth, The Art of Computer Programming, volume 2, section
+   4.2.2, theorem B). */
+static inline void add_exactly(double *sum, double *lack, double x) {
+    const double before = *sum, after = before + x, of_x = after - before;
+    *lack += (before - (after - of_x)) + (x - of_x);
+    *sum = after;
+}
+
+#define T double
+#define U uint64_t
+#define NAME(verb) verb##_f64
+#define CONSTANT(name) name##_f64
+#define FABS fabs
+#define COPYSIGN copysign
+#define FRACTION_BITS 52
+#define HIGH_HALF UINT64_C(0xfffffffff8000000)
+#define TILE_OF(keep, x, y) tile_f64(keep, x, y, scale)
+#define ADD_TO_SUM(sum, lack, x) add_exactly(&(sum), &(lack), x)
+#include "fused.h"
+
 #define JOIN_(a, b) a##b
 #define JOIN(a, b) JOIN_(a, b)
 #define TEXT_(a) #a
 #define TEXT(a) TEXT_(a)
 
-const simdrop_kernels JOIN(simdrop_kernels_, SIMDROP_ISA) = {
-    .name = TEXT(SIMDROP_ISA),
-    .keystream = keystream,
-    .draw = draw,
-    .apply = {apply_f16, apply_bf16, apply_f32, apply_f64, apply_c64, apply_c128, apply_u8, apply_u16, apply_u32,
-              apply_u64, apply_u128},
-    .select = {select_f16, select_bf16, select_f32, select_f64, select_c64, select_c128, select_u8, select_u16,
-               select_u32, select_u64, select_u128},
-    .keep = keep,
-    .packbits = packbits,
-    .indices = indices,
+const simdrop_kernels
+    JOIN(simdrop_kernels_, SIMDROP_ISA) =
+        {
+            .name = TEXT(SIMDROP_ISA),
+            .keystream = keystream,
+            .draw = draw,
+            .apply = {apply_f16, apply_bf16, apply_f32, apply_f64, apply_c64, apply_c128, apply_u8, apply_u16,
+                      apply_u32, apply_u64, apply_u128},
+            .select = {select_f16, select_bf16, select_f32, select_f64, select_c64, select_c128, select_u8, select_u16,
+                       select_u32, select_u64, select_u128},
+            .keep = keep,
+            .packbits = packbits,
+            .indices = indices,
+            .fused =
+                {
+                    .bias_dropout = {{bias_identity_f32, bias_relu_f32, bias_gelu_f32, bias_tanh_f32, bias_sigmoid_f32,
+                                      bias_silu_f32},
+                                     {bias_identity_f64, bias_relu_f64, bias_gelu_f64, bias_tanh_f64, bias_sigmoid_f64,
+                                      bias_silu_f64}},
+                    .bias_dropout_backward = {{bias_identity_backward_f32, NULL, bias_gelu_backward_f32,
+                                               bias_tanh_backward_f32, bias_sigmoid_backward_f32,
+                                               bias_silu_backward_f32},
+                                              {bias_identity_backward_f64, NULL,
+                                               bias_gelu_backward_f64, bias_tanh_backward_f64,
+                                               bias_sigmoid_backward_f64, bias_silu_backward_f64}},
+                    .dropout_add = {dropout_add_f32, dropout_add_f64},
+                    .relu_dropout = {relu_dropout_f32, relu_dropout_f64},
+                    .relu_dropout_backward = {relu_dropout_backward_f32, relu_dropout_backward_f64},
+                    .finish_sums = {finish_sums_f32, finish_sums_f64},
+                },
 };

@@ -12,6 +12,7 @@ import simdrop as sd
 import simdrop.mask
 import simdrop.stream
 import simdrop.transforms
+from simdrop import fused
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -48,8 +49,14 @@ def test_the_check_of_the_stream():
         assert f"p = {p} drops {drops}" in page.replace("\n", " ")
 
 
+FUSED = [fused.bias_dropout, fused.dropout_add, fused.relu_dropout]
+FUSED += [fused.BiasDropout, fused.DropoutAdd, fused.ReluDropout]
+
+
 @pytest.mark.parametrize(
-    "thing", [sd.Mask, sd.Stream, sd.dropout, sd.dropout_backward], ids=lambda thing: thing.__name__
+    "thing",
+    [sd.Mask, sd.Stream, sd.dropout, sd.dropout_backward, *FUSED],
+    ids=lambda thing: thing.__name__,
 )
 def test_docstrings(thing):
     assert thing.__doc__

@@ -56,6 +56,41 @@ cdef extern from "simdrop.h" nogil:
     void simdrop_keep(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *keep)
     void simdrop_packbits(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *bits)
     void simdrop_indices(const uint8_t *bits, size_t n, intptr_t *indices, size_t count)
+    ctypedef enum simdrop_activation:
+        SIMDROP_IDENTITY
+        SIMDROP_RELU
+        SIMDROP_GELU
+        SIMDROP_TANH
+        SIMDROP_SIGMOID
+        SIMDROP_SILU
+        SIMDROP_ACTIVATIONS
+
+    ctypedef void simdrop_bias_dropout(
+        const simdrop_rule *rule, uint64_t start, size_t n, size_t columns, const void *x, const void *bias, void *y,
+        double scale
+    ) noexcept
+    ctypedef void simdrop_bias_dropout_backward(
+        const simdrop_rule *rule, uint64_t start, size_t n, size_t columns, const void *x, const void *bias,
+        const void *dy, void *dx, double *sums, double scale
+    ) noexcept
+    ctypedef void simdrop_dropout_add(
+        const simdrop_rule *rule, uint64_t start, size_t n, const void *x, const void *residual, void *y, double scale
+    ) noexcept
+    ctypedef void simdrop_relu_dropout(
+        const simdrop_rule *rule, uint64_t start, size_t n, const void *x, void *y, double scale
+    ) noexcept
+    ctypedef void simdrop_relu_dropout_backward(
+        size_t n, size_t columns, const void *y, const void *dy, void *dx, double *sums, double scale
+    ) noexcept
+    ctypedef void simdrop_finish_sums(size_t columns, size_t repeats, double *sums, void *dbias) noexcept
+    ctypedef struct simdrop_fused:
+        simdrop_bias_dropout *bias_dropout[2][SIMDROP_ACTIVATIONS]
+        simdrop_bias_dropout_backward *bias_dropout_backward[2][SIMDROP_ACTIVATIONS]
+        simdrop_dropout_add *dropout_add[2]
+        simdrop_relu_dropout *relu_dropout[2]
+        simdrop_relu_dropout_backward *relu_dropout_backward[2]
+        simdrop_finish_sums *finish_sums[2]
+    const simdrop_fused *simdrop_fused_kernels()
     const char *simdrop_isa_available(size_t i)
     const char *simdrop_isa_name()
     int simdrop_isa_choose(const char *name)
@@ -82,5 +117,6 @@ cdef class Mask:
 
 # Stream is in an extension module of its own, which does not link the C library a second time.
 cdef void expand_key(const uint8_t *key, uint8_t *round_keys) noexcept
+cdef const simdrop_fused *fused_kernels() noexcept nogil
 cdef double checked_p(p) except -1
 cdef Mask new_mask(const uint8_t *round_keys, uint64_t draw, p, shape, shared_axes, bint scale)

@@ -401,6 +401,10 @@ cdef void expand_key(const uint8_t *key, uint8_t *round_keys) noexcept:
     simdrop_expand_key(key, round_keys)
 
 
+cdef const simdrop_fused *fused_kernels() noexcept nogil:
+    return simdrop_fused_kernels()
+
+
 cdef Mask new_mask(const uint8_t *round_keys, uint64_t draw, p, shape, shared_axes, bint scale):
     """A Mask from an expanded key: what a Stream makes for each draw."""
     cdef Mask mask = Mask.__new__(Mask)

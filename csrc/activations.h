@@ -1,0 +1,126 @@
+/* Activations and their derivatives for one type: fused.h includes it, with T (float or double), U (an integer of its
+   size), NAME (a suffix) and CONSTANT (of polynomials.h).
+
+   All are straight lines of +, -, *, / and choices between two values, which the compiler vectorises, and which give
+   the same bits in vectors of any length. With e = exp(-|x|) nothing overflows, and differences of nearly equal numbers
+   are avoided, so that results have few units of error in the last place even where they are subnormal. NaN stays NaN,
+   since comparisons with it are false. */
+
+/* exp(-z - low) = 2^k (1 + rest), of z in [0, EXP_END] and a small low. */
+typedef struct {
+    T power; /* 2^k LIFT: a normal number where 2^k is not */
+    T rest;  /* expm1(-r), of |r| <= ln(2) / 2 */
+} NAME(exponential);
+
+/* With ROUNDING for LIFT, or with ROUNDING_TO_ONE where k is no less than the exponents of normal numbers and LIFT 1.
+ */
+INLINE NAME(exponential) NAME(exponential_of)(T z, T low, T rounding) {
+    /* The sum is so large that an integer is left in its last bits: k, and what `rounding` has for an exponent. */
+    const T shifted = z * -CONSTANT(LOG2_E) + rounding;
+    const T k = shifted - rounding;
+    const T r = (z + k * CONSTANT(LN_2_HIGH)) + (k * CONSTANT(LN_2_LOW) + low);
+    NAME(exponential) e;
+    U bits;
+    memcpy(&bits, &shifted, sizeof bits);
+    bits <<= FRACTION_BITS;
+    memcpy(&e.power, &bits, sizeof bits);
+    e.rest = r * r * CONSTANT(EXP_REST)(r) - r;
+    return e;
+}
+
+INLINE NAME(exponential) NAME(decay)(T z) { return NAME(exponential_of)(z, 0, CONSTANT(ROUNDING)); }
+
+/* factor * exp(-z - low) * LIFT: rounded once and a little, since the power is exact. */
+INLINE T NAME(lifted)(NAME(exponential) e, T factor) { return e.power * (factor + factor * e.rest); }
+
+/* The smaller one; NaN if z is NaN. */
+INLINE T NAME(at_most)(T z, T end) { return z > end ? end : z; }
+
+/* |x|, up to where exp(-|x|) with any factor that it has here is 0. */
+INLINE T NAME(magnitude)(T x) { return NAME(at_most)(FABS(x), CONSTANT(EXP_END)); }
+
+INLINE T NAME(identity)(T x) { return x; }
+
+INLINE T NAME(relu)(T x) { return x <= 0 ? 0 : x; }
+
+INLINE T NAME(sigmoid)(T x) {
+    const T e = NAME(lifted)(NAME(decay)(NAME(magnitude)(x)), 1) * CONSTANT(UNLIFT);
+    return (x < 0 ? e : 1) / (1 + e);
+}
+
+/* (1 + e)^2, more exactly than by squaring. */
+INLINE T NAME(square_of_one_plus)(T e) { return 1 + e * (2 + e); }
+
+/* factor * e / (1 + e)^2, rounded to a subnormal number last */
+INLINE T NAME(logistic_density)(T x, T factor) {
+    const T lifted = NAME(lifted)(NAME(decay)(NAME(magnitude)(x)), 1);
+    return factor * lifted / NAME(square_of_one_plus)(lifted * CONSTANT(UNLIFT)) * CONSTANT(UNLIFT);
+}
+
+INLINE T NAME(sigmoid_slope)(T x) { return NAME(logistic_density)(x, 1); }
+
+/* (1 - e^2) / (1 + e^2), where 1 - e^2 is -expm1(-2|x|) */
+INLINE T NAME(tanh)(T x) {
+    const T z = NAME(at_most)(FABS(x + x), CONSTANT(TANH_END));
+    const NAME(exponential) e = NAME(exponential_of)(z, 0, CONSTANT(ROUNDING_TO_ONE));
+    const T part = e.power * e.rest;
+    return COPYSIGN(((1 - e.power) - part) / ((1 + e.power) + part), x);
+}
+
+/* 4 e^2 / (1 + e^2)^2 */
+INLINE T NAME(tanh_slope)(T x) { return NAME(logistic_density)(x + x, 4); }
+
+/* x / (1 + e), or x e / (1 + e) */
+INLINE T NAME(silu)(T x) {
+    const T z = NAME(magnitude)(x);
+    const NAME(exponential) e = NAME(decay)(z);
+    const T y = (x < 0 ? NAME(lifted)(e, -z) : x) / (1 + NAME(lifted)(e, 1) * CONSTANT(UNLIFT));
+    return x < 0 ? y * CONSTANT(UNLIFT) : y;
+}
+
+/* silu'(-z) = e g / (1 + e)^2 with g = 1 + e - z, and silu'(z) = 1 - silu'(-z). Near its root z0 = 1 + exp(-z0), with
+   d = z - z0, g = exp(-z0) expm1(-d) - d, and -z0 times what d lacks of it. */
+INLINE T NAME(silu_slope)(T x) {
+    const T z = NAME(magnitude)(x);
+    const NAME(exponential) exponential = NAME(decay)(z);
+    const T e = NAME(lifted)(exponential, 1) * CONSTANT(UNLIFT);
+    const T d = z - CONSTANT(SILU_ROOT_HIGH);
+    const T rest = CONSTANT(EXP_AT_SILU_ROOT) * (d * d * CONSTANT(EXP_REST)(d) - d);
+    const T near = (rest + CONSTANT(SILU_ROOT_LOW) * CONSTANT(SILU_ROOT_HIGH)) - d;
+    const T g = FABS(d) < (T)0.34375 ? near : (1 - z) + e;
+    const T below = NAME(lifted)(exponential, g) / (1 + ((e + e) + e * e)) * CONSTANT(UNLIFT);
+    return x < 0 ? below : 1 - below;
+}
+
+/* exp(-z^2 / 2), of z in [0, GELU_END]: z^2 / 2 in two parts, the first exact (as in fdlibm's erf). */
+INLINE NAME(exponential) NAME(bell)(T z) {
+    U bits;
+    T high;
+    memcpy(&bits, &z, sizeof bits);
+    bits &= HIGH_HALF;
+    memcpy(&high, &bits, sizeof bits);
+    return NAME(exponential_of)((T)0.5 * (high * high), (T)0.5 * ((z - high) * (z + high)), CONSTANT(ROUNDING));
+}
+
+/* z / (z + GELU_SHIFT), of which functions of the normal distribution's tail are polynomials with few coefficients (as
+   Shepherd and Laframboise 1981, "Chebyshev approximation of (1 + 2x) exp(x^2) erfc(x) in 0 <= x < infinity"). */
+INLINE T NAME(compressed)(T z) { return z / (z + CONSTANT(GELU_SHIFT)); }
+
+/* With z = |x| and w = z Phi(-z): gelu(-z) = -w and gelu(z) = z - w. Phi(-z) is 1/2 - z CENTRAL(z^2), and
+   TAIL(t) exp(-z^2 / 2) / (z + GELU_SHIFT), of t = v - GELU_CENTER. */
+INLINE T NAME(gelu)(T x) {
+    const T z = NAME(at_most)(FABS(x), CONSTANT(GELU_END));
+    const T v = NAME(compressed)(z);
+    const T tail = v * NAME(lifted)(NAME(bell)(z), CONSTANT(TAIL)(v - CONSTANT(GELU_CENTER))) * CONSTANT(UNLIFT);
+    const T w = z < 1 ? z * ((T)0.5 - z * CONSTANT(CENTRAL)(z * z)) : tail;
+    return x < 0 ? -w : x - w;
+}
+
+/* gelu'(-z) = (z0 - z) TAIL_SLOPE(t) exp(-z^2 / 2), where z0 is its root, and gelu'(z) = 1 - gelu'(-z). */
+INLINE T NAME(gelu_slope)(T x) {
+    const T z = NAME(at_most)(FABS(x), CONSTANT(GELU_END));
+    const T t = NAME(compressed)(z) - CONSTANT(GELU_CENTER);
+    const T d = (CONSTANT(GELU_ROOT_HIGH) - z) + CONSTANT(GELU_ROOT_LOW);
+    const T below = NAME(lifted)(NAME(bell)(z), d * CONSTANT(TAIL_SLOPE)(t)) * CONSTANT(UNLIFT);
+    return x < 0 ? below : 1 - below;
+}

@@ -1,0 +1,549 @@
+# cython: language_level=3, binding=True, embedsignature=True, embedsignature.format=python, freethreading_compatible=True
+"""Dropout fused with what stands around it in a net: forward and backward in one pass over memory each.
+
+Every function has the form ``y, ctx = function(x, ...)``, with the gradients from ``ctx.backward(dy)``. It drops the
+elements that `simdrop.dropout` would drop with the same stream and draw, takes float32 and float64, computes in C order
+(arrays in another layout are copied), and gives the same bits on every instruction set.
+"""
+
+import numpy as np
+
+from simdrop import layouts
+
+cimport numpy as cnp
+from libc.stdint cimport uint8_t
+
+from simdrop.mask cimport (
+    SIMDROP_GELU,
+    SIMDROP_IDENTITY,
+    SIMDROP_RELU,
+    SIMDROP_SCHEDULE_BYTES,
+    SIMDROP_SIGMOID,
+    SIMDROP_SILU,
+    SIMDROP_TANH,
+    Mask,
+    checked_p,
+    fused_kernels,
+    new_mask,
+    simdrop_bias_dropout,
+    simdrop_bias_dropout_backward,
+    simdrop_dropout_add,
+    simdrop_finish_sums,
+    simdrop_relu_dropout,
+    simdrop_relu_dropout_backward,
+)
+from simdrop.stream cimport stream_of
+
+cnp.import_array()
+
+ACTIVATIONS = {
+    None: SIMDROP_IDENTITY,
+    "relu": SIMDROP_RELU,
+    "gelu": SIMDROP_GELU,
+    "tanh": SIMDROP_TANH,
+    "sigmoid": SIMDROP_SIGMOID,
+    "silu": SIMDROP_SILU,
+}
+
+# A row of fewer columns would leave the kernels with little to do at a time: several make one.
+cdef enum:
+    SHORT_ROW = 512
+
+# A mask that keeps everything needs no key.
+cdef uint8_t[SIMDROP_SCHEDULE_BYTES] no_key
+
+
+cdef class BiasDropout:
+    """
+    What `bias_dropout` leaves for its backward pass. Made by `bias_dropout` alone.
+
+    Attributes
+    ----------
+    mask : Mask
+        Which elements were dropped.
+    activation : str or None
+        As given.
+    x, bias : ndarray or None
+        The arguments, which the derivatives of gelu, tanh, sigmoid and silu are computed from; None for the others.
+        Not copies, unless another layout or an overlapping `out` made them so: leave them as they are until `backward`.
+    y : ndarray or None
+        The result, for relu alone, whose derivative it says: leave it as it is until `backward`.
+    """
+
+    cdef readonly Mask mask
+    cdef readonly object activation
+    cdef readonly object x
+    cdef readonly object bias
+    cdef readonly object y
+    cdef object dtype
+
+    def backward(self, dy, *, out=None):
+        """
+        The gradients with respect to x and bias of a loss whose gradient with respect to y is `dy`.
+
+        Parameters
+        ----------
+        dy : array_like
+            Of y's shape and type.
+        out : ndarray, optional
+            Where to write dx; of y's shape and type. May be dy itself.
+
+        Returns
+        -------
+        dx : ndarray
+            ``dy * activation'(x + bias) * mask.scale`` where the element was kept, exactly +0 where it was dropped.
+        dbias : ndarray
+            The sum of dx over all axes but the last; (n,). It is added up in twice the precision of dx.
+
+        Raises
+        ------
+        TypeError
+            If the type of dy or `out` is not y's.
+        ValueError
+            If the shape of dy or `out` is not y's, or `out` cannot be written.
+        """
+        cdef size_t columns = self.mask.shape[len(self.mask.shape) - 1], n = self.mask.size
+        cdef size_t rows = repeats(columns)
+        cdef int number = ACTIVATIONS[self.activation]
+        cdef double scale = self.mask.scale
+        dy = like(dy, "dy", self.mask.shape, self.dtype)
+        cdef int double = cnp.PyArray_TYPE(dy) == cnp.NPY_FLOAT64
+        needed = (dy,) if number == SIMDROP_IDENTITY else (dy, self.y) if number == SIMDROP_RELU else (dy, self.x)
+        dx = target(out, dy, needed, self.bias)
+        dbias = np.empty(columns, self.dtype)
+        sums = np.zeros(2 * rows * columns)
+        bias = self.bias if self.bias is None or rows == 1 else np.tile(self.bias, rows)
+        cdef simdrop_bias_dropout_backward *kernel = fused_kernels().bias_dropout_backward[double][number]
+        cdef simdrop_relu_dropout_backward *relu_kernel = fused_kernels().relu_dropout_backward[double]
+        cdef simdrop_finish_sums *finish = fused_kernels().finish_sums[double]
+        cdef const void *x_data = data(self.x)
+        cdef const void *y_data = data(self.y)
+        cdef const void *bias_data = data(bias)
+        cdef const void *dy_data = data(dy)
+        cdef void *dx_data = data(dx)
+        cdef void *dbias_data = data(dbias)
+        cdef double *sums_data = <double *>data(sums)
+        with nogil:
+            if number == SIMDROP_RELU:
+                relu_kernel(n, rows * columns, y_data, dy_data, dx_data, sums_data, scale)
+            else:
+                kernel(
+                    &self.mask.rule, 0, n, rows * columns, x_data, bias_data, dy_data, dx_data, sums_data, scale
+                )
+            finish(columns, rows, sums_data, dbias_data)
+        return delivered(dx, out), dbias
+
+
+def bias_dropout(x, bias, p=0.5, *, activation=None, rng=None, training=True, out=None):
+    """
+    Dropout of an activation of a sum: ``y = dropout(activation(x + bias))``, what follows a matrix product in a net.
+
+    Parameters
+    ----------
+    x : array_like
+        (..., n), float32 or float64.
+    bias : array_like
+        (n,), of x's type.
+    p : float, optional
+        Probability of DROPPING an element, in [0, 1].
+    activation : None, "relu", "gelu", "tanh", "sigmoid" or "silu", optional
+        None is the identity; gelu is the exact one, ``v * Phi(v)`` with Phi the standard normal distribution function
+        (by erf, not by tanh); silu is ``v * sigmoid(v)``.
+    rng : None, int, sequence of ints, SeedSequence, BitGenerator, Generator or Stream, optional
+        As in `simdrop.dropout`.
+    training : bool, optional
+        False is evaluation: nothing is dropped, and no draw is taken.
+    out : ndarray, optional
+        Where to write the result; of x's shape and type. May be x itself, which costs a copy of x where the backward
+        pass needs it (gelu, tanh, sigmoid and silu).
+
+    Returns
+    -------
+    y : ndarray
+        (..., n), of x's type: ``activation(x + bias) / (1 - p)`` where kept, exactly +0 where dropped.
+    ctx : BiasDropout
+        For ``dx, dbias = ctx.backward(dy)``.
+
+    Raises
+    ------
+    TypeError
+        If x is not of float32 or float64, bias or `out` not of x's type, or another argument has the wrong type.
+    ValueError
+        If p is not in [0, 1], the activation is unknown, shapes do not fit, or `out` cannot be written.
+
+    Notes
+    -----
+    The activations and their derivatives are within 4 units in the last place of the exact ones of ``x + bias`` as
+    rounded to x's type; subnormal results and infinite arguments (as limits) too. relu's derivative is 0 at 0, as
+    PyTorch's.
+
+    References
+    ----------
+    Srivastava et al. (2014), "Dropout: a simple way to prevent neural networks from overfitting"; Hendrycks and Gimpel
+    (2016), "Gaussian error linear units (GELUs)"; Elfwing et al. (2018), "Sigmoid-weighted linear units for neural
+    network function approximation in reinforcement learning" (silu).
+
+    Examples
+    --------
+    >>> from simdrop import fused
+    >>> x = np.array([[1, -2, 3], [-4, 5, 6]], np.float32)
+    >>> y, ctx = fused.bias_dropout(x, np.ones(3, np.float32), p=0.5, activation="relu", rng=0)
+    >>> y
+    array([[0., 0., 8.],
+           [0., 0., 0.]], dtype=float32)
+    >>> dx, dbias = ctx.backward(np.ones((2, 3), np.float32))
+    >>> dbias
+    array([0., 0., 2.], dtype=float32)
+    """
+    cdef BiasDropout ctx = BiasDropout.__new__(BiasDropout)
+    cdef int number = checked_activation(activation)
+    x = floats(x, "x")
+    if x.ndim == 0:
+        raise ValueError("x has no axes, but its last one is the one that bias is added along")
+    bias = like(bias, "bias", (x.shape[x.ndim - 1],), x.dtype)
+    y = target(out, x, (x,), bias)
+    ctx.mask = mask_of(x, p, rng, training)
+    ctx.activation = activation
+    ctx.dtype = x.dtype
+    if number == SIMDROP_RELU:
+        ctx.y = y
+    elif number != SIMDROP_IDENTITY:
+        ctx.x = x.copy() if out is not None and np.may_share_memory(x, out) else x
+        ctx.bias = bias.copy() if out is not None and np.may_share_memory(bias, out) else bias
+    cdef int double = cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT64
+    cdef size_t n = x.size
+    cdef size_t columns = x.shape[x.ndim - 1]
+    cdef size_t rows = repeats(columns)
+    if rows != 1:
+        bias = np.tile(bias, rows)
+    cdef simdrop_bias_dropout *kernel = fused_kernels().bias_dropout[double][number]
+    cdef const void *x_data = data(x)
+    cdef const void *bias_data = data(bias)
+    cdef void *y_data = data(y)
+    cdef double scale = ctx.mask.scale
+    with nogil:
+        kernel(&ctx.mask.rule, 0, n, rows * columns, x_data, bias_data, y_data, scale)
+    return delivered(y, out), ctx
+
+
+cdef class DropoutAdd:
+    """
+    What `dropout_add` leaves for its backward pass. Made by `dropout_add` alone.
+
+    Attributes
+    ----------
+    mask : Mask
+        Which elements were dropped; no array is kept.
+    """
+
+    cdef readonly Mask mask
+    cdef object dtype
+
+    def backward(self, dy, *, out=None):
+        """
+        The gradients with respect to x and residual of a loss whose gradient with respect to y is `dy`.
+
+        Parameters
+        ----------
+        dy : array_like
+            Of y's shape and type.
+        out : ndarray, optional
+            Where to write dx; of y's shape and type. Must not overlap dy, which is the other gradient.
+
+        Returns
+        -------
+        dx : ndarray
+            ``dy * mask.scale`` where the element was kept, exactly +0 where it was dropped.
+        dresidual : ndarray
+            dy itself.
+
+        Raises
+        ------
+        TypeError
+            If the type of dy or `out` is not y's.
+        ValueError
+            If the shape of dy or `out` is not y's, or `out` cannot be written or overlaps dy.
+        """
+        if not isinstance(dy, np.ndarray):
+            dy = np.asarray(dy)
+        check_like(dy, "dy", self.mask.shape, self.dtype)
+        if out is not None:
+            if not is_plain_out(out, dy):
+                layouts.check_out(out, dy)
+            if np.may_share_memory(dy, out):
+                raise ValueError("out overlaps dy, which is the gradient with respect to residual")
+        return self.mask.apply(dy, out=out), dy
+
+
+def dropout_add(x, residual, p=0.5, *, rng=None, training=True, out=None):
+    """
+    Dropout and a residual connection: ``y = dropout(x) + residual``.
+
+    Parameters
+    ----------
+    x : array_like
+        Any shape, float32 or float64.
+    residual : array_like
+        Of x's shape and type.
+    p : float, optional
+        Probability of DROPPING an element of x, in [0, 1].
+    rng : None, int, sequence of ints, SeedSequence, BitGenerator, Generator or Stream, optional
+        As in `simdrop.dropout`.
+    training : bool, optional
+        False is evaluation: nothing is dropped, and no draw is taken.
+    out : ndarray, optional
+        Where to write the result; of x's shape and type. May be x or residual itself.
+
+    Returns
+    -------
+    y : ndarray
+        Of x's shape and type: ``x / (1 - p) + residual`` where kept, residual where dropped.
+    ctx : DropoutAdd
+        For ``dx, dresidual = ctx.backward(dy)``.
+
+    Raises
+    ------
+    TypeError
+        If x is not of float32 or float64, residual or `out` not of x's type, or another argument has the wrong type.
+    ValueError
+        If p is not in [0, 1], shapes do not fit, or `out` cannot be written.
+
+    References
+    ----------
+    He et al. (2016), "Deep residual learning for image recognition"; Vaswani et al. (2017), "Attention is all you
+    need", section 5.4 (dropout of each sub-layer's output before it is added).
+
+    Examples
+    --------
+    >>> from simdrop import fused
+    >>> y, ctx = fused.dropout_add(np.ones(8), np.full(8, 0.5), p=0.5, rng=0)
+    >>> y
+    array([0.5, 2.5, 2.5, 0.5, 0.5, 0.5, 2.5, 2.5])
+    """
+    cdef DropoutAdd ctx = DropoutAdd.__new__(DropoutAdd)
+    x = floats(x, "x")
+    residual = like(residual, "residual", x.shape, x.dtype)
+    y = target(out, x, (x, residual), None)
+    ctx.mask = mask_of(x, p, rng, training)
+    ctx.dtype = x.dtype
+    cdef simdrop_dropout_add *kernel = fused_kernels().dropout_add[cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT64]
+    cdef const void *x_data = data(x)
+    cdef const void *residual_data = data(residual)
+    cdef void *y_data = data(y)
+    cdef size_t n = x.size
+    cdef double scale = ctx.mask.scale
+    with nogil:
+        kernel(&ctx.mask.rule, 0, n, x_data, residual_data, y_data, scale)
+    return delivered(y, out), ctx
+
+
+cdef class ReluDropout:
+    """
+    What `relu_dropout` leaves for its backward pass. Made by `relu_dropout` alone.
+
+    Attributes
+    ----------
+    mask : Mask
+        Which elements were dropped; the backward pass takes the scale from it and no more.
+    y : ndarray
+        The result, which says where x was kept and positive: leave it as it is until `backward`.
+    """
+
+    cdef readonly Mask mask
+    cdef readonly object y
+
+    def backward(self, dy, *, out=None):
+        """
+        The gradient with respect to x of a loss whose gradient with respect to y is `dy`.
+
+        Parameters
+        ----------
+        dy : array_like
+            Of y's shape and type.
+        out : ndarray, optional
+            Where to write dx; of y's shape and type. May be dy or y itself.
+
+        Returns
+        -------
+        ndarray
+            ``dy * mask.scale`` where ``y > 0``, exactly +0 elsewhere.
+
+        Raises
+        ------
+        TypeError
+            If the type of dy or `out` is not y's.
+        ValueError
+            If the shape of dy or `out` is not y's, or `out` cannot be written.
+        """
+        dy = like(dy, "dy", self.mask.shape, self.y.dtype)
+        dx = target(out, dy, (dy, self.y), None)
+        cdef simdrop_relu_dropout_backward *kernel = (
+            fused_kernels().relu_dropout_backward[cnp.PyArray_TYPE(dy) == cnp.NPY_FLOAT64]
+        )
+        cdef const void *y_data = data(self.y)
+        cdef const void *dy_data = data(dy)
+        cdef void *dx_data = data(dx)
+        cdef size_t n = self.mask.size
+        cdef double scale = self.mask.scale
+        with nogil:
+            kernel(n, n, y_data, dy_data, dx_data, NULL, scale)
+        return delivered(dx, out)
+
+
+def relu_dropout(x, p=0.5, *, rng=None, training=True, out=None):
+    """
+    Dropout of a rectifier: ``y = dropout(max(x, 0))``, in place with ``out=x``.
+
+    Parameters
+    ----------
+    x : array_like
+        Any shape, float32 or float64.
+    p : float, optional
+        Probability of DROPPING an element, in [0, 1].
+    rng : None, int, sequence of ints, SeedSequence, BitGenerator, Generator or Stream, optional
+        As in `simdrop.dropout`.
+    training : bool, optional
+        False is evaluation: nothing is dropped, and no draw is taken.
+    out : ndarray, optional
+        Where to write the result; of x's shape and type. May be x itself: the backward pass needs y alone.
+
+    Returns
+    -------
+    y : ndarray
+        Of x's shape and type: ``max(x, 0) / (1 - p)`` where kept (NaN stays), exactly +0 where dropped or not positive.
+    ctx : ReluDropout
+        For ``dx = ctx.backward(dy)``.
+
+    Raises
+    ------
+    TypeError
+        If x is not of float32 or float64, `out` not of x's type, or another argument has the wrong type.
+    ValueError
+        If p is not in [0, 1], or `out` has another shape or cannot be written.
+
+    References
+    ----------
+    Srivastava et al. (2014), "Dropout: a simple way to prevent neural networks from overfitting"; Nair and Hinton
+    (2010), "Rectified linear units improve restricted Boltzmann machines".
+
+    Examples
+    --------
+    >>> from simdrop import fused
+    >>> x = np.array([1, -1, 2, 3, 4, 5, -6, 7], np.float32)
+    >>> y, ctx = fused.relu_dropout(x, p=0.5, rng=0, out=x)
+    >>> y
+    array([ 0.,  0.,  4.,  0.,  0.,  0.,  0., 14.], dtype=float32)
+    >>> ctx.backward(np.ones(8, np.float32))
+    array([0., 0., 2., 0., 0., 0., 0., 2.], dtype=float32)
+    """
+    cdef ReluDropout ctx = ReluDropout.__new__(ReluDropout)
+    x = floats(x, "x")
+    y = target(out, x, (x,), None)
+    ctx.mask = mask_of(x, p, rng, training)
+    ctx.y = y
+    cdef simdrop_relu_dropout *kernel = fused_kernels().relu_dropout[cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT64]
+    cdef const void *x_data = data(x)
+    cdef void *y_data = data(y)
+    cdef size_t n = x.size
+    cdef double scale = ctx.mask.scale
+    with nogil:
+        kernel(&ctx.mask.rule, 0, n, x_data, y_data, scale)
+    return delivered(y, out), ctx
+
+
+cdef int checked_activation(activation) except -1:
+    if activation is not None and not isinstance(activation, str):
+        raise TypeError(f"activation must be None or a name, not {type(activation).__name__}")
+    if activation not in ACTIVATIONS:
+        raise ValueError(
+            f"activation = {activation!r}, but those that there are: None, "
+            + ", ".join([repr(name) for name in ACTIVATIONS if name])
+        )
+    return ACTIVATIONS[activation]
+
+
+cdef Mask mask_of(x, p, rng, training):
+    """The mask that simdrop.dropout takes; the last thing that can fail before a kernel runs."""
+    checked_p(p)
+    return stream_of(rng).take(p, x.shape, (), True) if training else new_mask(no_key, 0, 0, x.shape, (), True)
+
+
+cdef bint is_plain(x) noexcept:
+    """Whether a kernel can read x: float32 or float64, C-contiguous, aligned and native."""
+    if not cnp.PyArray_CheckExact(x) or not cnp.PyArray_ISCARRAY_RO(x):
+        return False
+    return cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT32 or cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT64
+
+
+cdef floats(x, str name):
+    """x as a kernel can read it."""
+    if is_plain(x):
+        return x
+    x = np.asarray(x)
+    if x.dtype.char not in "fd":
+        raise TypeError(f"{name} is of {x.dtype}, but must be of float32 or float64")
+    return np.require(x, layouts.native(x.dtype), "CA")
+
+
+cdef int check_like(x, str name, tuple shape, dtype) except -1:
+    if x.dtype is not dtype and layouts.native(x.dtype) != dtype:
+        raise TypeError(f"{name} is of {x.dtype}, but must be of {dtype}")
+    if x.shape != shape:
+        raise ValueError(f"{name} has shape {x.shape}, but must have shape {shape}")
+    return 0
+
+
+cdef like(x, str name, tuple shape, dtype):
+    """x as a kernel can read it, of one shape and type; what is no array is converted to the type."""
+    x = np.asarray(x) if isinstance(x, np.ndarray) else np.asarray(x, dtype)
+    check_like(x, name, shape, dtype)
+    return x if is_plain(x) else np.require(x, dtype, "CA")
+
+
+cdef target(out, x, tuple same, apart):
+    """
+    Where a kernel may write a result like x: `out`, unless it has another layout, overlaps one of `same` without being
+    it, or overlaps `apart`; then, and without `out`, a new array.
+    """
+    if out is not None:
+        if not is_plain_out(out, x):
+            layouts.check_out(out, x)
+        if cnp.PyArray_ISCARRAY(out) and (apart is None or are_apart(out, apart)):
+            for array in same:
+                if cnp.PyArray_DATA(out) != cnp.PyArray_DATA(array) and not are_apart(out, array):
+                    break
+            else:
+                return out
+    return cnp.PyArray_EMPTY(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x), 0)
+
+
+cdef bint is_plain_out(out, x) noexcept:
+    """Whether `out` is what layouts.check_out need not look at."""
+    return (
+        cnp.PyArray_CheckExact(out) and cnp.PyArray_ISCARRAY(out)
+        and cnp.PyArray_TYPE(out) == cnp.PyArray_TYPE(x) and cnp.PyArray_SAMESHAPE(out, x)
+    )
+
+
+cdef bint are_apart(x, y) noexcept:
+    """Whether two contiguous arrays share no memory."""
+    cdef const char *first = <const char *>cnp.PyArray_DATA(x)
+    cdef const char *second = <const char *>cnp.PyArray_DATA(y)
+    return first + cnp.PyArray_NBYTES(x) <= second or second + cnp.PyArray_NBYTES(y) <= first
+
+
+cdef delivered(result, out):
+    """The result, in `out` if there is one."""
+    if out is None or result is out:
+        return result
+    out[...] = result
+    return out
+
+
+cdef void *data(array) noexcept:
+    return NULL if array is None else cnp.PyArray_DATA(array)
+
+
+cdef size_t repeats(size_t columns) noexcept:
+    """How many rows are computed as one."""
+    return 1 if columns == 0 or columns >= SHORT_ROW else (SHORT_ROW + columns - 1) // columns
