@@ -4,9 +4,9 @@ never does."""
 import numpy as np
 import oracle
 import pytest
-import simdrop.mask
 
 import simdrop as sd
+import simdrop.mask
 
 N = 100_000_000
 KEY = bytes.fromhex("00112233445566778899aabbccddeeff")
