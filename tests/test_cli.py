@@ -421,7 +421,7 @@ def test_live_display_in_a_terminal(small):
     code, seen, err = in_terminal("train", "--data", small, "--hidden", "8", "--epochs", "400")
     assert (code, err) == (0, "")
     frames = seen.split(CURSOR_UP)  # it goes up to draw over what is there
-    assert len(frames) > 10
+    assert len(frames) > 1  # how many depends on the machine's speed: one each tenth of a second
     assert seen.index(HIDE_CURSOR) < seen.index("time left") < seen.index(SHOW_CURSOR)
     lines = [line.rstrip() for line in plain(frames[-1]).splitlines()]
     last = "\n".join(lines)
