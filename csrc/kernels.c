@@ -10,9 +10,8 @@
 #include SIMDROP_ISA_HEADER
 
 enum {
-    TILE = 64,                      /* elements that four AES blocks, one word of bits, decide */
-    CHUNK = SIMDROP_CHUNK,          /* elements whose bits are drawn before they are used: small enough for the CPU to
-                                       overlap one chunk's memory with the next one's AES, large enough to settle ties in */
+    TILE = 64, /* elements that four AES blocks, one word of bits, decide */
+    CHUNK = SIMDROP_CHUNK,
     CHUNK_TILES = CHUNK / TILE + 1, /* a chunk that starts inside a tile touches one more */
     LINE = 64,                      /* bytes */
     ALIGN_FROM = 16 * CHUNK,        /* elements from which aligning y's stores pays for a partial tile */

@@ -206,12 +206,11 @@ cdef class Mask:
 
     cdef apply_array(self, given, out):
         """Apply to an array of any type and layout."""
-        cdef simdrop_axis[MOST_AXES] axes
         cdef cnp.ndarray x = given if cnp.PyArray_CheckExact(given) else np.asarray(given)
         cdef cnp.ndarray y
         cdef int axis, count = cnp.PyArray_NDIM(x)
         layouts.check_dtype(x.dtype, self.scaled)
-        if count != len(self.shape) or (<object>x).shape != self.shape:
+        if (<object>x).shape != self.shape:
             raise ValueError(f"the array has shape {(<object>x).shape}, but the mask has shape {self.shape}")
         if out is None:
             y = layouts.new_like(x)
@@ -243,7 +242,7 @@ cdef class Mask:
         cdef char *target = <char *>cnp.PyArray_DATA(y)
         elements.scale = self.scale
         for axis in range(count - 1, -1, -1):
-            shared = self.shared_axes is not None and len(self.shared_axes) != 0 and axis in self.shared_axes
+            shared = axis in self.shared_axes
             axes[axis].n = cnp.PyArray_DIM(x, axis)
             axes[axis].x = cnp.PyArray_STRIDE(x, axis)
             axes[axis].y = cnp.PyArray_STRIDE(y, axis)

@@ -90,6 +90,9 @@ def split(n: int, parts: int, grain: int) -> list[tuple[int, int]]:
 def run(function: Callable[[int, int], object], ranges: list[tuple[int, int]]) -> None:
     """Call function(start, stop) for each range: the first here, the others in other threads."""
     global _executor
+    if len(ranges) == 1:  # which needs no executor
+        function(*ranges[0])
+        return
     executor = _executor
     if executor is None:
         from concurrent.futures import ThreadPoolExecutor

@@ -9,7 +9,7 @@ cimport numpy as cnp
 from libc.stdint cimport uint8_t
 
 from simdrop.mask cimport SIMDROP_SCHEDULE_BYTES, Mask, checked_p, new_mask
-from simdrop.stream cimport Stream, stream_of
+from simdrop.stream cimport stream_of
 
 cnp.import_array()
 
@@ -25,7 +25,7 @@ def dropout(x, p=0.5, *, rng=None, shared_axes=(), training=True, scale=True, ou
     ----------
     x : array_like
         Any shape and layout: float16, bfloat16, float32, float64, complex64 or complex128, and with ``scale=False``
-        also bool and all integers.
+        any type of fixed size up to 16 bytes.
     p : float, optional
         Probability of DROPPING an element, in [0, 1].
     rng : None, int, sequence of ints, SeedSequence, BitGenerator, Generator or Stream, optional
