@@ -2,6 +2,7 @@
    section 4.2): column j of a round is T0[a] ^ T1[b] ^ T2[c] ^ T3[d] ^ round key. The masks are no secret, so tables
    may be looked up by data. */
 #include "sbox.h"
+#include "transpose.h"
 
 #define DOUBLE(s) ((uint32_t)((s) << 1 ^ ((s) >> 7) * 0x11b))
 #define T0(s) (DOUBLE(s) | (uint32_t)(s) << 8 | (uint32_t)(s) << 16 | (DOUBLE(s) ^ (s)) << 24),
