@@ -111,6 +111,7 @@ cdef class Mask:
     cdef int kernel_type(self, x) noexcept
     cdef bint takes_out(self, x, out) noexcept
     cdef apply_array(self, given, out)
+    cdef apply_parts(self, cnp.ndarray x, cnp.ndarray y)
     cdef apply_split(self, x, y)
     cdef apply_part(self, cnp.ndarray x, cnp.ndarray y, int split_axis, Py_ssize_t start, Py_ssize_t stop)
 

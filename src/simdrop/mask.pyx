@@ -158,10 +158,14 @@ cdef class Mask:
         if element_type < 0 or (out is not None and not self.takes_out(x, out)):
             return self.apply_array(x, out)
         if out is None:
-            out = cnp.PyArray_EMPTY(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x), 0)
+            out = cnp.PyArray_EMPTY(
+                cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x), not cnp.PyArray_IS_C_CONTIGUOUS(x)
+            )
         cdef const void *source = cnp.PyArray_DATA(x)
         cdef void *target = cnp.PyArray_DATA(out)
-        if self.size < RELEASE_GIL_FROM:
+        if self.decisions != self.size or not cnp.PyArray_IS_C_CONTIGUOUS(x):
+            self.apply_parts(x, out)
+        elif self.size < RELEASE_GIL_FROM:
             simdrop_apply(&self.rule, 0, <simdrop_type>element_type, self.size, source, target, self.scale)
         elif cnp.PyArray_NBYTES(x) < SPLIT_FROM:
             with nogil:
@@ -179,9 +183,9 @@ cdef class Mask:
         return self.apply(dy, out=out)
 
     cdef int kernel_type(self, x) noexcept:
-        """The type of x if it is what most arrays are, C-contiguous, aligned, native, of NumPy's numbers; else -1."""
+        """The type of x if it is what most arrays are, contiguous, aligned, native, of NumPy's numbers; else -1."""
         cdef int axis, number
-        if not cnp.PyArray_CheckExact(x) or not cnp.PyArray_ISCARRAY_RO(x) or self.decisions != self.size:
+        if not cnp.PyArray_CheckExact(x) or not (cnp.PyArray_ISCARRAY_RO(x) or cnp.PyArray_ISFARRAY_RO(x)):
             return -1
         if cnp.PyArray_NDIM(x) != len(self.shape):
             return -1
@@ -194,8 +198,10 @@ cdef class Mask:
         return plain_type(cnp.PyArray_ITEMSIZE(x)) if number <= cnp.NPY_COMPLEX128 or number == cnp.NPY_FLOAT16 else -1
 
     cdef bint takes_out(self, x, out) noexcept:
-        """Whether `out` is like such an x, writeable, and x itself or apart from it."""
-        if not cnp.PyArray_CheckExact(out) or not cnp.PyArray_ISCARRAY(out) or not cnp.PyArray_SAMESHAPE(out, x):
+        """Whether `out` is like such an x, of its order, writeable, and x itself or apart from it."""
+        if not cnp.PyArray_CheckExact(out) or not cnp.PyArray_SAMESHAPE(out, x):
+            return False
+        if not (cnp.PyArray_ISCARRAY(out) if cnp.PyArray_IS_C_CONTIGUOUS(x) else cnp.PyArray_ISFARRAY(out)):
             return False
         if cnp.PyArray_TYPE(out) != cnp.PyArray_TYPE(x):
             return False
@@ -208,7 +214,6 @@ cdef class Mask:
         """Apply to an array of any type and layout."""
         cdef cnp.ndarray x = given if cnp.PyArray_CheckExact(given) else np.asarray(given)
         cdef cnp.ndarray y
-        cdef int axis, count = cnp.PyArray_NDIM(x)
         layouts.check_dtype(x.dtype, self.scaled)
         if (<object>x).shape != self.shape:
             raise ValueError(f"the array has shape {(<object>x).shape}, but the mask has shape {self.shape}")
@@ -219,11 +224,15 @@ cdef class Mask:
             y = out
             if not layouts.apart(x, y):
                 x = x.copy()
+        self.apply_parts(x, y)
+        return y
+
+    cdef apply_parts(self, cnp.ndarray x, cnp.ndarray y):
+        """Apply to an array of any type and layout, with all threads where it is large."""
         if cnp.PyArray_NBYTES(x) < SPLIT_FROM:
-            self.apply_part(x, y, 0, 0, cnp.PyArray_DIM(x, 0) if count else 1)
+            self.apply_part(x, y, 0, 0, cnp.PyArray_DIM(x, 0) if cnp.PyArray_NDIM(x) else 1)
         else:
             self.apply_split(x, y)
-        return y
 
     cdef apply_split(self, x, y):
         """Apply with all threads, each to a part along the axis that is outermost in memory."""
