@@ -104,7 +104,7 @@ def contenders() -> Iterator[Group]:
 def limit() -> Iterator[Group]:
     sizes = (SMALL, MIDDLE, LARGE, HUGE)
     ratios = {"aesni": {0.5: (2.2, 2.0, 1.2, 1.1)}}
-    ratios[BEST] = {0.5: (1.2, 1.1, 0.8, 0.7), 0.1: (1.6, 1.3, 0.8, 0.7)}
+    ratios.setdefault(BEST, {0.5: (1.2, 1.1, 0.8, 0.7), 0.1: (1.6, 1.3, 0.8, 0.7)})
     for i, name, p in product(range(4), instruction_sets(), (0.5, 0.1)):
         if name != "portable":
             values = ratios.get(name, {}).get(p)

@@ -36,7 +36,7 @@ def markdown(tables: list[Table], facts: dict[str, str], drawn: bool) -> str:
     parts = [
         "# Benchmark results",
         "`make bench` writes this page; `bench/README.md` says how to read it. "
-        "Numbers without a unit are simdrop's time divided by that of the column's.",
+        "Numbers without a unit are simdrop's time divided by the column's.",
         "\n".join(f"- {name}: {fact}" for name, fact in facts.items()),
         *(table.markdown() for table in tables),
     ]

@@ -49,9 +49,8 @@ def what(group: Group) -> str:
 
 # What tells the groups of a family apart, by column name; columns that are all alike are left out.
 FIELDS: dict[str, Callable[[Group], str]] = {
-    "n": lambda group: f"{group.n:,}",
-    "shape": lambda group: " x ".join(map(str, group.shape)) if len(group.shape) > 1 else "",
-    "shared axes": lambda group: ", ".join(map(str, group.shared_axes)),
+    "shape": lambda group: " x ".join(f"{length:,}" for length in group.shape),
+    "shared axes": lambda group: str(group.shared_axes),
     "layout": lambda group: group.layout,
     "type": lambda group: group.dtype,
     "p": lambda group: str(group.p),
@@ -120,7 +119,7 @@ def target_table(results: list[Result]) -> Table:
         rows.append(
             [
                 group.family,
-                ", ".join(f"p = {of}" if name == "p" else of for name, of in fields.items() if of),
+                ", ".join(f"p = {of}" if name == "p" else of for name, of in fields.items()),
                 one.compared,
                 f"{'≥' if one.measure.at_least else '≤'} {one.limit.value:g}",
                 number(one.value),
