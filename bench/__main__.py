@@ -11,9 +11,11 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from . import machine, results, tables, targets
+from .cases import FAMILIES
 from .figures import Figures
 
 HERE = Path(__file__).parent
+RESULTS = HERE / "results"
 
 
 def main() -> int:
@@ -23,8 +25,11 @@ def main() -> int:
         description="Measure everything, print the ratios and write them to bench/results/.",
     )
     parser.add_argument("--passes", type=positive, default=5, help="passes over everything (5)")
-    parser.add_argument("--output", type=Path, default=HERE / "results", help="(bench/results)")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="folder (bench/results)")
+    parser.add_argument("--only", action="append", choices=FAMILIES, help="a family, repeatable")
     options = parser.parse_args()
+    if options.only and options.output == RESULTS:
+        parser.error("--only needs --output: bench/results has all families")
 
     software = machine.software()
     with TemporaryDirectory() as folder:
@@ -36,6 +41,7 @@ def main() -> int:
                 "-Wdefault",  # a contender's warnings do not end the run
                 "-pno:cacheprovider",
                 f"--passes={options.passes}",
+                *(f"--only={family}" for family in options.only or ()),
                 "--benchmark-quiet",
                 f"--benchmark-json={rounds}",
             ]
@@ -46,14 +52,17 @@ def main() -> int:
 
     figures = Figures(run["benchmarks"])
     facts = {"CPU": machine.cpu(run["machine_info"]["cpu"]), **software}
-    reports = [
-        tables.ratio_table(figures),
-        tables.call_table(figures),
-        tables.target_table(targets.check(figures)),
-    ]
+    measured = [family for family in FAMILIES if figures.select(family=family)]
+    reports = [tables.target_table(targets.check(figures))]
+    reports += [tables.family_table(figures, family) for family in measured]
+    overview = tables.overview(figures)
+    if overview.rows:
+        reports.insert(0, overview)
     tables.show(reports, facts)
-    results.write(options.output, figures, reports, facts)
-    print(f"Written to {options.output}: results.md, results.json, results.png")
+    written = results.write(options.output, figures, reports, facts)
+    print(f"Written to {options.output}: {', '.join(written)}")
+    if options.output == RESULTS:
+        results.fill_readme(HERE.parent / "README.md", overview)
     return 0
 
 

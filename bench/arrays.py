@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Hashable
+from functools import cached_property, lru_cache
+from math import prod
+from typing import Any
 
+import ml_dtypes  # noqa: F401  (gives NumPy bfloat16)
 import numpy as np
 
 # Bytes between a 64-byte boundary and the first element, one a pass. NumPy's blocks begin at
@@ -12,16 +15,11 @@ import numpy as np
 # luck, and np.multiply(x, mask, out=y) with AVX-512 is twice as fast at 0 as at the others.
 OFFSETS = (16, 32, 48, 0)
 
+# What lies between the rows of a view on a larger array.
+GAP = 64
 
-@dataclass(frozen=True)
-class Arrays:
-    """Inputs, gradients and where to write them; contiguous, of one length and type."""
-
-    x: np.ndarray
-    y: np.ndarray
-    dy: np.ndarray
-    dx: np.ndarray
-    mask: np.ndarray
+# Random numbers that larger arrays repeat, since drawing more would take longer than measuring.
+DRAWN = 1 << 20
 
 
 def offset_of(number: int) -> int:
@@ -29,20 +27,70 @@ def offset_of(number: int) -> int:
     return OFFSETS[number % len(OFFSETS)]
 
 
-def empty(n: int, dtype: str, offset: int) -> np.ndarray:
+def empty(n: int, dtype: np.dtype, offset: int) -> np.ndarray:
     """An array of n elements at an offset from a 64-byte boundary, all its pages touched."""
-    size = n * np.dtype(dtype).itemsize
-    block = np.empty(size + 64 + max(OFFSETS), np.uint8)
+    size = n * dtype.itemsize
+    block = np.empty(size + 64 + offset, np.uint8)
     block.fill(0)
     start = -block.ctypes.data % 64 + offset
     return block[start : start + size].view(dtype)
 
 
+def laid_out(shape: tuple[int, ...], dtype: np.dtype, offset: int, layout: str) -> np.ndarray:
+    """An array in a layout of `cases.py`."""
+    n = prod(shape)
+    match layout:
+        case "contiguous":
+            return empty(n, dtype, offset).reshape(shape)
+        case "Fortran":
+            return empty(n, dtype, offset).reshape(shape, order="F")
+        case "rows of a larger array":
+            rows, columns = shape
+            block = empty(rows * (columns + GAP), dtype, offset)
+            return block.reshape(rows, columns + GAP)[:, :columns]
+        case "every other element":
+            return empty(2 * n, dtype, offset)[::2]
+        case "byte-swapped":
+            return empty(n, dtype.newbyteorder(), offset)
+        case "reversed":
+            return empty(n, dtype, offset)[::-1]
+        case "unaligned":
+            return empty(n, dtype, offset + 1)
+    raise ValueError(f"unknown layout {layout!r}")
+
+
+class Arrays:
+    """Inputs, gradients and where to write them: of one shape, type and layout, made when used."""
+
+    def __init__(self, number: int, shape: tuple[int, ...], dtype: str, layout: str) -> None:
+        self.number, self.shape, self.dtype, self.layout = number, shape, np.dtype(dtype), layout
+        self.rng = np.random.default_rng(number)
+        # The values of names in contenders' lines, which go when the arrays do.
+        self.names: dict[Hashable, dict[str, Any]] = {}
+
+    def empty(self) -> np.ndarray:
+        """Another array like these."""
+        return laid_out(self.shape, self.dtype, offset_of(self.number), self.layout)
+
+    def random(self) -> np.ndarray:
+        """Another one of normal values, of integers with standard deviation 10, or of bools."""
+        values = self.rng.standard_normal(min(prod(self.shape), DRAWN))
+        if self.dtype == bool:
+            values = values > 0
+        elif self.dtype.kind == "i":
+            values = values * 10
+        array = self.empty()
+        array[...] = np.resize(values.astype(self.dtype), self.shape)
+        return array
+
+    x = cached_property(random)
+    y = cached_property(empty)
+    dy = cached_property(random)
+    dx = cached_property(empty)
+    mask = cached_property(empty)
+
+
 @lru_cache(maxsize=1)
-def arrays(number: int, n: int, dtype: str) -> Arrays:
-    """The arrays of one pass, in the order x, y, dy, dx, mask; the mask is filled for each p."""
-    made = Arrays(*(empty(n, dtype, offset_of(number)) for _ in range(5)))
-    rng = np.random.default_rng(number)
-    for values in (made.x, made.dy):
-        rng.standard_normal(out=values, dtype=values.dtype)
-    return made
+def arrays(number: int, shape: tuple[int, ...], dtype: str, layout: str) -> Arrays:
+    """The arrays of one pass; those before are freed."""
+    return Arrays(number, shape, dtype, layout)

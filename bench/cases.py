@@ -1,18 +1,15 @@
-"""What is measured: every contender beside simdrop, on every size, type, p and direction."""
+"""What is measured, family by family: the work, the contenders beside it, and the limits."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from importlib.util import find_spec
-from typing import NamedTuple
+from itertools import product
+from math import prod
+from typing import Any, NamedTuple
 
-SIZES = (100, 1_000, 10_000, 65_536, 1_000_000, 16_000_000)
-DTYPES = ("float32", "float64")
-PROBABILITIES = (0.5, 0.1)
-DIRECTIONS = ("forward", "backward", "both")
-
-# On so few elements the time is that of the call.
-CALL_SIZE = 64
-CALL_DIRECTIONS = ("forward", "dropout")
+from simdrop.mask import instruction_set, instruction_sets
 
 # Their columns' names. simdrop beside itself is the control: every ratio of it should be 1.
 CONTENDERS = {
@@ -23,18 +20,168 @@ CONTENDERS = {
     "copy": "copy",
     "torch": "PyTorch",
     "jax": "JAX",
+    "single": "one thread",
+    "unfused": "unfused",
+    "bare": "NumPy alone",
     "simdrop": "simdrop",
 }
 OPTIONAL = ("torch", "jax")
 
+# A family's title, and what its times are counted in.
+FAMILIES = {
+    "contenders": ("What people use instead", "ns/element"),
+    "limit": ("How far from multiplying by a constant", "ns/element"),
+    "masks": ("Masks as arrays", "ns/element"),
+    "types": ("Types, forward", "ns/element"),
+    "layouts": ("Layouts, forward, of x, mask and out alike", "ns/element"),
+    "shared": ("Shared axes, forward", "ns/element"),
+    "calls": ("Calls on 64 elements", "ns/call"),
+    "import": ("Import, in a process of its own", "ms"),
+    "threads": ("Two threads, forward", "ns/element"),
+    "fused": ("Fused, forward and backward", "ns/element"),
+}
 
-class Group(NamedTuple):
+BEST = instruction_set()
+
+SMALL, MIDDLE, LARGE, HUGE = (65_536,), (1_000_000,), (16_000_000,), (100_000_000,)
+
+
+class Limit(NamedTuple):
+    """What is to be reached beside a contender; `targets.MEASURES` has the measures."""
+
+    contender: str
+    value: float
+    measure: str = "time"
+
+
+@dataclass(frozen=True)
+class Group:
     """The work that contenders are compared on."""
 
-    direction: str
-    n: int
-    dtype: str
-    p: float
+    family: str
+    work: str
+    shape: tuple[int, ...]
+    contenders: tuple[str, ...]
+    limits: tuple[Limit, ...] = ()
+    dtype: str = "float32"
+    p: float = 0.5
+    layout: str = "contiguous"
+    shared_axes: tuple[int, ...] = ()
+    activation: str = ""
+    instruction_set: str = BEST
+    threads: int = 1
+    ours: str = "simdrop"
+    rounds: int = 1  # at least so many in a pass
+
+    @property
+    def n(self) -> int:
+        return prod(self.shape)
+
+    def as_dict(self) -> dict[str, Any]:
+        """What tells it from others."""
+        left_out = ("contenders", "limits", "rounds")
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in left_out}
+
+    def __str__(self) -> str:
+        return "-".join(str(value) for value in self.as_dict().values())
+
+
+def contenders() -> Iterator[Group]:
+    names = ("naive", "numpy", "mask", "constant", "copy", "torch", "jax", "simdrop")
+    limits = {
+        (SMALL, 0.5): (Limit("mask", 0.9), Limit("naive", 30, "speed")),
+        (SMALL, 0.1): (Limit("mask", 1.3), Limit("naive", 30, "speed")),
+        (LARGE, 0.5): (Limit("mask", 0.8),),
+        (LARGE, 0.1): (Limit("mask", 0.8),),
+    }
+    sizes = ((100,), (1_000,), (10_000,), SMALL, MIDDLE, LARGE)
+    works = ("forward", "backward", "both")
+    for shape, dtype, p, work in product(sizes, ("float32", "float64"), (0.5, 0.1), works):
+        given = limits.get((shape, p), ()) if (dtype, work) == ("float32", "forward") else ()
+        yield Group("contenders", work, shape, names, given, dtype, p)
+
+
+def limit() -> Iterator[Group]:
+    sizes = (SMALL, MIDDLE, LARGE, HUGE)
+    ratios = {"aesni": {0.5: (2.2, 2.0, 1.2, 1.1)}}
+    ratios.setdefault(BEST, {0.5: (1.2, 1.1, 0.8, 0.7), 0.1: (1.6, 1.3, 0.8, 0.7)})
+    for i, name, p in product(range(4), instruction_sets(), (0.5, 0.1)):
+        if name != "portable":
+            values = ratios.get(name, {}).get(p)
+            limits = (Limit("constant", values[i]),) if values else ()
+            yield Group(
+                "limit", "forward", sizes[i], ("constant",), limits, p=p, instruction_set=name
+            )
+        elif sizes[i] in (SMALL, MIDDLE):
+            names, limits = ("constant", "naive"), (Limit("naive", 1.0),)
+            yield Group("limit", "forward", sizes[i], names, limits, p=p, instruction_set=name)
+
+
+def masks() -> Iterator[Group]:
+    rates = {"keep": 8.0, "packbits": 8.0, "indices": 1.0}
+    for shape, (work, rate) in product((SMALL, MIDDLE), rates.items()):
+        yield Group("masks", work, shape, ("naive", "simdrop"), (Limit("simdrop", rate, "rate"),))
+
+
+def types() -> Iterator[Group]:
+    floats = ("float16", "bfloat16", "float32", "float64", "complex64", "complex128")
+    whole = ("int8", "int16", "int32", "int64", "bool")
+    for shape, dtype in product((SMALL, MIDDLE), floats + whole):
+        yield Group("types", "forward", shape, ("mask", "simdrop"), (Limit("mask", 1.0),), dtype)
+
+
+def layouts() -> Iterator[Group]:
+    shapes = ((256, 256), (1000, 1000), (5041, 13), (40, 40, 41))
+    found = [("rows of a larger array", (256, 256), "float32", 1.0)]
+    found += [("Fortran", shape, t, 1.0) for shape in shapes for t in ("float32", "float64")]
+    strange = ("every other element", "byte-swapped", "reversed", "unaligned")
+    found += [(name, SMALL, "float32", 2.0) for name in strange]
+    for name, shape, dtype, ratio in found:
+        names, limits = ("mask", "simdrop"), (Limit("mask", ratio),)
+        yield Group("layouts", "forward", shape, names, limits, dtype, layout=name)
+
+
+def shared() -> Iterator[Group]:
+    images, samples, steps = ((32, 256, 14, 14), (2, 3)), ((128, 65_536), (1,)), (64, 32, 512)
+    for shape, axes in (images, samples, (steps, (0, 1))):
+        names, limits = ("constant", "mask", "simdrop"), (Limit("constant", 1.15),)
+        yield Group("shared", "forward", shape, names, limits, shared_axes=axes)
+
+
+def calls() -> Iterator[Group]:
+    limits = {
+        "forward": Limit("mask", 1.2),
+        "dropout": Limit("mask", 2.5),
+        "mask": Limit("simdrop", 0.4, "µs"),
+        "seeded": Limit("simdrop", 3.0, "µs"),
+    }
+    for p, (work, one) in product((0.5, 0.1), limits.items()):
+        yield Group("calls", work, (64,), ("mask", "simdrop"), (one,), p=p)
+
+
+def imports() -> Iterator[Group]:
+    yield Group("import", "import", (), ("bare",), (Limit("bare", 15, "ms more"),), rounds=7)
+
+
+def threads() -> Iterator[Group]:
+    for n in (1_000_000, 4_000_000, 16_000_000, 50_000_000):
+        limits = (Limit("single", 1.0, "threads"),)
+        if n == 16_000_000:
+            limits += (Limit("single", 1.7, "threads where memory allows"),)
+        yield Group("threads", "forward", (n,), ("single", "simdrop"), limits, threads=2)
+        yield Group("threads", "forward", (n,), ("copy",), threads=2, ours="copies")
+
+
+def fused() -> Iterator[Group]:
+    activations = ("", "relu", "gelu", "tanh", "sigmoid", "silu")
+    works = [("bias_dropout", name) for name in activations]
+    for work, name in [*works, ("dropout_add", ""), ("relu_dropout", "")]:
+        names, limits = ("unfused", "simdrop"), (Limit("unfused", 1.5, "speed"),)
+        yield Group("fused", work, (128, 1024), names, limits, activation=name)
+
+
+LISTS = (contenders, limit, masks, types, layouts, shared, calls, imports, threads, fused)
+GROUPS = {str(group): group for groups in LISTS for group in groups()}
 
 
 class Case(NamedTuple):
@@ -45,35 +192,17 @@ class Case(NamedTuple):
     contender: str
 
     def __str__(self) -> str:
-        direction, n, dtype, p = self.group
-        return f"pass{self.number}-{n}-{dtype}-{p}-{direction}-{self.contender}"
+        return f"pass{self.number}-{self.group}-{self.contender}"
 
 
-def groups() -> list[Group]:
-    """All groups, those on the same arrays next to each other."""
-    calls = [
-        Group(direction, CALL_SIZE, "float32", p)
-        for p in PROBABILITIES
-        for direction in CALL_DIRECTIONS
-    ]
-    return calls + [
-        Group(direction, n, dtype, p)
-        for n in SIZES
-        for dtype in DTYPES
-        for p in PROBABILITIES
-        for direction in DIRECTIONS
-    ]
-
-
-def cases(passes: int) -> list[Case]:
+def cases(passes: int, families: list[str]) -> Iterator[Case]:
     """All cases in the order of measurement: pass by pass, each with its contenders rotated."""
-    order = []
     for number in range(passes):
-        for group in groups():
-            names = ["mask", "simdrop"] if group.n == CALL_SIZE else list(CONTENDERS)
-            first = number % len(names)
-            order += [Case(number, group, name) for name in names[first:] + names[:first]]
-    return order
+        for group in GROUPS.values():
+            if group.family in families:
+                first = number % len(group.contenders)
+                for name in group.contenders[first:] + group.contenders[:first]:
+                    yield Case(number, group, name)
 
 
 def missing() -> list[str]:

@@ -1,14 +1,15 @@
-"""The option --passes, and a test for each case."""
+"""The options --passes and --only, and a test for each case."""
 
 from __future__ import annotations
 
 import pytest
 
-from .cases import CONTENDERS, cases, missing
+from .cases import CONTENDERS, FAMILIES, cases, missing
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--passes", type=int, default=5, help="passes over everything")
+    parser.addoption("--only", action="append", choices=FAMILIES, help="one family of measurements")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -16,7 +17,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     absent = missing()
     parameters = []
-    for case in cases(metafunc.config.getoption("passes")):
+    option = metafunc.config.getoption
+    for case in cases(option("passes"), option("only") or list(FAMILIES)):
         reason = f"{CONTENDERS[case.contender]} is not installed"
         skip = pytest.mark.skipif(case.contender in absent, reason=reason)
         parameters.append(pytest.param(case, id=str(case), marks=skip))

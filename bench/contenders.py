@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 import simdrop as sd
+from simdrop import fused
+from simdrop.mask import use_instruction_set
 
 from .arrays import Arrays, arrays
 from .best_numpy import BestNumpy
-from .cases import Group
+from .cases import BEST, Group
+from .elsewhere import copy_halves, python
+from .timing import Line, loop
+from .unfused import Unfused
 
 LINES = {
     "simdrop": {
@@ -20,11 +25,31 @@ LINES = {
         "backward": "m.backward(dy, out=dx)",
         "both": "m = stream.mask(shape, p); m.apply(x, out=y); m.backward(dy, out=dx)",
         "dropout": "sd.dropout(x, p, rng=stream)",
+        "seeded": "sd.dropout(x, p, rng=0)",
+        "mask": "stream.mask(shape, p)",
+        "keep": "m.keep()",
+        "packbits": "m.packbits()",
+        "indices": "m.indices()",
+        "import": "python('import numpy, simdrop')",
+        "bias_dropout": (
+            "_, ctx = fused.bias_dropout(x, bias, p, activation=activation, rng=stream, out=y); "
+            "ctx.backward(dy, out=dx)"
+        ),
+        "dropout_add": (
+            "_, ctx = fused.dropout_add(x, residual, p, rng=stream, out=y); "
+            "ctx.backward(dy, out=dx)"
+        ),
+        "relu_dropout": (
+            "_, ctx = fused.relu_dropout(x, p, rng=stream, out=y); ctx.backward(dy, out=dx)"
+        ),
     },
     "naive": {
         "forward": "y = x * ((rng.random(x.shape) > p) / (1 - p))",
         "backward": "dx = dy * mask",
         "both": "mask = (rng.random(x.shape) > p) / (1 - p); y = x * mask; dx = dy * mask",
+        "keep": "rng.random(shape) > p",
+        "packbits": "np.packbits(rng.random(shape) > p)",
+        "indices": "np.flatnonzero(rng.random(shape) > p)",
     },
     "numpy": {
         "forward": "best.forward(x, y)",
@@ -32,10 +57,12 @@ LINES = {
         "both": "best.forward(x, y); best.backward(dy, dx)",
     },
     "mask": {
-        "forward": "np.multiply(x, mask, out=y)",
-        "backward": "np.multiply(dy, mask, out=dx)",
-        "both": "np.multiply(x, mask, out=y); np.multiply(dy, mask, out=dx)",
-        "dropout": "np.multiply(x, mask, out=y)",
+        "forward": "multiply(x, mask, out=y)",
+        "backward": "multiply(dy, mask, out=dx)",
+        "both": "multiply(x, mask, out=y); multiply(dy, mask, out=dx)",
+        "dropout": "multiply(x, mask)",
+        "seeded": "multiply(x, mask)",
+        "mask": "multiply(x, mask)",
     },
     "constant": {
         "forward": "np.multiply(x, c, out=y)",
@@ -47,6 +74,7 @@ LINES = {
         "backward": "np.copyto(dx, dy)",
         "both": "np.copyto(y, x); np.copyto(dx, dy)",
     },
+    "copies": {"forward": "copy_halves(y, x)"},
     "torch": {
         "forward": "dropout(x, p)",
         "backward": "grad(y, leaf, dy, retain_graph=True)",
@@ -57,73 +85,121 @@ LINES = {
         "backward": "ready(backward(keep, dy, p))",
         "both": "ready(both(key, x, dy, p))",
     },
+    "unfused": dict.fromkeys(
+        ("bias_dropout", "dropout_add", "relu_dropout"),
+        "unfused.forward(x, y); unfused.backward(dy, dx)",
+    ),
+    "bare": {"import": "python('import numpy')"},
 }
+LINES["single"] = LINES["simdrop"]
 
 
-def simdrop_names(arrays: Arrays, p: float) -> dict[str, Any]:
+def is_scaled(dtype: np.dtype) -> bool:
+    """Whether simdrop scales a type: floats and complex numbers."""
+    return dtype.kind not in "iub"
+
+
+def simdrop_names(arrays: Arrays, group: Group) -> dict[str, Any]:
     stream = sd.Stream(0)
-    shape = arrays.x.shape
-    return {"stream": stream, "shape": shape, "m": stream.mask(shape, p)}
+    axes, scale = group.shared_axes, is_scaled(arrays.dtype)
+    names = {
+        "stream": stream,
+        "shape": group.shape,
+        "m": stream.mask(group.shape, group.p, shared_axes=axes, scale=scale),
+    }
+    if group.family == "fused":
+        residual = arrays.random()
+        names |= {"fused": fused, "residual": residual, "bias": residual[0].copy()}
+        names["activation"] = group.activation or None
+    if group.family == "import":
+        names["python"] = python
+    return names
 
 
-def naive_names(arrays: Arrays, p: float) -> dict[str, Any]:
-    rng = np.random.default_rng(0)
-    return {"rng": rng, "mask": (rng.random(arrays.x.shape) > p) / (1 - p)}
+def naive_names(arrays: Arrays, group: Group) -> dict[str, Any]:
+    rng, p = np.random.default_rng(0), group.p
+    return {"rng": rng, "shape": group.shape, "mask": (rng.random(group.shape) > p) / (1 - p)}
 
 
-def best_names(arrays: Arrays, p: float) -> dict[str, Any]:
-    best = BestNumpy(arrays.x.size, arrays.x.dtype.name, p)
+def best_names(arrays: Arrays, group: Group) -> dict[str, Any]:
+    best = BestNumpy(group.n, group.dtype, group.p)
     best.forward(arrays.x, arrays.y)
     return {"best": best}
 
 
-def mask_names(arrays: Arrays, p: float) -> dict[str, Any]:
-    np.multiply(sd.Stream(1).mask(arrays.x.shape, p).keep(), 1 / (1 - p), out=arrays.mask)
-    return {"mask": arrays.mask}
+def mask_names(arrays: Arrays, group: Group) -> dict[str, Any]:
+    m = sd.Stream(1).mask(group.shape, group.p, shared_axes=group.shared_axes)
+    factor = arrays.dtype.type(m.scale if is_scaled(arrays.dtype) else 1)
+    multiply = np.logical_and if arrays.dtype == bool else np.multiply
+    if group.shared_axes:  # of length 1, to be broadcast
+        one = tuple(slice(1) if i in m.shared_axes else slice(None) for i in range(len(m.shape)))
+        return {"mask": m.keep()[one] * factor, "multiply": multiply}
+    arrays.mask[...] = m.keep() * factor
+    return {"mask": arrays.mask, "multiply": multiply}
 
 
-def constant_names(arrays: Arrays, p: float) -> dict[str, Any]:
-    return {"c": arrays.x.dtype.type(1 / (1 - p))}
+def constant_names(arrays: Arrays, group: Group) -> dict[str, Any]:
+    return {"c": arrays.dtype.type(1 / (1 - group.p))}
 
 
-def copy_names(arrays: Arrays, p: float) -> dict[str, Any]:
-    return {}
+def unfused_names(arrays: Arrays, group: Group) -> dict[str, Any]:
+    return {"unfused": Unfused(group.work, group.activation, arrays, group.p)}
 
 
-def torch_names(arrays: Arrays, p: float) -> dict[str, Any]:
+def torch_names(arrays: Arrays, group: Group) -> dict[str, Any]:
     from .with_torch import torch_names
 
-    return torch_names(arrays, p)
+    return torch_names(arrays, group.p)
 
 
-def jax_names(arrays: Arrays, p: float) -> dict[str, Any]:
+def jax_names(arrays: Arrays, group: Group) -> dict[str, Any]:
     from .with_jax import jax_names
 
-    return jax_names(arrays, p)
+    return jax_names(arrays, group.p)
 
 
-NAMES: dict[str, Callable[[Arrays, float], dict[str, Any]]] = {
+NAMES: dict[str, Callable[[Arrays, Group], dict[str, Any]]] = {
     "simdrop": simdrop_names,
+    "single": simdrop_names,
     "naive": naive_names,
     "numpy": best_names,
     "mask": mask_names,
     "constant": constant_names,
-    "copy": copy_names,
+    "copy": lambda arrays, group: {},
+    "copies": lambda arrays, group: {"copy_halves": copy_halves},
     "torch": torch_names,
     "jax": jax_names,
+    "unfused": unfused_names,
+    "bare": lambda arrays, group: {"python": python},
 }
 
 
-@lru_cache(maxsize=len(NAMES))
-def values(number: int, n: int, dtype: str, p: float, contender: str) -> dict[str, Any]:
-    """The values of the names in a contender's lines, in one pass; all directions share them."""
-    shared = arrays(number, n, dtype)
-    names = {"np": np, "sd": sd, "p": p}
-    names |= {"x": shared.x, "y": shared.y, "dy": shared.dy, "dx": shared.dx}
-    return names | NAMES[contender](shared, p)
+def values(number: int, group: Group, contender: str, line: str) -> dict[str, Any]:
+    """The values of the names in a contender's line, in one pass; all directions share them."""
+    shared = arrays(number, group.shape, group.dtype, group.layout)
+    key = contender, replace(group, work="", limits=()) if group.family == "contenders" else group
+    if key not in shared.names:
+        shared.names[key] = NAMES[contender](shared, group)
+    names = {"np": np, "sd": sd, "p": group.p}
+    used = compile(line, contender, "exec").co_names
+    names |= {name: getattr(shared, name) for name in ("x", "y", "dy", "dx") if name in used}
+    return names | shared.names[key]
 
 
-def prepare(number: int, group: Group, contender: str) -> tuple[str, dict[str, Any]]:
-    """A contender's line for a group, and the values of the names in it."""
-    line = LINES[contender][group.direction]
-    return line, values(number, group.n, group.dtype, group.p, contender)
+def prepare(number: int, group: Group, contender: str) -> Line:
+    """A contender's line for a group, ready to run."""
+    line = LINES[contender][group.work]
+    run = loop(line, values(number, group, contender, line))
+    if contender not in ("simdrop", "single") or (group.instruction_set, group.threads) == (
+        BEST,
+        1,
+    ):
+        return Line(run)
+    threads = group.threads if contender == "simdrop" else 1
+    return Line(run, lambda: use(group.instruction_set, threads))
+
+
+def use(instruction_set: str, threads: int) -> None:
+    """Set what simdrop computes with."""
+    use_instruction_set(instruction_set)
+    sd.set_num_threads(threads)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
-from .cases import Group, groups
+from .cases import GROUPS, Group
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Figure:
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
-            **self.group._asdict(),
+            **self.group.as_dict(),
             "contender": self.contender,
             "ratio": self.ratio,
             "their_ns_per_element": round(self.their_ns, 5),
@@ -60,14 +60,26 @@ class Figures:
 
     def __init__(self, benchmarks: list[dict[str, Any]]) -> None:
         """From the benchmarks in pytest-benchmark's JSON."""
-        passes = defaultdict(list)
+        passes = defaultdict(lambda: defaultdict(list))
         for benchmark in benchmarks:
             info = benchmark["extra_info"]
-            group = Group(*(info[field] for field in Group._fields))
-            passes[group, info["contender"]].append(make_pass(benchmark))
-        self.by_group: dict[Group, dict[str, Figure]] = {group: {} for group in groups()}
-        for (group, contender), found in passes.items():
-            self.by_group[group][contender] = Figure(group, contender, tuple(found))
+            passes[info["group"]][info["contender"]].append(make_pass(benchmark))
+        self.by_group: dict[Group, dict[str, Figure]] = {
+            group: {
+                contender: Figure(group, contender, tuple(found))
+                for contender, found in passes[name].items()
+            }
+            for name, group in GROUPS.items()
+            if name in passes
+        }
+
+    def select(self, **fields: Any) -> list[Group]:
+        """The groups that were measured and have these values in their fields."""
+        return [
+            group
+            for group in self.by_group
+            if all(getattr(group, name) == value for name, value in fields.items())
+        ]
 
     def our_ns(self, group: Group) -> float:
         """The ns an element of simdrop, beside whichever contender."""

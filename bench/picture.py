@@ -8,7 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from .cases import CONTENDERS, PROBABILITIES, SIZES, Group
+from .cases import CONTENDERS
 from .figures import Figures
 
 # Okabe and Ito's colours, told apart by colour-blind readers too.
@@ -28,16 +28,17 @@ def draw(figures: Figures, facts: dict[str, str], path: Path) -> None:
     """Forward on float32, a panel for each p, to a PNG file."""
     canvas = Canvas(figsize=(12, 6.4), dpi=110, layout="constrained")
     FigureCanvasAgg(canvas)
-    panels = canvas.subplots(1, len(PROBABILITIES), sharey=True)
-    for panel, p in zip(panels, PROBABILITIES, strict=True):
+    panels = canvas.subplots(1, 2, sharey=True)
+    for panel, p in zip(panels, (0.5, 0.1), strict=True):
+        groups = figures.select(family="contenders", work="forward", dtype="float32", p=p)
+        sizes = [group.n for group in groups]
         for name, colour in COLOURS.items():
             ours = name == "simdrop"
-            groups = [Group("forward", n, "float32", p) for n in SIZES]
             if any(name not in figures.by_group[group] for group in groups):
                 continue
             theirs = [figures.by_group[group][name].their_ns for group in groups]
             panel.plot(
-                SIZES,
+                sizes,
                 [figures.our_ns(group) for group in groups] if ours else theirs,
                 label=CONTENDERS[name],
                 color=colour,
@@ -47,7 +48,7 @@ def draw(figures: Figures, facts: dict[str, str], path: Path) -> None:
                 markersize=6 if ours else 4,
             )
         panel.set(xscale="log", yscale="log", title=f"p = {p}", xlabel="elements")
-        panel.set_xticks(SIZES, [label(n) for n in SIZES])
+        panel.set_xticks(sizes, [label(n) for n in sizes])
         panel.set_xticks([], minor=True)
         panel.grid(alpha=0.3)
         panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

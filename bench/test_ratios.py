@@ -5,30 +5,33 @@ from __future__ import annotations
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from .arrays import offset_of
-from .cases import Case, Group
-from .contenders import prepare
-from .timing import Loop, Plan, loop, measure, plan_round
+from .cases import BEST, Case, Group
+from .contenders import prepare, use
+from .timing import Line, Plan, measure, plan_round
 
 # Made in the first pass, kept for the others.
 plans: dict[tuple[Group, str], Plan] = {}
 
 
-def plan(group: Group, contender: str, run: Loop) -> Plan:
+def plan(group: Group, contender: str, line: Line) -> Plan:
     """The plan of a contender on a group."""
     if (group, contender) not in plans:
-        plans[group, contender] = plan_round(run)
+        plans[group, contender] = plan_round(line)
     return plans[group, contender]
 
 
 def test_ratio(benchmark: BenchmarkFixture, case: Case) -> None:
     number, group, contender = case
-    ours = loop(*prepare(number, group, "simdrop"))
-    theirs = loop(*prepare(number, group, contender))
-    benchmark.group = "-".join(map(str, group))
+    ours, theirs = (prepare(number, group, name) for name in (group.ours, contender))
+    benchmark.group = str(group)
     benchmark.extra_info = {
-        **group._asdict(),
+        "group": str(group),
         "contender": contender,
         "pass": number,
         "offset": offset_of(number),
     }
-    measure(benchmark, ours, plan(group, "simdrop", ours), theirs, plan(group, contender, theirs))
+    try:
+        our_plan, their_plan = plan(group, group.ours, ours), plan(group, contender, theirs)
+        measure(benchmark, ours, our_plan, theirs, their_plan, group.rounds)
+    finally:
+        use(BEST, 1)

@@ -23,6 +23,13 @@ LONG = 250e-3
 FEW = 5
 
 
+class Line(NamedTuple):
+    """A loop over a line, and what to call before each of its rounds."""
+
+    run: Loop
+    setting: Callable[[], None] | None = None
+
+
 class Plan(NamedTuple):
     """How many calls fill a round of a line, and the seconds that they take."""
 
@@ -53,8 +60,11 @@ def undisturbed(run: Loop, calls: int) -> float:
     return first if first > PASS else min(first, seconds(run, calls))
 
 
-def plan_round(run: Loop) -> Plan:
+def plan_round(line: Line) -> Plan:
     """How to fill a round of a line, leaving out what only a first call does, such as compiling."""
+    run, setting = line
+    if setting:
+        setting()
     run(repeat(None, 1))
     calls = 1
     while (duration := undisturbed(run, calls)) < ROUND:
@@ -67,14 +77,25 @@ def number_of_rounds(pair: float) -> int:
     return max(1, int(PASS / pair), min(FEW, int(LONG / pair)))
 
 
-def warm_up(run: Loop, plan: Plan) -> None:
-    """Take the caches back from the other line, if a call is so short that this matters."""
-    if plan.calls > 1:
-        run(repeat(None, 1))
+def make_ready(line: Line, plan: Plan) -> None:
+    """
+    Set what a round needs, and run once if that could count in it.
+
+    Threads wake up then, and short calls take the caches back from the other line.
+    """
+    if line.setting:
+        line.setting()
+    if line.setting or plan.calls > 1:
+        line.run(repeat(None, 1))
 
 
 def measure(
-    benchmark: BenchmarkFixture, ours: Loop, our_plan: Plan, theirs: Loop, their_plan: Plan
+    benchmark: BenchmarkFixture,
+    ours: Line,
+    our_plan: Plan,
+    theirs: Line,
+    their_plan: Plan,
+    least: int,
 ) -> None:
     """
     Have pytest-benchmark time rounds of `theirs`, with a round of `ours` timed before each.
@@ -84,15 +105,15 @@ def measure(
     our_seconds: list[float] = []
 
     def round_of_ours() -> tuple[tuple[Iterable[None]], dict[str, Any]]:
-        warm_up(ours, our_plan)
-        our_seconds.append(seconds(ours, our_plan.calls))
-        warm_up(theirs, their_plan)
+        make_ready(ours, our_plan)
+        our_seconds.append(seconds(ours.run, our_plan.calls))
+        make_ready(theirs, their_plan)
         return (repeat(None, their_plan.calls),), {}
 
     gc.disable()
     try:
-        rounds = number_of_rounds(our_plan.duration + their_plan.duration)
-        benchmark.pedantic(theirs, setup=round_of_ours, rounds=rounds)
+        rounds = max(least, number_of_rounds(our_plan.duration + their_plan.duration))
+        benchmark.pedantic(theirs.run, setup=round_of_ours, rounds=rounds)
     finally:
         gc.enable()
     benchmark.extra_info |= {

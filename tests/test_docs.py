@@ -49,6 +49,17 @@ def test_the_check_of_the_stream():
         assert f"p = {p} drops {drops}" in page.replace("\n", " ")
 
 
+RESULTS = ROOT / "bench/results/results.md"
+
+
+@pytest.mark.skipif(not RESULTS.exists(), reason="source distributions have no results")
+def test_the_table_of_times_is_the_benchmarks():
+    (table,) = re.findall(
+        r"^\| elements \| simdrop \|.*\n(?:\|.*\n)+", (ROOT / "README.md").read_text(), re.MULTILINE
+    )
+    assert table in RESULTS.read_text()
+
+
 FUSED = [fused.bias_dropout, fused.dropout_add, fused.relu_dropout]
 FUSED += [fused.BiasDropout, fused.DropoutAdd, fused.ReluDropout]
 
