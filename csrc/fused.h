@@ -337,9 +337,17 @@ static void NAME(relu_dropout_backward)(size_t n, size_t columns, const void *re
     }
 }
 
-static void NAME(finish_sums)(size_t columns, size_t repeats, double *sums, void *target) {
+static void NAME(finish_sums)(size_t columns, size_t repeats, size_t blocks, double *sums, void *target) {
     T *dbias = target;
-    double *lacks = sums + repeats * columns;
+    const size_t wide = repeats * columns;
+    double *lacks = sums + wide;
+    for (size_t block = 1; block < blocks; block++) {
+        const double *more = sums + 2 * wide * block;
+        for (size_t i = 0; i < wide; i++) {
+            ADD_TO_SUM(sums[i], lacks[i], more[i]);
+            lacks[i] += more[wide + i];
+        }
+    }
     for (size_t i = 0; i < columns; i++) {
         for (size_t j = i + columns; j < repeats * columns; j += columns) {
             ADD_TO_SUM(sums[i], lacks[i], sums[j]);
