@@ -28,7 +28,8 @@ INLINE NAME(exponential) NAME(exponential_of)(T z, T low, T rounding) {
     return e;
 }
 
-INLINE NAME(exponential) NAME(decay)(T z) { return NAME(exponential_of)(z, 0, CONSTANT(ROUNDING)); }
+/* Adding -0 is no operation; adding 0 is one. */
+INLINE NAME(exponential) NAME(decay)(T z) { return NAME(exponential_of)(z, -(T)0, CONSTANT(ROUNDING)); }
 
 /* factor * exp(-z - low) * LIFT: rounded once and a little, since the power is exact. */
 INLINE T NAME(lifted)(NAME(exponential) e, T factor) { return e.power * (factor + factor * e.rest); }
@@ -51,10 +52,10 @@ INLINE T NAME(sigmoid)(T x) {
 /* (1 + e)^2, more exactly than by squaring. */
 INLINE T NAME(square_of_one_plus)(T e) { return 1 + e * (2 + e); }
 
-/* factor * e / (1 + e)^2, rounded to a subnormal number last */
+/* factor * e / (1 + e)^2, of a power of two: rounded to a subnormal number last */
 INLINE T NAME(logistic_density)(T x, T factor) {
     const T lifted = NAME(lifted)(NAME(decay)(NAME(magnitude)(x)), 1);
-    return factor * lifted / NAME(square_of_one_plus)(lifted * CONSTANT(UNLIFT)) * CONSTANT(UNLIFT);
+    return lifted / NAME(square_of_one_plus)(lifted * CONSTANT(UNLIFT)) * (factor * CONSTANT(UNLIFT));
 }
 
 INLINE T NAME(sigmoid_slope)(T x) { return NAME(logistic_density)(x, 1); }
@@ -62,7 +63,7 @@ INLINE T NAME(sigmoid_slope)(T x) { return NAME(logistic_density)(x, 1); }
 /* (1 - e^2) / (1 + e^2), where 1 - e^2 is -expm1(-2|x|) */
 INLINE T NAME(tanh)(T x) {
     const T z = NAME(at_most)(FABS(x + x), CONSTANT(TANH_END));
-    const NAME(exponential) e = NAME(exponential_of)(z, 0, CONSTANT(ROUNDING_TO_ONE));
+    const NAME(exponential) e = NAME(exponential_of)(z, -(T)0, CONSTANT(ROUNDING_TO_ONE));
     const T part = e.power * e.rest;
     return COPYSIGN(((1 - e.power) - part) / ((1 + e.power) + part), x);
 }

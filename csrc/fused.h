@@ -64,15 +64,104 @@ INLINE void NAME(bias_tile)(uint64_t keep, const T *x, const T *bias, T *y, doub
     TILE_OF(keep, v, y);
 }
 
+#ifdef PACKS
+/* Where an instruction packs, and enough of a chunk is dropped for that to pay, an activation is computed of what is
+   kept alone: packed, computed in whole tiles, and put back to its places. */
+
+INLINE int NAME(pays_to_pack)(const uint64_t *bits, size_t shift, size_t n) {
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i += TILE) {
+        kept += (size_t)__builtin_popcountll(bits_at(bits + i / TILE, shift));
+    }
+    return kept <= n / 4 * 3;
+}
+
+/* x + bias of a chunk's kept elements, and some that are not needed in the last tile. Returns where they end. */
+INLINE T *NAME(packed_sums)(const uint64_t *bits, size_t shift, size_t n, const T *x, const T *bias, T *sums) {
+    for (size_t i = 0; i < n; i += TILE) {
+        T v[TILE] = {0};
+        if (i + TILE <= n) {
+            for (int j = 0; j < TILE; j++) {
+                v[j] = x[i + j] + bias[i + j];
+            }
+        } else {
+            for (size_t j = 0; j < n - i; j++) {
+                v[j] = x[i + j] + bias[i + j];
+            }
+        }
+        sums += NAME(pack)(bits_at(bits + i / TILE, shift), v, sums);
+    }
+    return sums;
+}
+
+INLINE void NAME(packed_chunk)(const uint64_t *bits, size_t shift, size_t n, const T *x, const T *bias, T *y,
+                               double scale, T (*activation)(T), T *packed) {
+    const T *end = NAME(packed_sums)(bits, shift, n, x, bias, packed);
+    for (T *v = packed; v < end; v += TILE) {
+        for (int j = 0; j < TILE; j++) {
+            v[j] = NAME(one_nan)(activation(v[j])) * (T)scale;
+        }
+    }
+    size_t i = 0;
+    for (; i + TILE <= n; i += TILE) {
+        packed += NAME(unpack)(bits_at(bits + i / TILE, shift), packed, y + i);
+    }
+    if (i < n) {
+        T last[TILE];
+        NAME(unpack)(bits_at(bits + i / TILE, shift), packed, last);
+        memcpy(y + i, last, (n - i) * sizeof(T));
+    }
+}
+
+INLINE void NAME(packed_chunk_backward)(const uint64_t *bits, size_t shift, size_t n, const T *x, const T *bias,
+                                        const T *dy, T *dx, double scale, T (*derivative)(T), T *packed) {
+    const T *end = NAME(packed_sums)(bits, shift, n, x, bias, packed);
+    for (T *v = packed; v < end; v += TILE) {
+        for (int j = 0; j < TILE; j++) {
+            v[j] = derivative(v[j]);
+        }
+    }
+    for (size_t i = 0; i < n; i += TILE) {
+        const uint64_t keep = bits_at(bits + i / TILE, shift);
+        const size_t rest = smaller(n - i, TILE);
+        T v[TILE], last[TILE];
+        packed += NAME(unpack)(keep, packed, v);
+        const T *from = dy + i;
+        if (rest < TILE) {
+            NAME(stand_in)(last, from, rest);
+            from = last;
+        }
+        for (int j = 0; j < TILE; j++) {
+            v[j] = NAME(one_nan)(from[j] * v[j]);
+        }
+        if (rest == TILE) {
+            TILE_OF(keep, v, dx + i);
+        } else {
+            TILE_OF(keep, v, last);
+            memcpy(dx + i, last, rest * sizeof(T));
+        }
+    }
+}
+#endif
+
 INLINE void NAME(bias_dropout)(const simdrop_rule *rule, uint64_t start, size_t n, size_t columns, const T *x,
                                const T *bias, T *y, double scale, T (*activation)(T)) {
     uint64_t bits[CHUNK_TILES + 1];
+#ifdef PACKS
+    T packed[CHUNK + TILE] = {0};
+#endif
     size_t column = 0;
     while (n != 0) {
         const size_t shift = start % TILE, count = smaller(smaller(n, CHUNK), columns - column);
         draw_keep_bits(rule, start / TILE, tiles_of(shift, count), bits,
                        (lookahead){.read = x, .written = y, .bytes = TILE * sizeof(T)});
         size_t i = 0;
+#ifdef PACKS
+        if (activation != NAME(identity) && activation != NAME(relu) && NAME(pays_to_pack)(bits, shift, count)) {
+            NAME(packed_chunk)(bits, shift, count, x, bias + column, y, scale, activation, packed);
+            i = count;
+        }
+#endif
         for (; i + TILE <= count; i += TILE) {
             NAME(bias_tile)(bits_at(bits + i / TILE, shift), x + i, bias + column + i, y + i, scale, activation);
         }
@@ -102,6 +191,9 @@ INLINE void NAME(bias_dropout_backward)(const simdrop_rule *rule, uint64_t start
                                         const T *bias, const T *dy, T *dx, double *sums, double scale,
                                         T (*derivative)(T)) {
     uint64_t bits[CHUNK_TILES + 1];
+#ifdef PACKS
+    T packed[CHUNK + TILE] = {0};
+#endif
     column_sums these = {.sums = sums, .columns = columns};
     size_t column = 0;
     while (n != 0) {
@@ -110,6 +202,12 @@ INLINE void NAME(bias_dropout_backward)(const simdrop_rule *rule, uint64_t start
             rule, start / TILE, tiles_of(shift, count), bits,
             (lookahead){.read = dy, .also_read = derivative ? x : NULL, .written = dx, .bytes = TILE * sizeof(T)});
         size_t i = 0;
+#ifdef PACKS
+        if (derivative && NAME(pays_to_pack)(bits, shift, count)) {
+            NAME(packed_chunk_backward)(bits, shift, count, x, bias + column, dy, dx, scale, derivative, packed);
+            i = count;
+        }
+#endif
         for (; i + TILE <= count; i += TILE) {
             const uint64_t keep = bits_at(bits + i / TILE, shift);
             if (derivative) {
@@ -239,9 +337,17 @@ static void NAME(relu_dropout_backward)(size_t n, size_t columns, const void *re
     }
 }
 
-static void NAME(finish_sums)(size_t columns, size_t repeats, double *sums, void *target) {
+static void NAME(finish_sums)(size_t columns, size_t repeats, size_t blocks, double *sums, void *target) {
     T *dbias = target;
-    double *lacks = sums + repeats * columns;
+    const size_t wide = repeats * columns;
+    double *lacks = sums + wide;
+    for (size_t block = 1; block < blocks; block++) {
+        const double *more = sums + 2 * wide * block;
+        for (size_t i = 0; i < wide; i++) {
+            ADD_TO_SUM(sums[i], lacks[i], more[i]);
+            lacks[i] += more[wide + i];
+        }
+    }
     for (size_t i = 0; i < columns; i++) {
         for (size_t j = i + columns; j < repeats * columns; j += columns) {
             ADD_TO_SUM(sums[i], lacks[i], sums[j]);

@@ -154,6 +154,52 @@ static inline void tile_u64(uint64_t keep, const uint64_t *x, uint64_t *y) {
     }
 }
 
+/* The elements of a tile whose bits are set, one after the other: how many. Writes whole vectors, up to a tile. */
+
+#define PACKS
+
+static inline size_t pack_f32(uint64_t keep, const float *x, float *packed) {
+    size_t count = 0;
+    for (int i = 0; i < 64; i += 16) {
+        const __mmask16 lanes = (__mmask16)(keep >> i);
+        _mm512_storeu_ps(packed + count, _mm512_maskz_compress_ps(lanes, _mm512_loadu_ps(x + i)));
+        count += (size_t)_mm_popcnt_u32(lanes);
+    }
+    return count;
+}
+
+static inline size_t pack_f64(uint64_t keep, const double *x, double *packed) {
+    size_t count = 0;
+    for (int i = 0; i < 64; i += 8) {
+        const __mmask8 lanes = (__mmask8)(keep >> i);
+        _mm512_storeu_pd(packed + count, _mm512_maskz_compress_pd(lanes, _mm512_loadu_pd(x + i)));
+        count += (size_t)_mm_popcnt_u32(lanes);
+    }
+    return count;
+}
+
+/* Back to their places, zero elsewhere. */
+
+static inline size_t unpack_f32(uint64_t keep, const float *packed, float *y) {
+    size_t count = 0;
+    for (int i = 0; i < 64; i += 16) {
+        const __mmask16 lanes = (__mmask16)(keep >> i);
+        _mm512_storeu_ps(y + i, _mm512_maskz_expand_ps(lanes, _mm512_loadu_ps(packed + count)));
+        count += (size_t)_mm_popcnt_u32(lanes);
+    }
+    return count;
+}
+
+static inline size_t unpack_f64(uint64_t keep, const double *packed, double *y) {
+    size_t count = 0;
+    for (int i = 0; i < 64; i += 8) {
+        const __mmask8 lanes = (__mmask8)(keep >> i);
+        _mm512_storeu_pd(y + i, _mm512_maskz_expand_pd(lanes, _mm512_loadu_pd(packed + count)));
+        count += (size_t)_mm_popcnt_u32(lanes);
+    }
+    return count;
+}
+
 /* Whole lines past the caches, to an address that is aligned to one. */
 static inline void stream_lines(void *y, const void *from, size_t bytes) {
     for (size_t i = 0; i < bytes; i += 64) {

@@ -38,8 +38,9 @@ typedef void simdrop_relu_dropout(const simdrop_rule *rule, uint64_t start, size
 typedef void simdrop_relu_dropout_backward(size_t n, size_t columns, const void *y, const void *dy, void *dx,
                                            double *sums, double scale);
 
-/* The same sums of `columns` columns, from those of `repeats` times as many, as dbias: float or double. */
-typedef void simdrop_finish_sums(size_t columns, size_t repeats, double *sums, void *dbias);
+/* The same sums of `columns` columns as dbias, float or double: from those of `repeats` times as many columns, and
+   those of `blocks` blocks of rows, one behind the other, which are added to the first. */
+typedef void simdrop_finish_sums(size_t columns, size_t repeats, size_t blocks, double *sums, void *dbias);
 
 /* [0] for float, [1] for double. A NaN that several operands could give is the positive quiet one. */
 typedef struct simdrop_fused {

@@ -15,7 +15,7 @@ from numpy.lib.stride_tricks import as_strided
 
 import simdrop as sd
 import simdrop.mask
-from simdrop import fused
+from simdrop import fused, threads
 
 ACTIVATIONS = [None, "relu", "gelu", "tanh", "sigmoid", "silu"]
 TRANSCENDENTAL = ACTIVATIONS[2:]
@@ -564,6 +564,36 @@ def test_arrays_past_the_caches(call):
     assert_same(y[:1], parts[0])
     keep = ctx.mask.keep()
     assert (first(ctx.backward(np.ones_like(x)))[~keep] == 0).all()
+
+
+@pytest.mark.parametrize("shape", [(4099, 801), (1100003, 3), (2, 1 << 21), (1 << 22,)], ids=str)
+def test_threads_share_large_arrays_and_change_no_bit(call, shape, monkeypatch):
+    x, dy = normal(shape, "f"), normal(shape, "f", 1)
+    shared = []
+    run = threads.run
+    monkeypatch.setattr(
+        threads, "run", lambda f, ranges: (shared.append(len(ranges)), run(f, ranges))
+    )
+    monkeypatch.setattr(threads, "_count", None)
+    results = []
+    for count in (1, 2, 3, 7):
+        sd.set_num_threads(count)
+        y, ctx = call(x, rng=stream())
+        gradients = ctx.backward(dy)
+        results.append(bits(y, *(gradients if isinstance(gradients, tuple) else (gradients,))))
+        assert results[-1] == results[0]
+    sd.set_num_threads(None)
+    one_row = len(shape) == 1 and call in (call_bias, call_gelu)  # rows are not divided
+    assert (max(shared) > 1) != one_row
+    keep = ctx.mask.keep()
+    dx = first(gradients)
+    assert (dx[~keep] == 0).all() and (dx[keep] != 0).mean() > 0.4
+    if call in (call_add, call_relu, call_bias):
+        expected = ctx.mask.apply(x if call is call_add else np.maximum(x, 0))
+        assert_same(y, expected + np.float32(1) if call is call_add else expected)
+    if call in (call_bias, call_gelu):
+        exact = dx.reshape(-1, shape[-1]).sum(axis=0, dtype=np.longdouble)
+        assert (np.abs(gradients[1] - exact) <= np.spacing(np.abs(exact.astype("f")))).all()
 
 
 # --- Errors ---

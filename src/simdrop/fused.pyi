@@ -7,9 +7,11 @@ from simdrop.stream import Rng
 
 Activation = Literal["relu", "gelu", "tanh", "sigmoid", "silu"] | None
 
-class BiasDropout:
+class Context:
     @property
     def mask(self) -> Mask: ...
+
+class BiasDropout(Context):
     @property
     def activation(self) -> Activation: ...
     @property
@@ -22,16 +24,12 @@ class BiasDropout:
         self, dy: ArrayLike, *, out: NDArray[Any] | None = None
     ) -> tuple[NDArray[Any], NDArray[Any]]: ...
 
-class DropoutAdd:
-    @property
-    def mask(self) -> Mask: ...
+class DropoutAdd(Context):
     def backward(
         self, dy: ArrayLike, *, out: NDArray[Any] | None = None
     ) -> tuple[NDArray[Any], NDArray[Any]]: ...
 
-class ReluDropout:
-    @property
-    def mask(self) -> Mask: ...
+class ReluDropout(Context):
     @property
     def y(self) -> NDArray[Any]: ...
     def backward(self, dy: ArrayLike, *, out: NDArray[Any] | None = None) -> NDArray[Any]: ...

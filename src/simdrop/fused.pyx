@@ -8,7 +8,7 @@ elements that `simdrop.dropout` would drop with the same stream and draw, takes 
 
 import numpy as np
 
-from simdrop import layouts
+from simdrop import layouts, threads
 
 cimport numpy as cnp
 from libc.stdint cimport uint8_t
@@ -25,12 +25,9 @@ from simdrop.mask cimport (
     checked_p,
     fused_kernels,
     new_mask,
-    simdrop_bias_dropout,
-    simdrop_bias_dropout_backward,
-    simdrop_dropout_add,
     simdrop_finish_sums,
-    simdrop_relu_dropout,
-    simdrop_relu_dropout_backward,
+    simdrop_fused,
+    simdrop_rule,
 )
 from simdrop.stream cimport stream_of
 
@@ -49,13 +46,176 @@ ACTIVATIONS = {
 cdef enum:
     SHORT_ROW = 512
 
+# A column's sum is that of blocks of rows, the same ones at any number of threads.
+cdef enum:
+    MOST_BLOCKS = 64
+    LEAST_ROWS = 8  # of a block: its sums are double, and two for each column
+    GRAIN = 4096  # elements: threads' parts begin at lines of memory and of keystream
+
+cdef Py_ssize_t SPLIT_FROM = threads.SPLIT_FROM
+
 # A mask that keeps everything needs no key.
 cdef uint8_t[SIMDROP_SCHEDULE_BYTES] no_key
 
 
-cdef class BiasDropout:
+cdef enum:
+    BIAS
+    BIAS_BACKWARD
+    ADD
+    RELU
+    RELU_BACKWARD
+
+
+cdef class Work:
+    """A kernel and what it is given: threads call it for ranges of units."""
+
+    cdef Mask mask
+    cdef int kernel, activation, double
+    cdef size_t n, columns, unit, size  # elements, of them a row and a unit; bytes of one
+    cdef const char *x  # or relu's y
+    cdef const char *other  # bias or residual
+    cdef const char *dy
+    cdef char *result
+    cdef double *sums  # of each unit, or NULL
+
+    def __call__(self, size_t first, size_t stop):
+        with nogil:
+            self.run(first, stop)
+
+    cdef void run(self, size_t first, size_t stop) noexcept nogil:
+        """Units `first` to `stop`, in one call of a kernel or, with sums, a call each."""
+        cdef size_t unit
+        if self.sums is NULL:
+            self.run_elements(first * self.unit, min(stop * self.unit, self.n), NULL)
+            return
+        for unit in range(first, stop):
+            self.run_elements(
+                unit * self.unit, min((unit + 1) * self.unit, self.n), self.sums + 2 * self.columns * unit
+            )
+
+    cdef void run_elements(self, size_t start, size_t stop, double *sums) noexcept nogil:
+        cdef size_t n = stop - start, at = start * self.size
+        cdef const simdrop_rule *rule = &self.mask.rule
+        cdef const simdrop_fused *kernels = fused_kernels()
+        cdef double scale = self.mask.scale
+        cdef const char *x = self.x + at if self.x is not NULL else NULL
+        cdef char *result = self.result + at
+        if self.kernel == BIAS:
+            kernels.bias_dropout[self.double][self.activation](
+                rule, start, n, self.columns, x, self.other, result, scale
+            )
+        elif self.kernel == BIAS_BACKWARD:
+            kernels.bias_dropout_backward[self.double][self.activation](
+                rule, start, n, self.columns, x, self.other, self.dy + at, result, sums, scale
+            )
+        elif self.kernel == ADD:
+            kernels.dropout_add[self.double](rule, start, n, x, self.other + at, result, scale)
+        elif self.kernel == RELU:
+            kernels.relu_dropout[self.double](rule, start, n, x, result, scale)
+        else:
+            kernels.relu_dropout_backward[self.double](
+                n, n if sums is NULL else self.columns, x, self.dy + at, result, sums, scale
+            )
+
+
+cdef Work work_of(int kernel, Mask mask, result, x, other, dy):
+    """Whose units are lines of memory and of keystream."""
+    cdef Work work = Work.__new__(Work)
+    work.kernel = kernel
+    work.mask = mask
+    work.n = mask.size
+    work.unit = GRAIN
+    work.size = cnp.PyArray_ITEMSIZE(result)
+    work.double = work.size == sizeof(double)
+    work.x = <const char *>data(x)
+    work.other = <const char *>data(other)
+    work.dy = <const char *>data(dy)
+    work.result = <char *>data(result)
+    return work
+
+
+cdef int share(Work work) except -1:
+    """Run it, in all threads if it is large."""
+    cdef size_t units = (work.n + work.unit - 1) // work.unit if work.n else 0
+    if work.n * work.size < <size_t>SPLIT_FROM:
+        with nogil:
+            work.run(0, units)
+    else:
+        threads.run(work, threads.split(units, threads.get_num_threads(), 1))
+    return 0
+
+
+cdef size_t block_rows(size_t rows, size_t size) noexcept:
+    """How many rows of arrays of `size` bytes have sums of their own."""
+    if size < <size_t>SPLIT_FROM:
+        return max(rows, 1)
+    return max((rows + MOST_BLOCKS - 1) // MOST_BLOCKS, LEAST_ROWS)
+
+
+cdef class Context:
     """
-    What `bias_dropout` leaves for its backward pass. Made by `bias_dropout` alone.
+    What a fused function leaves for its backward pass.
+
+    Attributes
+    ----------
+    mask : Mask
+        Which elements were dropped.
+    """
+
+    cdef readonly Mask mask
+    cdef object dtype
+
+    def backward(self, dy, *, out=None):
+        """
+        The gradients with respect to the arguments of a loss whose gradient with respect to y is `dy`.
+
+        Parameters
+        ----------
+        dy : array_like
+            Of y's shape and type.
+        out : ndarray, optional
+            Where to write the gradient with respect to x; of y's shape and type. May be dy itself, or an array that
+            this context keeps; of `dropout_add`, must not overlap dy, which is the other gradient.
+
+        Returns
+        -------
+        dx : ndarray
+            What the class says; exactly +0 where an element was dropped.
+        dbias or dresidual : ndarray
+            Where there is a second argument: its gradient.
+
+        Raises
+        ------
+        TypeError
+            If the type of dy or `out` is not y's.
+        ValueError
+            If the shape of dy or `out` is not y's, or `out` cannot be written (or overlaps dy, as above).
+        """
+        dy = like(dy, "dy", self.mask.shape, self.dtype)
+        dx = target(out, dy, (dy, *self.read()), self.apart())
+        others = self.gradients(dy, dx)
+        dx = delivered(dx, out)
+        return dx if others is None else (dx, others)
+
+    cdef tuple read(self):
+        """The arrays of y's shape that are read where the gradient is written."""
+        return ()
+
+    cdef apart(self):
+        """One that must not be overlapped, or None."""
+        return None
+
+    cdef gradients(self, dy, dx):
+        """Computes dx; returns the other argument's gradient, or None."""
+        raise NotImplementedError
+
+
+cdef class BiasDropout(Context):
+    """
+    What `bias_dropout` leaves for its backward pass, ``dx, dbias = ctx.backward(dy)``.
+
+    dx is ``dy * activation'(x + bias) * mask.scale`` where kept; dbias, (n,), its sum over all axes but the last, added
+    up in twice the precision.
 
     Attributes
     ----------
@@ -70,68 +230,39 @@ cdef class BiasDropout:
         The result, for relu alone, whose derivative it says: leave it as it is until `backward`.
     """
 
-    cdef readonly Mask mask
     cdef readonly object activation
     cdef readonly object x
     cdef readonly object bias
     cdef readonly object y
-    cdef object dtype
 
-    def backward(self, dy, *, out=None):
-        """
-        The gradients with respect to x and bias of a loss whose gradient with respect to y is `dy`.
+    cdef tuple read(self):
+        return tuple([array for array in (self.x, self.y) if array is not None])
 
-        Parameters
-        ----------
-        dy : array_like
-            Of y's shape and type.
-        out : ndarray, optional
-            Where to write dx; of y's shape and type. May be dy itself.
+    cdef apart(self):
+        return self.bias
 
-        Returns
-        -------
-        dx : ndarray
-            ``dy * activation'(x + bias) * mask.scale`` where the element was kept, exactly +0 where it was dropped.
-        dbias : ndarray
-            The sum of dx over all axes but the last; (n,). It is added up in twice the precision of dx.
-
-        Raises
-        ------
-        TypeError
-            If the type of dy or `out` is not y's.
-        ValueError
-            If the shape of dy or `out` is not y's, or `out` cannot be written.
-        """
+    cdef gradients(self, dy, dx):
         cdef size_t columns = self.mask.shape[len(self.mask.shape) - 1], n = self.mask.size
-        cdef size_t rows = repeats(columns)
-        cdef int number = ACTIVATIONS[self.activation]
-        cdef double scale = self.mask.scale
-        dy = like(dy, "dy", self.mask.shape, self.dtype)
-        cdef int double = cnp.PyArray_TYPE(dy) == cnp.NPY_FLOAT64
-        needed = (dy,) if number == SIMDROP_IDENTITY else (dy, self.y) if number == SIMDROP_RELU else (dy, self.x)
-        dx = target(out, dy, needed, self.bias)
+        cdef size_t rows = repeats(columns), size = cnp.PyArray_ITEMSIZE(dy)
+        cdef size_t wide = rows * columns, units = (n + wide - 1) // wide if n else 0
+        cdef size_t unit = block_rows(units, n * size), blocks = (units + unit - 1) // unit
         dbias = np.empty(columns, self.dtype)
-        sums = np.zeros(2 * rows * columns)
+        sums = np.zeros(2 * wide * max(blocks, 1))
         bias = self.bias if self.bias is None or rows == 1 else np.tile(self.bias, rows)
-        cdef simdrop_bias_dropout_backward *kernel = fused_kernels().bias_dropout_backward[double][number]
-        cdef simdrop_relu_dropout_backward *relu_kernel = fused_kernels().relu_dropout_backward[double]
-        cdef simdrop_finish_sums *finish = fused_kernels().finish_sums[double]
-        cdef const void *x_data = data(self.x)
-        cdef const void *y_data = data(self.y)
-        cdef const void *bias_data = data(bias)
-        cdef const void *dy_data = data(dy)
-        cdef void *dx_data = data(dx)
+        cdef int number = ACTIVATIONS[self.activation]
+        cdef int kernel = RELU_BACKWARD if number == SIMDROP_RELU else BIAS_BACKWARD
+        cdef Work work = work_of(kernel, self.mask, dx, self.y if number == SIMDROP_RELU else self.x, bias, dy)
+        work.activation = number
+        work.columns = wide
+        work.unit = unit * wide
+        work.sums = <double *>data(sums)
+        share(work)
+        cdef double *sums_data = work.sums
         cdef void *dbias_data = data(dbias)
-        cdef double *sums_data = <double *>data(sums)
+        cdef simdrop_finish_sums *finish = fused_kernels().finish_sums[size == sizeof(double)]
         with nogil:
-            if number == SIMDROP_RELU:
-                relu_kernel(n, rows * columns, y_data, dy_data, dx_data, sums_data, scale)
-            else:
-                kernel(
-                    &self.mask.rule, 0, n, rows * columns, x_data, bias_data, dy_data, dx_data, sums_data, scale
-                )
-            finish(columns, rows, sums_data, dbias_data)
-        return delivered(dx, out), dbias
+            finish(columns, rows, max(blocks, 1), sums_data, dbias_data)
+        return dbias
 
 
 def bias_dropout(x, bias, p=0.5, *, activation=None, rng=None, training=True, out=None):
@@ -210,25 +341,23 @@ def bias_dropout(x, bias, p=0.5, *, activation=None, rng=None, training=True, ou
     elif number != SIMDROP_IDENTITY:
         ctx.x = x.copy() if out is not None and np.may_share_memory(x, out) else x
         ctx.bias = bias.copy() if out is not None and np.may_share_memory(bias, out) else bias
-    cdef int double = cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT64
-    cdef size_t n = x.size
     cdef size_t columns = x.shape[x.ndim - 1]
     cdef size_t rows = repeats(columns)
     if rows != 1:
         bias = np.tile(bias, rows)
-    cdef simdrop_bias_dropout *kernel = fused_kernels().bias_dropout[double][number]
-    cdef const void *x_data = data(x)
-    cdef const void *bias_data = data(bias)
-    cdef void *y_data = data(y)
-    cdef double scale = ctx.mask.scale
-    with nogil:
-        kernel(&ctx.mask.rule, 0, n, rows * columns, x_data, bias_data, y_data, scale)
+    cdef Work work = work_of(BIAS, ctx.mask, y, x, bias, None)
+    work.activation = number
+    work.columns = rows * columns
+    work.unit = max(work.columns, 1)
+    share(work)
     return delivered(y, out), ctx
 
 
-cdef class DropoutAdd:
+cdef class DropoutAdd(Context):
     """
-    What `dropout_add` leaves for its backward pass. Made by `dropout_add` alone.
+    What `dropout_add` leaves for its backward pass, ``dx, dresidual = ctx.backward(dy)``.
+
+    dx is ``dy * mask.scale`` where kept; dresidual is dy itself.
 
     Attributes
     ----------
@@ -236,41 +365,16 @@ cdef class DropoutAdd:
         Which elements were dropped; no array is kept.
     """
 
-    cdef readonly Mask mask
-    cdef object dtype
-
     def backward(self, dy, *, out=None):
-        """
-        The gradients with respect to x and residual of a loss whose gradient with respect to y is `dy`.
-
-        Parameters
-        ----------
-        dy : array_like
-            Of y's shape and type.
-        out : ndarray, optional
-            Where to write dx; of y's shape and type. Must not overlap dy, which is the other gradient.
-
-        Returns
-        -------
-        dx : ndarray
-            ``dy * mask.scale`` where the element was kept, exactly +0 where it was dropped.
-        dresidual : ndarray
-            dy itself.
-
-        Raises
-        ------
-        TypeError
-            If the type of dy or `out` is not y's.
-        ValueError
-            If the shape of dy or `out` is not y's, or `out` cannot be written or overlaps dy.
-        """
+        """``dx, dresidual``, of the parameters and with the errors of `Context.backward`."""
         if not isinstance(dy, np.ndarray):
             dy = np.asarray(dy)
         check_like(dy, "dy", self.mask.shape, self.dtype)
         if out is not None:
-            if not is_plain_out(out, dy):
+            plain = is_plain_out(out, dy)
+            if not plain:
                 layouts.check_out(out, dy)
-            if np.may_share_memory(dy, out):
+            if not are_apart(out, dy) if plain and is_plain(dy) else np.may_share_memory(dy, out):
                 raise ValueError("out overlaps dy, which is the gradient with respect to residual")
         return self.mask.apply(dy, out=out), dy
 
@@ -326,20 +430,15 @@ def dropout_add(x, residual, p=0.5, *, rng=None, training=True, out=None):
     y = target(out, x, (x, residual), None)
     ctx.mask = mask_of(x, p, rng, training)
     ctx.dtype = x.dtype
-    cdef simdrop_dropout_add *kernel = fused_kernels().dropout_add[cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT64]
-    cdef const void *x_data = data(x)
-    cdef const void *residual_data = data(residual)
-    cdef void *y_data = data(y)
-    cdef size_t n = x.size
-    cdef double scale = ctx.mask.scale
-    with nogil:
-        kernel(&ctx.mask.rule, 0, n, x_data, residual_data, y_data, scale)
+    share(work_of(ADD, ctx.mask, y, x, residual, None))
     return delivered(y, out), ctx
 
 
-cdef class ReluDropout:
+cdef class ReluDropout(Context):
     """
-    What `relu_dropout` leaves for its backward pass. Made by `relu_dropout` alone.
+    What `relu_dropout` leaves for its backward pass, ``dx = ctx.backward(dy)``.
+
+    dx is ``dy * mask.scale`` where ``y > 0``.
 
     Attributes
     ----------
@@ -349,45 +448,13 @@ cdef class ReluDropout:
         The result, which says where x was kept and positive: leave it as it is until `backward`.
     """
 
-    cdef readonly Mask mask
     cdef readonly object y
 
-    def backward(self, dy, *, out=None):
-        """
-        The gradient with respect to x of a loss whose gradient with respect to y is `dy`.
+    cdef tuple read(self):
+        return (self.y,)
 
-        Parameters
-        ----------
-        dy : array_like
-            Of y's shape and type.
-        out : ndarray, optional
-            Where to write dx; of y's shape and type. May be dy or y itself.
-
-        Returns
-        -------
-        ndarray
-            ``dy * mask.scale`` where ``y > 0``, exactly +0 elsewhere.
-
-        Raises
-        ------
-        TypeError
-            If the type of dy or `out` is not y's.
-        ValueError
-            If the shape of dy or `out` is not y's, or `out` cannot be written.
-        """
-        dy = like(dy, "dy", self.mask.shape, self.y.dtype)
-        dx = target(out, dy, (dy, self.y), None)
-        cdef simdrop_relu_dropout_backward *kernel = (
-            fused_kernels().relu_dropout_backward[cnp.PyArray_TYPE(dy) == cnp.NPY_FLOAT64]
-        )
-        cdef const void *y_data = data(self.y)
-        cdef const void *dy_data = data(dy)
-        cdef void *dx_data = data(dx)
-        cdef size_t n = self.mask.size
-        cdef double scale = self.mask.scale
-        with nogil:
-            kernel(n, n, y_data, dy_data, dx_data, NULL, scale)
-        return delivered(dx, out)
+    cdef gradients(self, dy, dx):
+        share(work_of(RELU_BACKWARD, self.mask, dx, self.y, None, dy))
 
 
 def relu_dropout(x, p=0.5, *, rng=None, training=True, out=None):
@@ -440,14 +507,9 @@ def relu_dropout(x, p=0.5, *, rng=None, training=True, out=None):
     x = floats(x, "x")
     y = target(out, x, (x,), None)
     ctx.mask = mask_of(x, p, rng, training)
+    ctx.dtype = x.dtype
     ctx.y = y
-    cdef simdrop_relu_dropout *kernel = fused_kernels().relu_dropout[cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT64]
-    cdef const void *x_data = data(x)
-    cdef void *y_data = data(y)
-    cdef size_t n = x.size
-    cdef double scale = ctx.mask.scale
-    with nogil:
-        kernel(&ctx.mask.rule, 0, n, x_data, y_data, scale)
+    share(work_of(RELU, ctx.mask, y, x, None, None))
     return delivered(y, out), ctx
 
 

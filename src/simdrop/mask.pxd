@@ -82,7 +82,9 @@ cdef extern from "simdrop.h" nogil:
     ctypedef void simdrop_relu_dropout_backward(
         size_t n, size_t columns, const void *y, const void *dy, void *dx, double *sums, double scale
     ) noexcept
-    ctypedef void simdrop_finish_sums(size_t columns, size_t repeats, double *sums, void *dbias) noexcept
+    ctypedef void simdrop_finish_sums(
+        size_t columns, size_t repeats, size_t blocks, double *sums, void *dbias
+    ) noexcept
     ctypedef struct simdrop_fused:
         simdrop_bias_dropout *bias_dropout[2][SIMDROP_ACTIVATIONS]
         simdrop_bias_dropout_backward *bias_dropout_backward[2][SIMDROP_ACTIVATIONS]

@@ -185,6 +185,57 @@ static void check_array(void) {
     expect("y", y_memory, take(y_bytes), y_bytes);
 }
 
+/* Forward and backward, each in two parts: a row, and those after it. */
+static void check_fused(void) {
+    static const char *const functions[] = {"bias_dropout", "dropout_add", "relu_dropout"};
+    enum { BIAS, ADD, RELU };
+    const simdrop_rule rule = take_rule();
+    const uint64_t function = take_number(), is_double = take_number(), activation = take_number();
+    const size_t n = take_number(), columns = take_number(), size = is_double ? sizeof(double) : sizeof(float);
+    const double scale = take_double();
+    const size_t bytes = n * size, row = columns * size;
+    snprintf(about, sizeof about, "%s %" PRIu64 " of %zu elements of %zu bytes in rows of %zu, p as digits %016" PRIx64,
+             functions[function], activation, n, size, columns, rule.digits);
+    const size_t other_bytes = function == BIAS ? row : function == ADD ? bytes : 0;
+    uint8_t *const x = x_memory, *const other = x + bytes, *const dy = other + other_bytes;
+    uint8_t *const dx = y_memory, *const y = dx + bytes, *const dbias = y + bytes;
+    double *sums = calloc(2 * columns, sizeof *sums);
+    if (sums == NULL || 3 * bytes + row > SPACE) {
+        fail("no memory");
+    }
+    take_numbers(x, 2 * bytes + other_bytes, size);
+    const simdrop_fused *kernels = simdrop_fused_kernels();
+    for (size_t start = 0, end = columns; start < n; start = end, end = n) {
+        const size_t at = start * size, count = end - start;
+        if (function == BIAS) {
+            kernels->bias_dropout[is_double][activation](&rule, start, count, columns, x + at, other, y + at, scale);
+        } else if (function == ADD) {
+            kernels->dropout_add[is_double](&rule, start, count, x + at, other + at, y + at, scale);
+        } else {
+            kernels->relu_dropout[is_double](&rule, start, count, x + at, y + at, scale);
+        }
+        if (function == ADD) {
+            simdrop_apply(&rule, start, is_double ? SIMDROP_F64 : SIMDROP_F32, count, dy + at, dx + at, scale);
+        } else if (function == RELU || activation == SIMDROP_RELU) {
+            kernels->relu_dropout_backward[is_double](count, columns, y + at, dy + at, dx + at,
+                                                      function == RELU ? NULL : sums, scale);
+        } else {
+            kernels->bias_dropout_backward[is_double][activation](&rule, start, count, columns, x + at, other, dy + at,
+                                                                  dx + at, sums, scale);
+        }
+    }
+    take_numbers(expected_memory, bytes, size);
+    expect("y", y, expected_memory, bytes);
+    take_numbers(expected_memory, bytes, size);
+    expect("dx", dx, expected_memory, bytes);
+    if (function == BIAS) {
+        kernels->finish_sums[is_double](columns, 1, 1, sums, dbias);
+        take_numbers(expected_memory, row, size);
+        expect("dbias", dbias, expected_memory, row);
+    }
+    free(sums);
+}
+
 /* What is written past the caches: the file has none of it; small pieces, which other cases check, decide. */
 static void check_large(void) {
     const uint64_t type = take_number();
@@ -254,6 +305,9 @@ int main(int argc, char **argv) {
                 break;
             case 'S':
                 check_array();
+                break;
+            case 'F':
+                check_fused();
                 break;
             case 'L':
                 check_large();

@@ -1,7 +1,7 @@
 """Cases for check.c: what each call is given, and what the oracle says that it gives.
 
-A case is a letter (K: keystream, M: mask, A: apply, S: to a strided array, L: to a large one),
-then the numbers that `check_*` in check.c takes, each of them 8 bytes, and arrays; all of it
+A case is a letter (K: keystream, M: mask, A: apply, S: to a strided array, F: fused, L: to a large
+one), then the numbers that `check_*` in check.c takes, each of them 8 bytes, and arrays; all of it
 little-endian."""
 
 import itertools
@@ -12,6 +12,10 @@ import ml_dtypes
 import numpy as np
 import oracle
 from numpy.lib.stride_tricks import as_strided
+
+import simdrop
+import simdrop.mask
+from simdrop import fused
 
 KEY = bytes(range(100, 116))
 DRAW = 2**33 + 1
@@ -258,10 +262,54 @@ def array_cases():
         yield array_case(kind, *elements[kind][1:], axes, 0.3, 2**40 + 5, 1, 1, 0, 0, rng)
 
 
+def fused_case(function, activation, p, x, other, dy):
+    """What the portable kernels give here, which test_fused.py compares with the oracle and exact
+    functions: all instruction sets give the same bits."""
+    stream = simdrop.Stream(0)
+    stream.state = stream.state | {"key": KEY.hex(), "draw": DRAW}
+    options = {"rng": stream}
+    if function is fused.bias_dropout:
+        options["activation"] = activation
+    arguments = (x,) if other is None else (x, other)
+    before = simdrop.mask.instruction_set()
+    simdrop.mask.use_instruction_set("portable")
+    try:
+        with np.errstate(all="ignore"):
+            y, ctx = function(*arguments, p, **options)
+            gradients = ctx.backward(dy)
+    finally:
+        simdrop.mask.use_instruction_set(before)
+    dx = gradients[0] if isinstance(gradients, tuple) else gradients
+    results = [y, dx, *gradients[1:]] if function is fused.bias_dropout else [y, dx]
+    number = list(fused.ACTIVATIONS).index(activation)
+    name = {fused.bias_dropout: 0, fused.dropout_add: 1, fused.relu_dropout: 2}[function]
+    given = numbers(name, x.itemsize == 8, number, x.size, x.shape[-1], scale_of(p, x.dtype))
+    arrays = [a for a in (x, other, dy, *results) if a is not None]
+    return b"F" + rule(p) + given + b"".join(a.tobytes() for a in arrays)
+
+
+def fused_cases():
+    rng = np.random.default_rng(3)
+    calls = [(fused.bias_dropout, name) for name in fused.ACTIVATIONS]
+    calls += [(fused.dropout_add, None), (fused.relu_dropout, None)]
+    for (function, name), kind, p in itertools.product(calls, "fd", (0, 0.25, 0.3, 0.5, 1)):
+        for shape in ((1, 512), (7, 601), (2, 4099)):
+            ordinary = rng.standard_normal((3, *shape)) * 10.0 ** rng.integers(-2, 3, (3, *shape))
+            x, other, dy = ordinary.astype(kind)
+            special = [0, -0.0, np.inf, -np.inf, np.nan, -104, 745, np.finfo(kind).tiny]
+            x[0, : len(special)] = special
+            if function is fused.bias_dropout:
+                other = other[0].copy()
+            elif function is fused.relu_dropout:
+                other = None
+            yield fused_case(function, name, p, x, other, dy)
+
+
 def cases():
     """Every case, as bytes."""
     yield from keystream_cases()
     yield from mask_cases()
     yield from apply_cases()
     yield from array_cases()
+    yield from fused_cases()
     yield from (b"L" + numbers(kind) for kind in range(len(TYPES)))
