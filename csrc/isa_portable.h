@@ -101,12 +101,6 @@ static inline uint64_t equal(bytes64 keystream, uint8_t digit) {
 
 static inline void store_bytes(uint8_t *out, bytes64 keystream) { memcpy(out, keystream.byte, 64); }
 
-static inline void store_bools(uint8_t *out, uint64_t keep) {
-    for (int i = 0; i < 64; i++) {
-        out[i] = keep >> i & 1;
-    }
-}
-
 /* The numbers from `first` on of the set bits among eight; may write eight, returns how many count. */
 static inline int store_indices(intptr_t *out, intptr_t first, uint8_t bits) {
     int count = 0;
@@ -128,6 +122,8 @@ static inline int store_indices(intptr_t *out, intptr_t first, uint8_t bits) {
 #define BATCH_LEAST 3 /* tiles from which that takes less time than tile by tile */
 
 typedef uint32_t lanes __attribute__((vector_size(16)));
+typedef uint16_t halves __attribute__((vector_size(16)));
+typedef uint8_t bytes __attribute__((vector_size(16)));
 typedef float floats __attribute__((vector_size(16)));
 typedef double doubles __attribute__((vector_size(16)));
 
@@ -145,16 +141,15 @@ typedef struct {
 /* Bit k of each lane, for all blocks. */
 static inline lanes spread_bit(lanes columns, int k) { return 0 - (columns >> k & 1); }
 
-static inline batch_cipher load_batch_cipher(const cipher *keys) {
-    batch_cipher batch;
+static inline void load_batch_cipher(batch_cipher *batch, const cipher *keys) {
     for (int round = 0; round < 8; round++) {
         const uint32_t *key = keys->column + 4 * (round + 3);
         const lanes columns = (lanes){key[0], key[1], key[2], key[3]} ^ 0x63636363;
+#pragma GCC unroll 32
         for (int i = 0; i < 32; i++) {
-            batch.round[round][i / 8][i % 8] = spread_bit(columns, i);
+            batch->round[round][i / 8][i % 8] = spread_bit(columns, i);
         }
     }
-    return batch;
 }
 
 /* The S-box without its constant 0x63, on bits 7 to 0 of `byte`: the circuit of Boyar and Peralta 2010, "A new
@@ -331,22 +326,46 @@ static __attribute__((noinline)) void compare_batch(const cipher *keys, const ba
 
 /* --- What is done with the bits --- */
 
+/* Lanes of all ones where the bits of `keep` are set that stand in `bit`. */
+static inline lanes where_kept(uint64_t keep, lanes bit) { return (lanes)(((uint32_t)keep & bit) == bit); }
+
+static inline halves where_kept_u16(uint16_t keep) {
+    const halves bit = {1, 2, 4, 8, 16, 32, 64, 128};
+    return (halves)((keep & bit) == bit);
+}
+
+static inline bytes where_kept_u8(uint64_t keep) {
+    const bytes bit = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
+    const uint32_t low = (uint8_t)keep * 0x01010101u, high = (uint8_t)(keep >> 8) * 0x01010101u;
+    return (bytes)(((bytes)(lanes){low, low, high, high} & bit) == bit);
+}
+
+static inline void store_bools(uint8_t *out, uint64_t keep) {
+    for (int i = 0; i < 64; i += 16) {
+        const bytes ones = where_kept_u8(keep >> i) & 1;
+        memcpy(out + i, &ones, sizeof ones);
+    }
+}
+
 /* Tiles: y = x * scale, or x, where the bit is set, else 0; without a branch, which would be mispredicted. */
 
 static inline void tile_u8(uint64_t keep, const uint8_t *x, uint8_t *y) {
-    for (int i = 0; i < 64; i++) {
-        y[i] = x[i] & (uint8_t)-(uint8_t)(keep >> i & 1);
+    for (int i = 0; i < 64; i += 16) {
+        bytes values;
+        memcpy(&values, x + i, sizeof values);
+        values &= where_kept_u8(keep >> i);
+        memcpy(y + i, &values, sizeof values);
     }
 }
 
 static inline void tile_u16(uint64_t keep, const uint16_t *x, uint16_t *y) {
-    for (int i = 0; i < 64; i++) {
-        y[i] = x[i] & (uint16_t)-(uint16_t)(keep >> i & 1);
+    for (int i = 0; i < 64; i += 8) {
+        halves values;
+        memcpy(&values, x + i, sizeof values);
+        values &= where_kept_u16((uint16_t)(keep >> i));
+        memcpy(y + i, &values, sizeof values);
     }
 }
-
-/* Lanes of all ones where the bits of `keep` are set that stand in `bit`. */
-static inline lanes where_kept(uint64_t keep, lanes bit) { return (lanes)(((uint32_t)keep & bit) == bit); }
 
 static inline void tile_u32(uint64_t keep, const uint32_t *x, uint32_t *y) {
     for (int i = 0; i < 64; i += 4) {

@@ -12,13 +12,14 @@
 enum {
     TILE = 64, /* elements that four AES blocks, one word of bits, decide */
 #ifdef BATCH_TILES
-    CHUNK = 8 * BATCH_TILES * TILE, /* to expand the key for batches less often */
+    CHUNK = 8 * BATCH_TILES * TILE, /* the longer, the less often are the round keys spread for batches */
+    ALIGN_FROM = CHUNK,
 #else
     CHUNK = SIMDROP_CHUNK,
+    ALIGN_FROM = 16 * CHUNK, /* elements from which aligning y's stores pays for a partial tile */
 #endif
     CHUNK_TILES = CHUNK / TILE + 1, /* a chunk that starts inside a tile touches one more */
     LINE = 64,                      /* bytes */
-    ALIGN_FROM = 16 * CHUNK,        /* elements from which aligning y's stores pays for a partial tile */
     STREAM_FROM = 1 << 25,          /* bytes of y from which it is written past the caches */
 };
 
@@ -101,7 +102,8 @@ INLINE void draw_tiles(const simdrop_rule *rule, uint64_t tile, size_t tiles, ui
     size_t t = 0;
 #ifdef BATCH_TILES
     if (tiles >= BATCH_LEAST) {
-        const batch_cipher batch = load_batch_cipher(&keys);
+        batch_cipher batch;
+        load_batch_cipher(&batch, &keys);
         while (t < tiles) {
             const size_t skip = (tile + t) % BATCH_TILES, end = smaller(tiles, t + BATCH_TILES - skip);
             uint64_t at_least[BATCH_TILES], equal[BATCH_TILES];
@@ -160,6 +162,17 @@ static inline uint64_t twice(uint64_t bits) {
     bits = (bits | bits << 2) & 0x3333333333333333;
     bits = (bits | bits << 1) & 0x5555555555555555;
     return bits * 3;
+}
+
+/* Elements of the first chunk of a large array: those before a batch begins, or else a line of y. */
+static inline size_t first_chunk(uint64_t start, const void *y, size_t bytes) {
+#ifdef BATCH_TILES
+    (void)y, (void)bytes;
+    return CHUNK - start % (BATCH_TILES * TILE);
+#else
+    (void)start;
+    return -(uintptr_t)y % LINE / bytes;
+#endif
 }
 
 typedef struct {
