@@ -78,7 +78,7 @@ void simdrop_apply(const simdrop_rule *rule, uint64_t start, simdrop_type type, 
 
 void simdrop_apply_array(const simdrop_rule *rule, uint64_t start, simdrop_elements elements, int axes_count,
                          const simdrop_axis *axes, const void *x, void *y) {
-    simdrop_walk(chosen, rule, start, elements, axes_count, axes, x, y);
+    chosen->apply_array(rule, start, elements, axes_count, axes, x, y);
 }
 
 void simdrop_keep(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *keep) {

@@ -1,6 +1,8 @@
 /* Vector operations on AArch64 NEON with the AES instructions: an AES block a register. */
 #include <arm_neon.h>
 
+#include "transpose.h"
+
 typedef struct {
     uint8x16_t round_key[11];
 } cipher;

@@ -58,6 +58,38 @@ static inline int store_indices(intptr_t *out, intptr_t first, uint8_t bits) {
     return _mm_popcnt_u32(bits);
 }
 
+/* Exchange rows and columns of 64 words of 64 bits: the first `columns` of them. */
+static inline void transpose_bits(uint64_t word[64], size_t columns) {
+    const __m512i pairs = _mm512_broadcast_i32x4(_mm_set_epi8(15, 7, 14, 6, 13, 5, 12, 4, 11, 3, 10, 2, 9, 1, 8, 0));
+    const __m512i fours = _mm512_set_epi16(31, 23, 15, 7, 30, 22, 14, 6, 29, 21, 13, 5, 28, 20, 12, 4, 27, 19, 11, 3,
+                                           26, 18, 10, 2, 25, 17, 9, 1, 24, 16, 8, 0);
+    __m512i row[8], half[8], quarter[8];
+    for (int i = 0; i < 8; i++) { /* the first bytes of eight words, then their second ones, ... */
+        row[i] = _mm512_permutexvar_epi16(fours, _mm512_shuffle_epi8(_mm512_loadu_si512(word + 8 * i), pairs));
+    }
+    for (int i = 0; i < 8; i += 2) { /* of sixteen words */
+        half[i] = _mm512_unpacklo_epi64(row[i], row[i + 1]);
+        half[i + 1] = _mm512_unpackhi_epi64(row[i], row[i + 1]);
+    }
+    for (int i = 0; i < 8; i += 4) { /* of thirty-two */
+        for (int j = 0; j < 2; j++) {
+            quarter[i + j] = _mm512_shuffle_i64x2(half[i + j], half[i + 2 + j], 0x88);
+            quarter[i + 2 + j] = _mm512_shuffle_i64x2(half[i + j], half[i + 2 + j], 0xdd);
+        }
+    }
+    __m512i bytes[8]; /* of all */
+    for (int i = 0; i < 4; i++) {
+        bytes[i] = _mm512_shuffle_i64x2(quarter[i], quarter[i + 4], 0x88);
+        bytes[i + 4] = _mm512_shuffle_i64x2(quarter[i], quarter[i + 4], 0xdd);
+    }
+    for (size_t i = 0; 8 * i < columns; i++) {
+        for (int bit = 7; bit >= 0; bit--) {
+            word[8 * i + (size_t)bit] = _cvtmask64_u64(_mm512_movepi8_mask(bytes[i]));
+            bytes[i] = _mm512_add_epi8(bytes[i], bytes[i]);
+        }
+    }
+}
+
 /* Tiles: y = x * scale, or x, where the bit is set, else 0. */
 
 static inline void tile_f32(uint64_t keep, const float *x, float *y, float scale) {

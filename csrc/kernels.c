@@ -265,6 +265,17 @@ static void draw(const simdrop_rule *rule, uint64_t start, size_t n, uint64_t *b
     }
 }
 
+#define OF_TYPES(verb)                                                                                                 \
+    verb##_f16, verb##_bf16, verb##_f32, verb##_f64, verb##_c64, verb##_c128, verb##_u8, verb##_u16, verb##_u32,       \
+        verb##_u64, verb##_u128
+
+static void (*const applies[SIMDROP_TYPES])(const simdrop_rule *rule, uint64_t start, size_t n, const void *x, void *y,
+                                            double scale) = {OF_TYPES(apply)};
+static void (*const selects[SIMDROP_TYPES])(const uint64_t *bits, size_t shift, size_t n, const void *x, void *y,
+                                            double scale) = {OF_TYPES(select)};
+
+#include "walk.h"
+
 static void keystream(const simdrop_rule *rule, uint64_t plane, uint64_t block, size_t blocks, uint8_t *out) {
     const cipher keys = load_cipher(rule->round_keys);
     counters next = counters_from(block, counter_high(rule, plane));
@@ -382,34 +393,27 @@ static inline void add_exactly(double *sum, double *lack, double x) {
 #define TEXT_(a) #a
 #define TEXT(a) TEXT_(a)
 
-const simdrop_kernels
-    JOIN(simdrop_kernels_, SIMDROP_ISA) =
+const simdrop_kernels JOIN(simdrop_kernels_, SIMDROP_ISA) = {
+    .name = TEXT(SIMDROP_ISA),
+    .keystream = keystream,
+    .apply = {OF_TYPES(apply)},
+    .apply_array = apply_array,
+    .keep = keep,
+    .packbits = packbits,
+    .indices = indices,
+    .fused =
         {
-            .name = TEXT(SIMDROP_ISA),
-            .keystream = keystream,
-            .draw = draw,
-            .apply = {apply_f16, apply_bf16, apply_f32, apply_f64, apply_c64, apply_c128, apply_u8, apply_u16,
-                      apply_u32, apply_u64, apply_u128},
-            .select = {select_f16, select_bf16, select_f32, select_f64, select_c64, select_c128, select_u8, select_u16,
-                       select_u32, select_u64, select_u128},
-            .keep = keep,
-            .packbits = packbits,
-            .indices = indices,
-            .fused =
-                {
-                    .bias_dropout = {{bias_identity_f32, bias_relu_f32, bias_gelu_f32, bias_tanh_f32, bias_sigmoid_f32,
-                                      bias_silu_f32},
-                                     {bias_identity_f64, bias_relu_f64, bias_gelu_f64, bias_tanh_f64, bias_sigmoid_f64,
-                                      bias_silu_f64}},
-                    .bias_dropout_backward = {{bias_identity_backward_f32, NULL, bias_gelu_backward_f32,
-                                               bias_tanh_backward_f32, bias_sigmoid_backward_f32,
-                                               bias_silu_backward_f32},
-                                              {bias_identity_backward_f64, NULL,
-                                               bias_gelu_backward_f64, bias_tanh_backward_f64,
-                                               bias_sigmoid_backward_f64, bias_silu_backward_f64}},
-                    .dropout_add = {dropout_add_f32, dropout_add_f64},
-                    .relu_dropout = {relu_dropout_f32, relu_dropout_f64},
-                    .relu_dropout_backward = {relu_dropout_backward_f32, relu_dropout_backward_f64},
-                    .finish_sums = {finish_sums_f32, finish_sums_f64},
-                },
+            .bias_dropout = {{bias_identity_f32, bias_relu_f32, bias_gelu_f32, bias_tanh_f32, bias_sigmoid_f32,
+                              bias_silu_f32},
+                             {bias_identity_f64, bias_relu_f64, bias_gelu_f64, bias_tanh_f64, bias_sigmoid_f64,
+                              bias_silu_f64}},
+            .bias_dropout_backward = {{bias_identity_backward_f32, NULL, bias_gelu_backward_f32, bias_tanh_backward_f32,
+                                       bias_sigmoid_backward_f32, bias_silu_backward_f32},
+                                      {bias_identity_backward_f64, NULL, bias_gelu_backward_f64, bias_tanh_backward_f64,
+                                       bias_sigmoid_backward_f64, bias_silu_backward_f64}},
+            .dropout_add = {dropout_add_f32, dropout_add_f64},
+            .relu_dropout = {relu_dropout_f32, relu_dropout_f64},
+            .relu_dropout_backward = {relu_dropout_backward_f32, relu_dropout_backward_f64},
+            .finish_sums = {finish_sums_f32, finish_sums_f64},
+        },
 };

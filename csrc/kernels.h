@@ -14,10 +14,10 @@ enum { SIMDROP_CHUNK_WORDS = SIMDROP_CHUNK / 64 + 2 };
 typedef struct simdrop_kernels {
     const char *name;
     void (*keystream)(const simdrop_rule *rule, uint64_t plane, uint64_t block, size_t blocks, uint8_t *out);
-    void (*draw)(const simdrop_rule *rule, uint64_t start, size_t n, uint64_t *bits);
     void (*apply[SIMDROP_TYPES])(const simdrop_rule *rule, uint64_t start, size_t n, const void *x, void *y,
                                  double scale);
-    void (*select[SIMDROP_TYPES])(const uint64_t *bits, size_t shift, size_t n, const void *x, void *y, double scale);
+    void (*apply_array)(const simdrop_rule *rule, uint64_t start, simdrop_elements elements, int axes_count,
+                        const simdrop_axis *axes, const void *x, void *y);
     void (*keep)(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *keep);
     void (*packbits)(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *bits);
     void (*indices)(const uint8_t *bits, size_t n, intptr_t *indices, size_t count);
@@ -34,10 +34,6 @@ extern const simdrop_kernels simdrop_kernels_neon;
 /* Bytes of an element of each type, and of the numbers that it is made of, which are its alignment (dispatch.c). */
 extern const size_t simdrop_type_bytes[SIMDROP_TYPES];
 extern const size_t simdrop_type_part[SIMDROP_TYPES];
-
-/* simdrop_apply_array with the kernels of one instruction set (walk.c). */
-void simdrop_walk(const simdrop_kernels *kernels, const simdrop_rule *rule, uint64_t start, simdrop_elements elements,
-                  int count, const simdrop_axis *axes, const void *x, void *y);
 
 /* What this CPU, and its operating system, can run (cpu.c). */
 enum { SIMDROP_CPU_AESNI = 1, SIMDROP_CPU_VAES256 = 2, SIMDROP_CPU_VAES512 = 4, SIMDROP_CPU_NEON = 8 };

@@ -1,23 +1,22 @@
-/* Arrays of any layout: which axis is followed through memory, and which bits of the mask belong to it. */
-#include "kernels.h"
-
-#include <string.h>
+/* Arrays of any layout: which axis is followed through memory, and which bits of the mask belong to it. Part of
+   kernels.c. */
 
 enum {
-    WORD = 64,        /* bits */
-    BUFFER = 256,     /* elements that are gathered, masked and scattered at a time */
-    LARGEST = 16,     /* bytes of an element */
-    LINE = 64,        /* bytes */
-    SHORT_ROW = 48,   /* elements; shorter rows are masked together */
-    PANEL_ROWS = 512, /* the bits of a panel and their transposes stay in the caches that are near */
-    PANEL_COLUMNS = 512,
-    PANEL_WORDS = PANEL_COLUMNS / WORD,
+    WORD = 64,          /* bits */
+    BUFFER = 256,       /* elements that are gathered, masked and scattered at a time */
+    LARGEST = 16,       /* bytes of an element */
+    SHORT_ROW = 48,     /* elements; shorter rows are masked together */
+    PANEL_WORDS = 4096, /* of bits: they stay in the nearest cache */
+    PANEL_ROWS = 1024,  /* before columns; more where columns are few */
+    QUEUE = 4096,       /* bits in memory's order that are used together */
     MOST_AXES = 64,
 };
 
+/* From one element's number to that of the one before it. */
+#define DESCENDING UINT64_MAX
+
 /* One call: the mask, what elements are, and whether the kernels can read x and write y where they are. */
 typedef struct {
-    const simdrop_kernels *kernels;
     const simdrop_rule *rule;
     simdrop_elements elements;
     int direct_x, direct_y;
@@ -32,8 +31,6 @@ typedef struct {
     char *y;
     uint64_t element;
 } place;
-
-static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
 static size_t magnitude(ptrdiff_t stride) { return stride < 0 ? -(size_t)stride : (size_t)stride; }
 
@@ -124,7 +121,7 @@ static void scatter(const job *job, char *y, ptrdiff_t stride, char *buffer, siz
 }
 
 static void select_elements(const job *job, const uint64_t *bits, size_t shift, size_t n, const void *x, void *y) {
-    job->kernels->select[job->elements.type](bits, shift, n, x, y, job->elements.scale);
+    selects[job->elements.type](bits, shift, n, x, y, job->elements.scale);
 }
 
 /* n elements along an axis, whose bits begin `shift` bits into a word. */
@@ -221,165 +218,223 @@ static void run_of_short_rows(const job *job, cursor *cursor, const simdrop_axis
     }
 }
 
-/* The bits of n elements from one on, at most a chunk. */
-static const uint64_t *bits_from(job *job, uint64_t element, size_t n) {
-    if (job->drawn_from != element || job->drawn != n) {
-        job->kernels->draw(job->rule, element, n, job->bits);
-        job->drawn_from = element;
-        job->drawn = n;
+/* Elements whose bits are in memory's order, along axes from a cursor on. */
+static void use_bits(const job *job, cursor *cursor, const simdrop_axis *axes, int count, const uint64_t *bits,
+                     size_t bit, size_t n) {
+    for (size_t end = bit + n, length; bit < end; bit += length) {
+        if (axes[0].n < SHORT_ROW) {
+            length = smaller(end - bit, BUFFER);
+            run_of_short_rows(job, cursor, axes, count, bits + bit / WORD, bit % WORD, length);
+        } else {
+            length = smaller(end - bit, axes[0].n - cursor->position[0]);
+            run(job, cursor->at, axes[0], bits + bit / WORD, bit % WORD, length);
+            advance(cursor, axes, count, length);
+        }
     }
+}
+
+static uint64_t reversed(uint64_t word) {
+    word = (word & 0x5555555555555555) << 1 | (word >> 1 & 0x5555555555555555);
+    word = (word & 0x3333333333333333) << 2 | (word >> 2 & 0x3333333333333333);
+    word = (word & 0x0f0f0f0f0f0f0f0f) << 4 | (word >> 4 & 0x0f0f0f0f0f0f0f0f);
+    return __builtin_bswap64(word);
+}
+
+/* The bits of n elements, at most a chunk, from one on, or from one back to those before it. They begin `shift` bits
+   into the first word. */
+static const uint64_t *bits_from(job *job, uint64_t element, size_t n, int descending, size_t *shift) {
+    const uint64_t first = descending ? element - n + 1 : element, end = first % WORD + n;
+    const size_t words = (end + WORD - 1) / WORD;
+    if (job->drawn_from != first || job->drawn != n) {
+        draw(job->rule, first, n, job->bits);
+        job->drawn_from = first;
+        job->drawn = n;
+        for (size_t i = 0; descending && 2 * i < words; i++) {
+            const uint64_t low = job->bits[i], high = job->bits[words - 1 - i];
+            job->bits[i] = reversed(high);
+            job->bits[words - 1 - i] = reversed(low);
+        }
+    }
+    *shift = descending ? words * WORD - end : first % WORD;
     return job->bits;
 }
 
-/* Axes whose elements are numbered one after the other, innermost first: their bits are drawn a chunk at a time, over
-   the ends of rows. Where a decision is shared along an axis, each bit is for a run along that one. */
+/* Axes whose elements are numbered one after the other, up or down, innermost first: their bits are drawn a chunk at a
+   time, over the ends of rows. Where a decision is shared along an axis, each bit is for a run along that one. */
 static void walk_in_order(job *job, place at, const simdrop_axis *axes, int count, const simdrop_axis *shared) {
+    const int descending = axes[0].element == DESCENDING;
     cursor cursor = {.at = at};
     size_t left = 1;
     for (int axis = 0; axis < count; axis++) {
         left *= axes[axis].n;
     }
-    for (size_t chunk; left != 0; left -= chunk) {
+    for (size_t chunk, bit; left != 0; left -= chunk) {
         chunk = smaller(left, SIMDROP_CHUNK);
-        size_t bit = cursor.at.element % WORD;
-        const uint64_t *bits = bits_from(job, cursor.at.element, chunk);
-        for (size_t end = bit + chunk, length; bit < end; bit += length) {
-            if (shared != NULL) {
-                length = 1;
+        const uint64_t *bits = bits_from(job, cursor.at.element, chunk, descending, &bit);
+        if (shared == NULL) {
+            use_bits(job, &cursor, axes, count, bits, bit, chunk);
+        } else {
+            for (const size_t end = bit + chunk; bit < end; bit++) {
                 shared_run(job, cursor.at, *shared, (int)(bits[bit / WORD] >> bit % WORD & 1));
-                advance(&cursor, axes, count, length);
-            } else if (axes[0].n < SHORT_ROW) {
-                length = smaller(end - bit, BUFFER);
-                run_of_short_rows(job, &cursor, axes, count, bits + bit / WORD, bit % WORD, length);
-            } else {
-                length = smaller(end - bit, axes[0].n - cursor.position[0]);
-                run(job, cursor.at, axes[0], bits + bit / WORD, bit % WORD, length);
-                advance(&cursor, axes, count, length);
+                advance(&cursor, axes, count, 1);
             }
         }
     }
 }
 
-/* Exchange rows and columns of 64 words of 64 bits (Warren, Hacker's Delight, section 7-3). */
-static void transpose_bits(uint64_t word[WORD]) {
-#define EXCHANGE(width, mask)                                                                                          \
-    for (int block = 0; block < WORD; block += 2 * width) {                                                            \
-        for (int i = block; i < block + width; i++) {                                                                  \
-            const uint64_t exchanged = (word[i] >> width ^ word[i + width]) & mask;                                    \
-            word[i] ^= exchanged << width;                                                                             \
-            word[i + width] ^= exchanged;                                                                              \
-        }                                                                                                              \
-    }
-    EXCHANGE(32, 0x00000000ffffffff)
-    EXCHANGE(16, 0x0000ffff0000ffff)
-    EXCHANGE(8, 0x00ff00ff00ff00ff)
-    EXCHANGE(4, 0x0f0f0f0f0f0f0f0f)
-    EXCHANGE(2, 0x3333333333333333)
-    EXCHANGE(1, 0x5555555555555555)
-#undef EXCHANGE
-}
-
-static uint64_t bits_at(const uint64_t *bits, size_t position) {
-    const size_t word = position / WORD, shift = position % WORD;
-    return bits[word] >> shift | bits[word + 1] << 1 << (63 - shift);
-}
-
-/* A block of an array that memory follows along one axis, its rows, and the mask along two others, its columns: `inner`
-   whose elements are numbered one after the other, and `outer` which goes on where `inner` ends. */
+/* A block of an array that memory follows along its rows, and the mask along its columns: `inner` whose elements are
+   numbered one after the other, and `outer` which goes on where `inner` ends. Rows are `row`, and in memory `next` goes
+   on where it ends. */
 typedef struct {
     place at;
-    simdrop_axis row, inner, outer; /* at most PANEL_ROWS rows and PANEL_COLUMNS columns */
+    simdrop_axis row, next, inner, outer;
 } panel;
 
-/* word[j][i] holds the bits of columns 64 j to 64 j + 63 in row i. */
-static void draw_panel(const job *job, const panel *panel, uint64_t word[PANEL_WORDS][PANEL_ROWS]) {
-    enum { ROW_WORDS = PANEL_WORDS + 2 };
-    uint64_t bits[PANEL_ROWS * ROW_WORDS + 1];
-    const size_t rows = panel->row.n, columns = panel->inner.n * panel->outer.n;
-    const int adjacent = panel->row.element == columns; /* each row goes on where the one before ends */
-    if (adjacent) {
-        job->kernels->draw(job->rule, panel->at.element, rows * columns, bits);
+static size_t words_of(size_t bits) { return (bits + WORD - 1) / WORD; }
+
+/* n words, each `step` bits after the one before it, to every `to_step`-th word. */
+static void spread(const uint64_t *bits, size_t position, size_t step, size_t n, uint64_t *to, size_t to_step) {
+    for (; n != 0; n--, position += step, to += to_step) {
+        const size_t word = position / WORD, shift = position % WORD;
+        *to = bits[word] >> shift | bits[word + 1] << 1 << (63 - shift);
     }
-    for (size_t i = 0; i < rows; i++) {
-        size_t position = panel->at.element % WORD + i * columns;
-        if (!adjacent) {
-            const uint64_t element = panel->at.element + i * panel->row.element;
-            job->kernels->draw(job->rule, element, columns, bits + i * ROW_WORDS);
-            position = i * ROW_WORDS * WORD + element % WORD;
-        }
-        for (size_t j = 0; j * WORD < columns; j++) {
-            word[j][i] = bits_at(bits, position + j * WORD);
+}
+
+/* word[64 h j + i] holds the bits of columns 64 j to 64 j + 63 in row i, where h words are enough for a bit a row. */
+static void draw_panel(const job *job, const panel *panel, uint64_t *word) {
+    uint64_t bits[PANEL_WORDS + 2];
+    const size_t rows = panel->row.n * panel->next.n, height = words_of(rows) * WORD;
+    const size_t columns = panel->inner.n * panel->outer.n;
+    /* Rows whose numbers go on where those of the one before end are drawn together. */
+    const int by_next = panel->next.element == columns;
+    const simdrop_axis near = by_next ? panel->next : panel->row, far = by_next ? panel->row : panel->next;
+    const size_t near_step = by_next ? panel->row.n : 1, far_step = by_next ? 1 : panel->row.n;
+    const size_t together = near.element == columns ? near.n : 1;
+    for (size_t i = 0; i < far.n; i++) {
+        for (size_t k = 0; k < near.n; k += together) {
+            const uint64_t element = panel->at.element + i * far.element + k * near.element;
+            draw(job->rule, element, together * columns, bits);
+            uint64_t *to = word + i * far_step + k * near_step;
+            if (together == 1) {
+                spread(bits, element % WORD, WORD, words_of(columns), to, height);
+                continue;
+            }
+            for (size_t j = 0; j * WORD < columns; j++) {
+                spread(bits, element % WORD + j * WORD, columns, together, to + height * j, near_step);
+            }
         }
     }
     for (size_t j = 0; j * WORD < columns; j++) {
-        for (size_t i = rows; i % WORD != 0; i++) {
-            word[j][i] = 0;
-        }
+        memset(word + height * j + rows, 0, (height - rows) * sizeof *word);
     }
 }
 
-/* Bits in a row, for columns that go on in memory where others end. */
+/* Bits behind each other: those of the last word that is not full, and how many there are in all. */
 typedef struct {
-    uint64_t bits[2 * PANEL_ROWS / WORD + 1];
+    uint64_t last;
     size_t count;
-    place at; /* of the first */
 } bit_queue;
 
-static void flush(const job *job, bit_queue *queue, simdrop_axis along) {
-    run(job, queue->at, along, queue->bits, 0, queue->count);
-    memset(queue->bits, 0, sizeof queue->bits);
-    queue->count = 0;
+/* n more, in every 64th word from `from` on; those above them are 0. */
+static inline bit_queue appended(bit_queue queue, uint64_t *to, const uint64_t *from, size_t n) {
+    const size_t shift = queue.count % WORD, end = shift + n % WORD;
+    uint64_t *word = to + queue.count / WORD;
+    queue.count += n;
+    for (; n >= WORD; n -= WORD, from += WORD) {
+        *word++ = queue.last | *from << shift;
+        queue.last = *from >> 1 >> (63 - shift);
+    }
+    if (n != 0) {
+        word[0] = queue.last | *from << shift;
+        word[1] = *from >> 1 >> (63 - shift);
+        queue.last = word[end / WORD];
+    } else {
+        word[0] = queue.last;
+    }
+    return queue;
+}
+
+/* A few rows of each column are put together while a word has room; returns how often they were doubled. */
+static int doubled_columns(uint64_t *word, size_t words, size_t rows) {
+    int times = 0;
+    for (; (rows << times) <= WORD / 2; times++) {
+        for (size_t i = 0; i < words; i += WORD) {
+            for (size_t k = 0; k < (size_t)WORD / 2 >> times; k++) {
+                word[i + k] = word[i + 2 * k] | word[i + 2 * k + 1] << (rows << times);
+            }
+        }
+    }
+    return times;
 }
 
 static void apply_panel(const job *job, const panel *panel) {
-    uint64_t word[PANEL_WORDS][PANEL_ROWS];
-    const size_t rows = panel->row.n, columns = panel->inner.n * panel->outer.n;
+    uint64_t word[PANEL_WORDS] __attribute__((aligned(LINE)));
+    const size_t rows = panel->row.n * panel->next.n, height = words_of(rows) * WORD;
+    const size_t columns = panel->inner.n * panel->outer.n;
     draw_panel(job, panel, word);
     for (size_t j = 0; j * WORD < columns; j++) {
-        for (size_t i = 0; i < rows; i += WORD) {
-            transpose_bits(word[j] + i);
+        for (size_t i = 0; i < height; i += WORD) {
+            transpose_bits(word + height * j + i, smaller(columns - j * WORD, WORD));
         }
     }
-    /* Now word[j / 64][64 k + j % 64] holds the bits of rows 64 k to 64 k + 63 in column j. Take the columns as they
-     * lie. */
+    /* Now word[64 (h j + i) + k] holds the bits of rows 64 i to 64 i + 63 in column 64 j + k. Take the columns as they
+       lie. */
     const int inner_first = magnitude(panel->inner.y) <= magnitude(panel->outer.y) || panel->outer.n == 1;
     const simdrop_axis near = inner_first ? panel->inner : panel->outer,
                        far = inner_first ? panel->outer : panel->inner;
-    const ptrdiff_t length = (ptrdiff_t)rows;
-    const int joined = near.x == length * panel->row.x && near.y == length * panel->row.y;
-    bit_queue queue = {{0}, 0, panel->at};
+    const size_t near_step = inner_first ? 1 : panel->inner.n, far_step = inner_first ? panel->inner.n : 1;
+    simdrop_axis axes[3] = {panel->row, near, far};
+    int count = 3;
+    axes[0].n = rows;
+    if (near.x == (ptrdiff_t)rows * panel->row.x && near.y == (ptrdiff_t)rows * panel->row.y) {
+        axes[0].n *= near.n;
+        axes[1] = far;
+        count = 2;
+    }
+    const int doubled = far.n == 1 ? doubled_columns(word, words_of(columns) * height, rows) : 0;
+    const size_t each = (size_t)1 << doubled;
+    cursor cursor = {.at = panel->at};
+    uint64_t bits[(QUEUE + PANEL_WORDS) / WORD + 2];
+    bit_queue queue = {0};
     for (size_t i = 0; i < far.n; i++) {
-        for (size_t k = 0; k < near.n; k++) {
-            const size_t column = inner_first ? i * near.n + k : k * far.n + i;
-            if (queue.count == 0) {
-                queue.at = moved(moved(panel->at, far, i), near, k);
+        for (size_t k = 0; k < near.n; k += each) {
+            const size_t column = i * far_step + k * near_step;
+            uint64_t *from = word + column / WORD * height + (column % WORD >> doubled);
+            if (near.n - k < each) {
+                *from &= (UINT64_C(1) << (near.n - k) * rows) - 1;
             }
-            for (size_t row = 0; row < rows; row += WORD) {
-                const uint64_t bits = word[column / WORD][row + column % WORD];
-                uint64_t *last = &queue.bits[queue.count / WORD];
-                last[0] |= bits << queue.count % WORD;
-                last[1] |= bits >> 1 >> (63 - queue.count % WORD);
-                queue.count += smaller(rows - row, WORD);
-            }
-            if (!joined || k + 1 == near.n || queue.count > PANEL_ROWS) {
-                flush(job, &queue, panel->row);
+            queue = appended(queue, bits, from, smaller(each, near.n - k) * rows);
+            if (queue.count >= QUEUE) {
+                use_bits(job, &cursor, axes, count, bits, 0, queue.count);
+                queue = (bit_queue){0};
             }
         }
     }
+    bits[queue.count / WORD + 1] = 0;
+    use_bits(job, &cursor, axes, count, bits, 0, queue.count);
 }
 
 /* Cut an array into panels. */
-static void walk_panels(const job *job, place at, simdrop_axis row, simdrop_axis inner, simdrop_axis outer) {
-    const size_t inner_step = smaller(inner.n, PANEL_COLUMNS);
-    const size_t outer_step = inner_step < inner.n ? 1 : PANEL_COLUMNS / inner.n;
-    for (size_t k = 0; k < outer.n; k += outer_step) {
-        for (size_t j = 0; j < inner.n; j += inner_step) {
-            for (size_t i = 0; i < row.n; i += PANEL_ROWS) {
-                panel panel = {moved(moved(moved(at, outer, k), inner, j), row, i), row, inner, outer};
-                panel.row.n = smaller(row.n - i, PANEL_ROWS);
-                panel.inner.n = smaller(inner.n - j, inner_step);
-                panel.outer.n = smaller(outer.n - k, outer_step);
-                apply_panel(job, &panel);
+static void walk_panels(const job *job, place at, simdrop_axis row, simdrop_axis next, simdrop_axis inner,
+                        simdrop_axis outer) {
+    const size_t most_columns = PANEL_WORDS / words_of(smaller(row.n * next.n, PANEL_ROWS));
+    const size_t inner_step = smaller(inner.n, most_columns);
+    const size_t outer_step = inner_step < inner.n ? 1 : smaller(outer.n, most_columns / inner.n);
+    const size_t most_rows = PANEL_WORDS / words_of(inner_step * outer_step) / WORD * WORD;
+    const size_t row_step = smaller(row.n, most_rows);
+    const size_t next_step = row_step < row.n ? 1 : smaller(next.n, most_rows / row.n);
+    for (size_t l = 0; l < outer.n; l += outer_step) {
+        for (size_t k = 0; k < inner.n; k += inner_step) {
+            for (size_t j = 0; j < next.n; j += next_step) {
+                for (size_t i = 0; i < row.n; i += row_step) {
+                    panel panel = {moved(moved(moved(moved(at, outer, l), inner, k), next, j), row, i), row, next,
+                                   inner, outer};
+                    panel.row.n = smaller(row.n - i, row_step);
+                    panel.next.n = smaller(next.n - j, next_step);
+                    panel.inner.n = smaller(inner.n - k, inner_step);
+                    panel.outer.n = smaller(outer.n - l, outer_step);
+                    apply_panel(job, &panel);
+                }
             }
         }
     }
@@ -390,6 +445,8 @@ typedef struct {
     simdrop_axis in_order[MOST_AXES]; /* numbered one after the other, innermost first */
     int in_order_count;
     simdrop_axis memory; /* the innermost axis in memory */
+    int panels;          /* the mask does not follow it */
+    simdrop_axis next;   /* goes on in memory where that one ends, if panels need it to have rows enough */
     simdrop_axis outer[MOST_AXES];
     int outer_count;
 } plan;
@@ -399,8 +456,8 @@ static void walk(job *job, const plan *plan, place at, int outer) {
         for (size_t i = 0; i < plan->outer[outer - 1].n; i++) {
             walk(job, plan, moved(at, plan->outer[outer - 1], i), outer - 1);
         }
-    } else if (plan->memory.element > 1) {
-        walk_panels(job, at, plan->memory, plan->in_order[0], plan->in_order[1]);
+    } else if (plan->panels) {
+        walk_panels(job, at, plan->memory, plan->next, plan->in_order[0], plan->in_order[1]);
     } else {
         walk_in_order(job, at, plan->in_order, plan->in_order_count, plan->memory.element == 0 ? &plan->memory : NULL);
     }
@@ -432,12 +489,36 @@ static int simplified(int count, const simdrop_axis *axes, simdrop_axis *simple)
     return n == 0 ? 0 : last + 1;
 }
 
+/* Axes that run backward through x and y alike are followed the other way, so that the kernels can take them where they
+   are. It is the mask then that is followed backward. */
+static place turned(place at, int count, simdrop_axis *axes, size_t natural) {
+    if (axes[0].element != 1 || axes[0].x != -(ptrdiff_t)natural || axes[0].y != axes[0].x || axes[0].n < SHORT_ROW) {
+        return at;
+    }
+    for (int axis = 0; axis < count; axis++) {
+        if (axes[axis].x < 0 && axes[axis].y < 0) {
+            at = moved(at, axes[axis], axes[axis].n - 1);
+            axes[axis].x = -axes[axis].x;
+            axes[axis].y = -axes[axis].y;
+            axes[axis].element = -axes[axis].element;
+        }
+    }
+    return at;
+}
+
 /* Sort the axes into a plan. */
 static plan planned(int count, const simdrop_axis *axes) {
-    plan plan = {.memory = axes[0]};
-    const int panel = axes[0].element > 1;
-    int taken[MOST_AXES] = {axes[0].element != 1};
-    for (uint64_t next = 1; !(panel && plan.in_order_count == 2);) {
+    const simdrop_axis none = {.n = 1};
+    const uint64_t first = axes[0].element == DESCENDING ? DESCENDING : 1;
+    plan plan = {.memory = axes[0], .next = none};
+    plan.panels = axes[0].element != 0 && axes[0].element != first;
+    int taken[MOST_AXES] = {axes[0].element != first};
+    if (plan.panels && axes[0].n < WORD && count > 2 && axes[1].element > 1 &&
+        axes[1].x == (ptrdiff_t)axes[0].n * axes[0].x && axes[1].y == (ptrdiff_t)axes[0].n * axes[0].y) {
+        plan.next = axes[1];
+        taken[1] = 1;
+    }
+    for (uint64_t next = first; !(plan.panels && plan.in_order_count == 2);) {
         int axis = 0;
         while (axis < count && (taken[axis] || axes[axis].element != next)) {
             axis++;
@@ -449,11 +530,8 @@ static plan planned(int count, const simdrop_axis *axes) {
         plan.in_order[plan.in_order_count++] = axes[axis];
         next *= axes[axis].n;
     }
-    if (plan.in_order_count == 0) {
-        plan.in_order[plan.in_order_count++] = (simdrop_axis){.n = 1};
-    }
-    if (panel && plan.in_order_count == 1) {
-        plan.in_order[plan.in_order_count++] = (simdrop_axis){.n = 1};
+    while (plan.in_order_count < (plan.panels ? 2 : 1)) {
+        plan.in_order[plan.in_order_count++] = none;
     }
     for (int axis = 1; axis < count; axis++) {
         if (!taken[axis]) {
@@ -463,8 +541,8 @@ static plan planned(int count, const simdrop_axis *axes) {
     return plan;
 }
 
-void simdrop_walk(const simdrop_kernels *kernels, const simdrop_rule *rule, uint64_t start, simdrop_elements elements,
-                  int count, const simdrop_axis *axes, const void *x, void *y) {
+static void apply_array(const simdrop_rule *rule, uint64_t start, simdrop_elements elements, int count,
+                        const simdrop_axis *axes, const void *x, void *y) {
     const size_t natural = simdrop_type_bytes[elements.type], part = simdrop_type_part[elements.type];
     size_t misaligned_x = (uintptr_t)x, misaligned_y = (uintptr_t)y;
     for (int axis = 0; axis < count; axis++) {
@@ -478,10 +556,11 @@ void simdrop_walk(const simdrop_kernels *kernels, const simdrop_rule *rule, uint
     simdrop_axis found[MOST_AXES];
     const int found_count = simplified(count, axes, found);
     memcpy(simple, found, (size_t)found_count * sizeof *found);
-    const plan plan = planned(found_count ? found_count : 1, simple);
+    const int simple_count = found_count ? found_count : 1;
+    const place at = turned((place){.x = x, .y = y, .element = start}, simple_count, simple, natural);
+    const plan plan = planned(simple_count, simple);
     const simdrop_axis memory = plan.memory;
     job job = {
-        .kernels = kernels,
         .rule = rule,
         .elements = elements,
         .direct_x =
@@ -490,8 +569,8 @@ void simdrop_walk(const simdrop_kernels *kernels, const simdrop_rule *rule, uint
             memory.y == (ptrdiff_t)natural && elements.bytes == natural && !elements.swap_y && misaligned_y % part == 0,
     };
     if (job.direct_x && job.direct_y && memory.element == 1 && plan.in_order_count == 1 && plan.outer_count == 0) {
-        kernels->apply[elements.type](rule, start, memory.n, x, y, elements.scale);
+        applies[elements.type](rule, start, memory.n, x, y, elements.scale);
         return;
     }
-    walk(&job, &plan, (place){.x = x, .y = y, .element = start}, plan.outer_count);
+    walk(&job, &plan, at, plan.outer_count);
 }
