@@ -383,19 +383,21 @@ static inline void tile_u64(uint64_t keep, const uint64_t *x, uint64_t *y) {
 }
 
 static inline void tile_f32(uint64_t keep, const float *x, float *y, float scale) {
+    const floats scales = {scale, scale, scale, scale};
     for (int i = 0; i < 64; i += 4) {
         floats values;
         memcpy(&values, x + i, sizeof values);
-        const lanes kept = (lanes)(values * scale) & where_kept(keep >> i, (lanes){1, 2, 4, 8});
+        const lanes kept = (lanes)(values * scales) & where_kept(keep >> i, (lanes){1, 2, 4, 8});
         memcpy(y + i, &kept, sizeof kept);
     }
 }
 
 static inline void tile_f64(uint64_t keep, const double *x, double *y, double scale) {
+    const doubles scales = {scale, scale};
     for (int i = 0; i < 64; i += 2) {
         doubles values;
         memcpy(&values, x + i, sizeof values);
-        const lanes kept = (lanes)(values * scale) & where_kept(keep >> i, (lanes){1, 1, 2, 2});
+        const lanes kept = (lanes)(values * scales) & where_kept(keep >> i, (lanes){1, 1, 2, 2});
         memcpy(y + i, &kept, sizeof kept);
     }
 }
