@@ -11,15 +11,22 @@
 
 enum {
     TILE = 64, /* elements that four AES blocks, one word of bits, decide */
+#ifdef BATCH_TILES
+    CHUNK = 8 * BATCH_TILES * TILE, /* the longer, the less often are the round keys spread for batches */
+    ALIGN_FROM = CHUNK,
+#else
     CHUNK = SIMDROP_CHUNK,
+    ALIGN_FROM = 16 * CHUNK, /* elements from which aligning y's stores pays for a partial tile */
+#endif
     CHUNK_TILES = CHUNK / TILE + 1, /* a chunk that starts inside a tile touches one more */
     LINE = 64,                      /* bytes */
-    ALIGN_FROM = 16 * CHUNK,        /* elements from which aligning y's stores pays for a partial tile */
     STREAM_FROM = 1 << 25,          /* bytes of y from which it is written past the caches */
 };
 
 /* Compiled into each kernel, where its last arguments are constants. */
 #define INLINE static inline __attribute__((always_inline))
+
+static inline size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
 /* Counter word that stands above the block number. */
 static inline uint64_t counter_high(const simdrop_rule *rule, uint64_t plane) { return rule->draw | plane << 56; }
@@ -84,7 +91,7 @@ INLINE void fetch(lookahead next, size_t tile) {
 }
 
 /* draw_keep_bits where plane 0 decides all, or, with `may_tie`, where elements equal to p's first digit are settled
- * after. */
+   after. */
 INLINE void draw_tiles(const simdrop_rule *rule, uint64_t tile, size_t tiles, uint64_t *bits, lookahead ahead,
                        int may_tie) {
     const cipher keys = load_cipher(rule->round_keys);
@@ -92,7 +99,27 @@ INLINE void draw_tiles(const simdrop_rule *rule, uint64_t tile, size_t tiles, ui
     counters next = counters_from(tile * (TILE / SIMDROP_BLOCK_BYTES), counter_high(rule, 0));
     uint16_t positions[CHUNK_TILES * TILE + 4];
     size_t count = 0;
-    for (size_t t = 0; t < tiles; t++) {
+    size_t t = 0;
+#ifdef BATCH_TILES
+    if (tiles >= BATCH_LEAST) {
+        batch_cipher batch;
+        load_batch_cipher(&batch, &keys);
+        while (t < tiles) {
+            const size_t skip = (tile + t) % BATCH_TILES, end = smaller(tiles, t + BATCH_TILES - skip);
+            uint64_t at_least[BATCH_TILES], equal[BATCH_TILES];
+            compare_batch(&keys, &batch, (tile + t - skip) * (TILE / SIMDROP_BLOCK_BYTES), counter_high(rule, 0), digit,
+                          at_least, may_tie ? equal : NULL);
+            for (size_t i = skip; t < end; t++, i++) {
+                fetch(ahead, t);
+                bits[t] = at_least[i];
+                if (may_tie) {
+                    count = note_ties(positions, count, t, equal[i]);
+                }
+            }
+        }
+    }
+#endif
+    for (; t < tiles; t++) {
         const bytes64 keystream = encrypt(keys, next);
         next = counters_after(next);
         fetch(ahead, t);
@@ -126,8 +153,6 @@ static inline uint64_t bits_at(const uint64_t *word, size_t shift) {
 
 static inline size_t tiles_of(size_t shift, size_t n) { return (shift + n + TILE - 1) / TILE; }
 
-static inline size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
-
 /* Every bit twice: a complex number has two parts and one decision. */
 static inline uint64_t twice(uint64_t bits) {
     bits &= 0xffffffff;
@@ -137,6 +162,17 @@ static inline uint64_t twice(uint64_t bits) {
     bits = (bits | bits << 2) & 0x3333333333333333;
     bits = (bits | bits << 1) & 0x5555555555555555;
     return bits * 3;
+}
+
+/* Elements of the first chunk of a large array: those before a batch begins, or else a line of y. */
+static inline size_t first_chunk(uint64_t start, const void *y, size_t bytes) {
+#ifdef BATCH_TILES
+    (void)y, (void)bytes;
+    return CHUNK - start % (BATCH_TILES * TILE);
+#else
+    (void)start;
+    return -(uintptr_t)y % LINE / bytes;
+#endif
 }
 
 typedef struct {

@@ -32,13 +32,12 @@ static void NAME(apply)(const simdrop_rule *rule, uint64_t start, size_t n, cons
                         double scale) {
     const T *x = source;
     T *y = target;
-    /* The first chunk of a large array ends where a line of y begins. */
-    const size_t head = -(uintptr_t)y % LINE / sizeof(T);
-    const int past_cache = n >= STREAM_FROM / sizeof(T) && (uintptr_t)(y + head) % LINE == 0;
+    const size_t first = first_chunk(start, y, sizeof(T));
+    const int past_cache = n >= STREAM_FROM / sizeof(T) && (uintptr_t)(y + first) % LINE == 0;
     /* The bits of a chunk are drawn before those of the one before it are used: while ties are settled, which is a
        chain of steps that wait for each other, the CPU already selects. */
     uint64_t bits[2][CHUNK_TILES + 1];
-    size_t count = 0, next = smaller(n, n < ALIGN_FROM ? CHUNK : head);
+    size_t count = 0, next = smaller(n, n < ALIGN_FROM ? CHUNK : first);
     for (int turn = 0; n != 0; turn = !turn) {
         if (next != 0) {
             const lookahead ahead = {
