@@ -20,7 +20,7 @@ enum {
 #endif
     CHUNK_TILES = CHUNK / TILE + 1, /* a chunk that starts inside a tile touches one more */
     LINE = 64,                      /* bytes */
-    STREAM_FROM = 1 << 25,          /* bytes of y from which it is written past the caches */
+    STREAM_FROM = 1 << 24,          /* bytes of y from which it is written past the caches */
 };
 
 /* Compiled into each kernel, where its last arguments are constants. */
