@@ -51,7 +51,7 @@ def expectation(f: Function, x: ArrayLike, p: ArrayLike, *, scale: bool = False)
         If x has more than 20 elements or is no vector, p does not fit or is not in [0, 1], or f
         does not give one result a row.
     TypeError
-        If x is complex.
+        If x or p is not of real numbers.
 
     References
     ----------
@@ -196,14 +196,15 @@ def weight_scaling(f: Function, x: ArrayLike, p: ArrayLike) -> Any:
 
 def checked(x: ArrayLike, p: ArrayLike) -> tuple[Array, Array]:
     """x as a vector of floats, and p as one of float64."""
-    x = np.asarray(x)
-    if x.dtype.kind == "c":
-        raise TypeError(f"x must be real, not of {x.dtype}")
+    x, given = np.asarray(x), np.asarray(p)
+    for name, array in (("x", x), ("p", given)):
+        if array.dtype.kind not in "biuf":
+            raise TypeError(f"{name} must be of real numbers, not of {array.dtype}")
     if x.dtype.kind != "f":
         x = x.astype(np.float64)
     if x.ndim != 1:
         raise ValueError(f"x has shape {x.shape}, but must be a vector")
-    given = np.asarray(p, np.float64)
+    given = given.astype(np.float64)
     if given.shape not in ((), x.shape):
         raise ValueError(f"p has shape {given.shape}, but must be a number or of shape {x.shape}")
     if not np.all((given >= 0) & (given <= 1)):
