@@ -193,8 +193,7 @@ def drop_connect_matmul(
 
     References
     ----------
-    Wan et al. (2013), "Regularization of neural networks using DropConnect", equation 2 and
-    section 3.1 (a mask for each example).
+    Wan et al. (2013), "Regularization of neural networks using DropConnect", section 3.
 
     Examples
     --------

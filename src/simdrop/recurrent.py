@@ -167,8 +167,7 @@ def zoneout(
 
     References
     ----------
-    Krueger et al. (2017), "Zoneout: regularizing RNNs by randomly preserving hidden activations",
-    equation 2.
+    Krueger et al. (2017), "Zoneout: regularizing RNNs by randomly preserving hidden activations".
 
     Examples
     --------

@@ -99,9 +99,8 @@ class curriculum(Values):
     """
     Curriculum dropout: from no dropout towards `p_max`, ever slower.
 
-    ``p(t) = p_max (1 - exp(-gamma t))`` (Morerio et al. 2017, "Curriculum dropout", equation 1,
-    which is of the probability of keeping). The paper advises a gamma of 10 over the number of
-    steps.
+    ``p(t) = p_max (1 - exp(-gamma t))`` (Morerio et al. 2017, "Curriculum dropout", whose formula
+    is of the probability of keeping). The paper advises a gamma of 10 over the number of steps.
 
     Parameters
     ----------

@@ -57,7 +57,7 @@ def expectation(f: Function, x: ArrayLike, p: ArrayLike, *, scale: bool = False)
     ----------
     Srivastava et al. (2014), "Dropout: a simple way to prevent neural networks from overfitting",
     section 1; the running mean and variance: Chan, Golub and LeVeque (1983), "Algorithms for
-    computing the sample variance", equation 2.1.
+    computing the sample variance".
 
     Examples
     --------
@@ -128,7 +128,7 @@ def monte_carlo(
 
     References
     ----------
-    Gal and Ghahramani (2016), "Dropout as a Bayesian approximation", equation 6 (MC dropout).
+    Gal and Ghahramani (2016), "Dropout as a Bayesian approximation" (MC dropout).
 
     Examples
     --------
@@ -183,7 +183,7 @@ def weight_scaling(f: Function, x: ArrayLike, p: ArrayLike) -> Any:
 
     References
     ----------
-    Srivastava et al. (2014), section 10; Baldi and Sadowski (2013), "Understanding dropout".
+    Srivastava et al. (2014), section 4; Baldi and Sadowski (2013), "Understanding dropout".
 
     Examples
     --------
