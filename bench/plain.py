@@ -43,6 +43,11 @@ class Plain:
         if work == "embedding_dropout":
             self.tokens = tokens_for(x)
         self.previous = np.roll(x, 1)
+        self.y, self.dx = np.empty_like(x), np.empty_like(x)
+
+    def both(self, x: np.ndarray, dy: np.ndarray, mask: np.ndarray) -> Result:
+        """Masked forward and backward."""
+        return np.multiply(x, mask, out=self.y), np.multiply(dy, mask, out=self.dx)
 
     def draw(self, shape: tuple[int, ...], p: float) -> np.ndarray:
         """Whether each element is kept."""
@@ -57,15 +62,15 @@ class Plain:
 
     def drop_path(self, x: np.ndarray, dy: np.ndarray) -> Result:
         mask = self.scaled((len(x),) + (1,) * (x.ndim - 1))
-        return x * mask, dy * mask
+        return self.both(x, dy, mask)
 
     def locked_dropout(self, x: np.ndarray, dy: np.ndarray) -> Result:
         mask = self.scaled((1, *x.shape[1:]))
-        return x * mask, dy * mask
+        return self.both(x, dy, mask)
 
     def drop_connect(self, x: np.ndarray, dy: np.ndarray) -> Result:
         mask = self.scaled(x.shape)
-        return x * mask, dy * mask
+        return self.both(x, dy, mask)
 
     def drop_block(self, x: np.ndarray, dy: np.ndarray) -> Result:
         *leading, height, width = x.shape
@@ -81,7 +86,7 @@ class Plain:
             covered[..., i:, :] |= across[..., :-i, :]
         mask = (~covered).astype(np.float32)
         mask *= mask.size / mask.sum()
-        return x * mask, dy * mask
+        return self.both(x, dy, mask)
 
     def drop_connect_matmul(self, x: np.ndarray, dy: np.ndarray) -> Result:
         y, dx, dW = np.empty_like(x), np.empty_like(x), np.zeros_like(self.W)
@@ -120,11 +125,17 @@ class Ours:
         if work == "embedding_dropout":
             self.options = {"indices": tokens_for(x)}
         self.previous = np.roll(x, 1)
+        self.y, self.dx = np.empty_like(x), np.empty_like(x)
 
     def run(self, x: np.ndarray, dy: np.ndarray) -> Any:
         """y and the gradients."""
         before = (self.previous,) if self.work == "zoneout" else ()
         if self.work == "embedding_dropout":
             dy = dy[self.options["indices"]]
-        y, m = self.function(*before, x, *self.arguments, p=self.p, rng=self.stream, **self.options)
-        return y, m.backward(dy)
+        arguments = (*before, x, *self.arguments)
+        options = {"p": self.p, "rng": self.stream, **self.options}
+        if self.work in ("drop_connect_matmul", "zoneout", "embedding_dropout"):
+            y, m = self.function(*arguments, **options)
+            return y, m.backward(dy)
+        y, m = self.function(*arguments, **options, out=self.y)
+        return y, m.backward(dy, out=self.dx)

@@ -95,17 +95,22 @@ def test_dropped_weights_have_no_part():
     assert not y.any() and not any(gradient.any() for gradient in ctx.backward(dy))
 
 
-def test_memory_is_that_of_the_weights():
-    x, W, dy = case(64, 200, 300, np.float32)
+@pytest.mark.parametrize(
+    ("n_in", "n_out", "samples"), [(200, 300, 4), (600, 500, 1), (30, 40, 218)]
+)
+def test_memory_is_that_of_a_chunk(n_in, n_out, samples):
+    x, W, dy = case(1000, n_in, n_out, np.float32)
     tracemalloc.start()
     try:
-        ctx = sd.drop_connect_matmul(x, W, 0.5, rng=0)[1]
+        y, ctx = sd.drop_connect_matmul(x, W, 0.5, rng=0)
         forward = tracemalloc.get_traced_memory()[1]
-        ctx.backward(dy)
+        gradients = ctx.backward(dy)
         backward = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert forward < 2 * W.nbytes and backward < 5 * W.nbytes  # the masks are 64 W
+    results = y.nbytes + sum(one.nbytes for one in gradients)
+    assert forward < (samples + 1) * W.nbytes + results
+    assert backward < (samples + 3) * W.nbytes + 2 * results  # the masks are 1000 W
 
 
 def test_evaluation_is_the_plain_product():

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
+CHUNK = 2**18  # weights that are masked at a time, or those of one sample: 1 MiB of float32
+
 
 def drop_connect(
     W: ArrayLike,
@@ -132,16 +134,16 @@ class DropConnectMatmul(Values):
             np.matmul(self.x.T, dy, out=dW)
             return dx, dW
         dW[...] = 0
-        masked, outer = np.empty((2, n_in, n_out), layouts.native(self.W.dtype))
-        shape = self.mask.shape
-        weights, masks = np.broadcast_to(self.W, shape), np.broadcast_to(masked, shape)
-        outers = np.broadcast_to(outer, shape)
-        for b in range(batch):
-            apply_sample(self.mask, weights, masks, b)
-            np.matmul(masked, dy[b], out=dx[b])
-            np.multiply(self.x[b, :, None], dy[b], out=outer)
-            apply_sample(self.mask, outers, outers, b)
-            dW += outer
+        chunk = Chunk(self.mask, self.W.dtype)
+        gradients = dy[:, None, :]
+        for first in range(0, batch, chunk.most):
+            part = slice(first, first + chunk.most)
+            masked = chunk.make(self.W, first)
+            np.matmul(masked, dy[part, :, None], out=dx[part, :, None])
+            # Over a chunk's samples b, dW[i, j] is x[b, i] times mask[b, i, j] dy[b, j].
+            masked = chunk.make(gradients, first)
+            rows = np.ascontiguousarray(self.x[part].T)
+            dW += np.matmul(rows[:, None, :], masked.transpose(1, 0, 2))[:, 0]
         return dx, dW
 
 
@@ -159,8 +161,8 @@ def drop_connect_matmul(
     DropConnect with a mask of its own for each sample, through the matrix product.
 
     ``y[b] = x[b] @ (mask[b] * W)``, where ``mask[b, i, j]`` is 0 with probability p, else
-    ``1 / (1 - p)``. The masks are those of shape (batch, n_in, n_out), of which no more than one
-    sample's is used at a time: the memory needed is that of one W.
+    ``1 / (1 - p)``. The mask has shape (batch, n_in, n_out), and is applied to so many samples at a
+    time as have 2**18 weights, or to one: that is the memory needed.
 
     Parameters
     ----------
@@ -222,12 +224,35 @@ def drop_connect_matmul(
     if mask.p == 0:
         np.matmul(x, W, out=y)
     else:
-        masked = np.empty(W.shape, layouts.native(W.dtype))
-        weights, masks = np.broadcast_to(W, mask.shape), np.broadcast_to(masked, mask.shape)
-        for b in range(batch):
-            apply_sample(mask, weights, masks, b)
-            np.matmul(x[b], masked, out=y[b])
+        chunk = Chunk(mask, W.dtype)
+        for first in range(0, batch, chunk.most):
+            part = slice(first, first + chunk.most)
+            np.matmul(x[part, None, :], chunk.make(W, first), out=y[part, None, :])
     return y, DropConnectMatmul(mask, x, W)
+
+
+class Chunk:
+    """
+    The masked arrays of some samples at a time, in one buffer: W masked, or rows of gradients.
+
+    More samples at a time make fewer and larger matrix products; the buffer has to stay near.
+    """
+
+    def __init__(self, mask: Mask, dtype: np.dtype[Any]) -> None:
+        batch, n_in, n_out = self.shape = mask.shape
+        self.mask = mask
+        self.most = max(1, min(batch, CHUNK // max(1, n_in * n_out)))
+        self.buffer = np.empty((self.most, n_in, n_out), layouts.native(dtype))
+        # Where a sample is written, in an array that has all of them in its place.
+        self.places = [np.broadcast_to(one, mask.shape) for one in self.buffer]
+
+    def make(self, array: Array, first: int) -> Array:
+        """The samples from `first` of an array that is broadcast to the mask's shape, masked."""
+        count = min(self.most, self.shape[0] - first)
+        whole = np.broadcast_to(array, self.shape)
+        for i in range(count):
+            apply_sample(self.mask, whole, self.places[i], first + i)
+        return self.buffer[:count]
 
 
 def check(name: str, array: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
