@@ -279,6 +279,17 @@ def test_embedding_dropout_backward_is_the_derivative():
     assert not out[[2, 3]].any()
 
 
+@pytest.mark.parametrize("features", [(), (2,), (2, 3)])
+@pytest.mark.parametrize("word", [0, 1])
+def test_one_word(features, word):
+    weight = np.ones((3, *features))
+    y, ctx = sd.embedding_dropout(weight, 0.5, indices=word, rng=0)
+    expected = 2.0 if sd.Stream(0).mask(3, 0.5).keep()[word] else 0.0
+    assert y.shape == features and np.all(y == expected)
+    gradient = ctx.backward(np.ones(features))
+    assert np.all(gradient[word] == expected) and np.count_nonzero(gradient) == np.count_nonzero(y)
+
+
 def test_embedding_dropout_moments():
     n, p = 5_000_000, 0.1
     weight, indices = np.ones((n, 1), np.float32), np.repeat(np.arange(n), 2).reshape(n, 2)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
+NEAR = 2**16  # bytes of decisions at a time, so that they stay in near caches
+
 
 def drop_path(
     x: ArrayLike,
@@ -106,14 +108,14 @@ class DropBlock(Values):
 
     def keep(self) -> NDArray[np.bool_]:
         """True where an element is kept, of the shape `shape`."""
-        return np.broadcast_to(kept(self.corners, self.block_size), self.shape).copy()
+        return ~np.broadcast_to(covered(self.corners, self.block_size), self.shape)
 
     def apply(self, x: ArrayLike, *, out: Array | None = None) -> Array:
         """``x * scale`` where kept, exactly +0 where dropped; as `Mask.apply`."""
         x = np.asarray(x)
         check(x, self.shape, self.corners.scaled, out)
         y = layouts.new_like(x) if out is None else out
-        return select(x, kept(self.corners, self.block_size), self.scale, y)
+        return select(x, covered(self.corners, self.block_size), self.scale, y)
 
     def backward(self, dy: ArrayLike, *, out: Array | None = None) -> Array:
         """The gradient with respect to x, `scale` taken as a constant: ``apply(dy, out=out)``."""
@@ -204,33 +206,37 @@ def drop_block(
     corners = draw_mask(rng, gamma, places, shared_axes=axes, training=training, scale=scale)
     if corners.p == 0 and out is None:
         return x, DropBlock(corners, size, 1.0)
-    keep = kept(corners, size)
-    count = int(np.count_nonzero(keep))
-    factor = 1.0 if not scale else keep.size / count if count else 0.0
+    drop = covered(corners, size)
+    kept = drop.size - int(np.count_nonzero(drop))
+    factor = 1.0 if not scale else drop.size / kept if kept else 0.0
     y = layouts.new_like(x) if out is None else out
-    return select(x, keep, factor, y), DropBlock(corners, size, factor)
+    return select(x, drop, factor, y), DropBlock(corners, size, factor)
 
 
-def kept(corners: Mask, block_size: int) -> NDArray[np.bool_]:
-    """Which elements no block covers; of length 1 along shared axes."""
+def covered(corners: Mask, block_size: int) -> NDArray[np.bool_]:
+    """Which elements a block covers; of length 1 along shared axes."""
     shared = corners.shared_axes
     *leading, rows, columns = (1 if i in shared else n for i, n in enumerate(corners.shape))
     height, width = rows + block_size - 1, columns + block_size - 1
-    keep = np.ones((*leading, height, width), np.bool_)
-    keep[..., :rows, :columns] = decisions(corners, (*leading, rows, columns))
-    # An element is kept if the corners up to b - 1 before it are. In flat arrays, too: the last
-    # b - 1 columns hold no corner, so what reaches over a row's end finds ones there.
-    flat = keep.reshape(-1)
-    buffer = np.empty_like(flat)
-    for step in (1, width):
-        reach = 1  # elements that each position looks back over, itself included
-        while reach < block_size:
-            more = min(reach, block_size - reach)
-            np.logical_and(flat[more * step :], flat[: -more * step], out=buffer[more * step :])
-            buffer[: more * step] = flat[: more * step]
-            flat, buffer = buffer, flat
-            reach += more
-    return flat.reshape(keep.shape)
+    drop = np.zeros((*leading, height, width), np.bool_)
+    keep = decisions(corners, (*leading, rows, columns))
+    np.logical_not(keep, out=drop[..., :rows, :columns])
+    # An element is covered if one of the corners up to b - 1 before it is. Of the flat images, too:
+    # their last b - 1 rows and columns hold no corner, so none reaches over an end.
+    flat = drop.reshape(-1)
+    size = max(1, NEAR // (height * width)) * height * width
+    before = np.empty(min(size, len(flat)), np.bool_)
+    for start in range(0, len(flat), size):
+        images = flat[start : start + size]
+        for step in (1, width):
+            reach = 1  # elements that each position looks back over, itself included
+            while reach < block_size:
+                more = min(reach, block_size - reach)
+                earlier = before[: len(images) - more * step]
+                np.copyto(earlier, images[: len(earlier)])
+                np.logical_or(images[-len(earlier) :], earlier, out=images[-len(earlier) :])
+                reach += more
+    return drop
 
 
 def decisions(mask: Mask, shape: Sequence[int]) -> NDArray[np.bool_]:
@@ -247,22 +253,26 @@ def check(x: Array, shape: Sequence[int], scale: bool, out: Array | None) -> Non
         layouts.check_out(out, x)
 
 
-def select(x: Array, keep: NDArray[np.bool_], scale: float, y: Array) -> Array:
-    """Write to y, and return: x * scale where kept, +0 elsewhere; `keep` may be broadcast."""
-    drop = ~keep  # before y is written: it may overlap x, but not this
-    if scale == 1:
-        np.copyto(y, x)
-    else:
-        parts = [(x.real, y.real), (x.imag, y.imag)] if x.dtype.kind == "c" else [(x, y)]
-        if np.may_share_memory(x, y):
-            parts = [(part.copy(), to) for part, to in parts]
-        small = layouts.is_small_float(x.dtype)
-        real = np.dtype(np.float32) if small else parts[0][0].dtype.newbyteorder("=")
-        with np.errstate(all="ignore"):
-            for part, to in parts:  # the small ones are multiplied in float32 and rounded once
-                np.multiply(part, real.type(scale), out=to, dtype=real, casting="unsafe")
+def select(x: Array, drop: NDArray[np.bool_], scale: float, y: Array) -> Array:
+    """Write to y, and return: +0 where dropped, x * scale elsewhere; `drop` may be broadcast."""
+    if not layouts.apart(x, y):
+        x = x.copy()
+    multiply(x, scale, y)
     np.copyto(y, np.zeros((), y.dtype), where=drop)
     return y
+
+
+def multiply(x: Array, scale: float, y: Array) -> None:
+    """Write x * scale to y, as the kernels do it: complex numbers by parts."""
+    if scale == 1:
+        np.copyto(y, x)
+        return
+    parts = [(x.real, y.real), (x.imag, y.imag)] if x.dtype.kind == "c" else [(x, y)]
+    small = layouts.is_small_float(x.dtype)
+    real = np.dtype(np.float32) if small else parts[0][0].dtype.newbyteorder("=")
+    with np.errstate(all="ignore"):
+        for part, to in parts:  # the small ones are multiplied in float32 and rounded once
+            np.multiply(part, real.type(scale), out=to, dtype=real, casting="unsafe")
 
 
 class EmbeddingDropout(Values):
@@ -290,8 +300,8 @@ class EmbeddingDropout(Values):
     def apply(self, embedded: Array, out: Array) -> Array:
         """Rows of dropped words to zero, the others scaled."""
         words = decisions(self.mask, self.mask.shape[:1])
-        keep = words[self.indices].reshape(self.indices.shape + (1,) * (len(self.mask.shape) - 1))
-        return select(embedded, keep, self.mask.scale, out)
+        drop = ~words[self.indices].reshape(self.indices.shape + (1,) * (len(self.mask.shape) - 1))
+        return select(embedded, drop, self.mask.scale, out)
 
     def backward(self, dy: ArrayLike, *, out: Array | None = None) -> Array:
         """
@@ -396,6 +406,6 @@ def embedding_dropout(
     axes = range(1, weight.ndim)
     mask = draw_mask(rng, p, weight.shape, shared_axes=tuple(axes), training=training, scale=scale)
     context = EmbeddingDropout(mask, words)
-    embedded = weight[words]
+    embedded = np.asarray(weight[words])
     y = np.empty(shape, layouts.native(weight.dtype)) if out is None else out
     return context.apply(embedded, y), context
