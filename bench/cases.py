@@ -39,6 +39,7 @@ FAMILIES = {
     "import": ("Import, in a process of its own", "ms"),
     "threads": ("Two threads, forward", "ns/element"),
     "fused": ("Fused, forward and backward", "ns/element"),
+    "structured": ("Structured transforms, forward and backward", "ns/element"),
 }
 
 BEST = instruction_set()
@@ -180,7 +181,34 @@ def fused() -> Iterator[Group]:
         yield Group("fused", work, (128, 1024), names, limits, activation=name)
 
 
-LISTS = (contenders, limit, masks, types, layouts, shared, calls, imports, threads, fused)
+def structured() -> Iterator[Group]:
+    shapes = {
+        "drop_path": (64, 64, 14, 14),
+        "drop_block": (32, 64, 28, 28),
+        "drop_connect": (1024, 1024),
+        "drop_connect_matmul": (64, 256),
+        "zoneout": (128, 1024),
+        "locked_dropout": (64, 32, 512),
+        "embedding_dropout": (10_000, 400),
+    }
+    for work, shape in shapes.items():
+        names, limits = ("naive", "torch", "simdrop"), (Limit("naive", 1.0), Limit("torch", 1.0))
+        yield Group("structured", work, shape, names, limits, p=0.1)
+
+
+LISTS = (
+    contenders,
+    limit,
+    masks,
+    types,
+    layouts,
+    shared,
+    calls,
+    imports,
+    threads,
+    fused,
+    structured,
+)
 GROUPS = {str(group): group for groups in LISTS for group in groups()}
 
 

@@ -16,6 +16,7 @@ from .arrays import Arrays, arrays
 from .best_numpy import BestNumpy
 from .cases import BEST, Group
 from .elsewhere import copy_halves, python
+from .plain import Ours, Plain
 from .timing import Line, loop
 from .unfused import Unfused
 
@@ -91,6 +92,17 @@ LINES = {
     ),
     "bare": {"import": "python('import numpy')"},
 }
+STRUCTURED = (
+    "drop_path",
+    "drop_block",
+    "drop_connect",
+    "drop_connect_matmul",
+    "zoneout",
+    "locked_dropout",
+    "embedding_dropout",
+)
+for who in ("simdrop", "naive", "torch"):
+    LINES[who] |= dict.fromkeys(STRUCTURED, "transform.run(x, dy)")
 LINES["single"] = LINES["simdrop"]
 
 
@@ -100,6 +112,8 @@ def is_scaled(dtype: np.dtype) -> bool:
 
 
 def simdrop_names(arrays: Arrays, group: Group) -> dict[str, Any]:
+    if group.family == "structured":
+        return {"transform": Ours(group.work, arrays.x, group.p)}
     stream = sd.Stream(0)
     axes, scale = group.shared_axes, is_scaled(arrays.dtype)
     names = {
@@ -117,6 +131,8 @@ def simdrop_names(arrays: Arrays, group: Group) -> dict[str, Any]:
 
 
 def naive_names(arrays: Arrays, group: Group) -> dict[str, Any]:
+    if group.family == "structured":
+        return {"transform": Plain(group.work, arrays.x, group.p)}
     rng, p = np.random.default_rng(0), group.p
     return {"rng": rng, "shape": group.shape, "mask": (rng.random(group.shape) > p) / (1 - p)}
 
@@ -147,8 +163,10 @@ def unfused_names(arrays: Arrays, group: Group) -> dict[str, Any]:
 
 
 def torch_names(arrays: Arrays, group: Group) -> dict[str, Any]:
-    from .with_torch import torch_names
+    from .with_torch import TorchTransform, torch_names
 
+    if group.family == "structured":
+        return {"transform": TorchTransform(group.work, arrays.x, group.p)}
     return torch_names(arrays, group.p)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
-from torch.nn.functional import dropout
+from torch.nn.functional import dropout, embedding, max_pool2d
 
 from .arrays import Arrays
+from .plain import BLOCK, tokens_for, weights_for
 
 torch.set_num_threads(1)
 torch.set_num_interop_threads(1)
@@ -25,3 +27,62 @@ def torch_names(arrays: Arrays, p: float) -> dict[str, Any]:
         "leaf": leaf,
         "y": dropout(leaf, p),
     }
+
+
+class TorchTransform:
+    """
+    The structured transforms as timm (drop.py) and awd-lstm-lm write them, with autograd.
+
+    PyTorch has no such functions itself.
+    """
+
+    def __init__(self, work: str, x: np.ndarray, p: float) -> None:
+        self.work, self.p = work, p
+        self.previous = torch.from_numpy(np.roll(x, 1)).requires_grad_()
+        if work == "drop_connect_matmul":
+            self.W = torch.from_numpy(weights_for(x)).requires_grad_()
+        if work == "embedding_dropout":
+            self.tokens = torch.from_numpy(tokens_for(x))
+
+    def run(self, x: np.ndarray, dy: np.ndarray) -> Any:
+        """y and the gradients."""
+        leaf, gradient = torch.from_numpy(x).requires_grad_(), torch.from_numpy(dy)
+        leaves = [leaf]
+        if self.work == "drop_connect_matmul":
+            leaves.append(self.W)
+        if self.work == "zoneout":
+            leaves.append(self.previous)
+        if self.work == "embedding_dropout":
+            gradient = gradient[self.tokens]
+        y = getattr(self, self.work)(leaf)
+        return y, torch.autograd.grad(y, leaves, gradient)
+
+    def kept(self, x: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+        return x.new_empty(shape).bernoulli_(1 - self.p).div_(1 - self.p)
+
+    def drop_path(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.kept(x, (len(x),) + (1,) * (x.ndim - 1))
+
+    def locked_dropout(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.kept(x, (1, *x.shape[1:]))
+
+    def drop_connect(self, x: torch.Tensor) -> torch.Tensor:
+        return dropout(x, self.p)
+
+    def drop_block(self, x: torch.Tensor) -> torch.Tensor:
+        height, width = x.shape[-2:]
+        places = (height - BLOCK + 1) * (width - BLOCK + 1)
+        gamma = self.p * height * width / BLOCK**2 / places
+        blocks = torch.empty_like(x).bernoulli_(gamma)
+        mask = 1 - max_pool2d(blocks, BLOCK, 1, BLOCK // 2)
+        return x * mask * (mask.numel() / mask.sum())
+
+    def drop_connect_matmul(self, x: torch.Tensor) -> torch.Tensor:
+        masks = self.kept(x, (len(x), *self.W.shape))
+        return torch.einsum("bi,bij->bj", x, masks * self.W)
+
+    def zoneout(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.where(torch.empty_like(x).bernoulli_(self.p) > 0, self.previous, x)
+
+    def embedding_dropout(self, x: torch.Tensor) -> torch.Tensor:
+        return embedding(self.tokens, x * self.kept(x, (len(x), 1)))

@@ -12,7 +12,7 @@ import simdrop as sd
 import simdrop.mask
 import simdrop.stream
 import simdrop.transforms
-from simdrop import fused
+from simdrop import connect, fused, recurrent, structured
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -60,13 +60,33 @@ def test_the_table_of_times_is_the_benchmarks():
     assert table in RESULTS.read_text()
 
 
+def test_the_page_of_transforms():
+    blocks = python_blocks("docs/transforms.md")
+    assert len(blocks) == 3
+    names = {}
+    for block in blocks:
+        exec(block, names)
+    np.testing.assert_array_equal(names["dx"] == 0, ~names["m"].keep())
+    assert names["net"].stream.draw == 5 and names["h"].any()
+    page = (ROOT / "docs/transforms.md").read_text()
+    for name in {one.__name__ for one in FAMILY} - {"expectation", "monte_carlo", "weight_scaling"}:
+        assert f"`{name}(" in page or f"`schedule.{name}(" in page
+
+
+FAMILY = [sd.drop_path, sd.drop_block, sd.embedding_dropout, sd.locked_dropout, sd.zoneout]
+FAMILY += [sd.drop_connect, sd.drop_connect_matmul]
+FAMILY += [sd.schedule.linear, sd.schedule.cosine, sd.schedule.curriculum]
+FAMILY += [sd.theory.expectation, sd.theory.monte_carlo, sd.theory.weight_scaling]
+CONTEXTS = [structured.DropBlock, structured.EmbeddingDropout]
+CONTEXTS += [connect.DropConnectMatmul, recurrent.Zoneout]
+
 FUSED = [fused.bias_dropout, fused.dropout_add, fused.relu_dropout]
 FUSED += [fused.BiasDropout, fused.DropoutAdd, fused.ReluDropout]
 
 
 @pytest.mark.parametrize(
     "thing",
-    [sd.Mask, sd.Stream, sd.dropout, sd.dropout_backward, *FUSED],
+    [sd.Mask, sd.Stream, sd.dropout, sd.dropout_backward, *FUSED, *FAMILY, *CONTEXTS],
     ids=lambda thing: thing.__name__,
 )
 def test_docstrings(thing):

@@ -125,6 +125,17 @@ def layers_of_every_kind():
         nn.Dropout(0.3, stream, shared_axes=(0,)),
         nn.Dropout(0.3, stream, shared_axes=[-1]),
         nn.Dropout(0.5, stream).eval(),
+        nn.Dropout(0.5, stream, inverted=False),
+        nn.Dropout(0.5, stream, inverted=False).eval(),
+        nn.Dropout(sd.schedule.linear(0.5, 0, 10), stream),
+        nn.DropPath(0.5, stream),
+        nn.DropPath(0.5, stream, scale=False),
+        nn.DropBlock(0.3, 2, stream),
+        nn.LockedDropout(0.5, stream),
+        nn.Transform(sd.dropout, 0.5, stream=stream, shared_axes=(0,)),
+        nn.DropConnect(SIZES[0], 5, 0.4, stream, rng=1, dtype=np.float64),
+        nn.DropConnect(SIZES[0], 5, 0.4, stream, per_sample=True, rng=1, dtype=np.float64),
+        nn.DropConnect(SIZES[0], 5, 0.4, stream, rng=1, dtype=np.float64).eval(),
         Scale(SIZES[0]),
     ]
 

@@ -16,6 +16,16 @@ def dropout(
     scale: bool = True,
     out: NDArray[Any] | None = None,
 ) -> tuple[NDArray[Any], Mask]: ...
+def draw_mask(
+    rng: Rng,
+    p: float,
+    shape: Sequence[int],
+    *,
+    shared_axes: int | Sequence[int] = (),
+    training: bool = True,
+    scale: bool = True,
+) -> Mask: ...
+def apply_sample(mask: Mask, x: NDArray[Any], y: NDArray[Any], sample: int) -> None: ...
 def dropout_backward(
     dy: ArrayLike, mask: Mask, *, out: NDArray[Any] | None = None
 ) -> NDArray[Any]: ...

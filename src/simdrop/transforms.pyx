@@ -89,6 +89,21 @@ def dropout(x, p=0.5, *, rng=None, shared_axes=(), training=True, scale=True, ou
     return mask.apply(x, out=out), mask
 
 
+def draw_mask(rng, p, shape, *, shared_axes=(), training=True, scale=True):
+    """The next mask of the stream that `rng` means; in evaluation one that keeps everything, and no draw is taken."""
+    checked_p(p)
+    if training:
+        return stream_of(rng).take(p, shape, shared_axes, scale)
+    return new_mask(no_key, 0, 0, shape, shared_axes, scale)
+
+
+def apply_sample(Mask mask, cnp.ndarray x, cnp.ndarray y, Py_ssize_t sample):
+    """Apply a sample's part of a mask, whose first axis is that of the samples; x and y look like arrays of its shape."""
+    if (<object>x).shape != mask.shape or (<object>y).shape != mask.shape or not 0 <= sample < mask.shape[0]:
+        raise ValueError(f"sample {sample} of {(<object>x).shape} and {(<object>y).shape} is not one of {mask.shape}")
+    mask.apply_part(x, y, 0, sample, sample + 1)
+
+
 def dropout_backward(dy, mask, *, out=None):
     """
     The gradient with respect to x of a loss whose gradient with respect to dropout's y is `dy`.

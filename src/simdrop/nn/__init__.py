@@ -2,7 +2,8 @@
 
 from .activations import ReLU, Sigmoid, Tanh
 from .base import Layer, Parameter
-from .layers import Dropout, Linear
+from .dropout import DropBlock, DropConnect, Dropout, DropPath, LockedDropout, Transform
+from .layers import Linear
 from .losses import SoftmaxCrossEntropy, SquaredError
 from .mlp import MLP
 from .network import Network
@@ -11,9 +12,13 @@ from .optimizers import SGD
 __all__ = [
     "MLP",
     "SGD",
+    "DropBlock",
+    "DropConnect",
+    "DropPath",
     "Dropout",
     "Layer",
     "Linear",
+    "LockedDropout",
     "Network",
     "Parameter",
     "ReLU",
@@ -21,4 +26,5 @@ __all__ = [
     "SoftmaxCrossEntropy",
     "SquaredError",
     "Tanh",
+    "Transform",
 ]

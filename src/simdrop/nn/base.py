@@ -38,9 +38,11 @@ class Layer(ABC):
 
     `__call__` keeps in `_saved` what `backward` needs. Neither changes its argument.
     `backward` belongs to the most recent call; before any it is a RuntimeError.
+    `step` counts the updates of the net's parameters, for what follows a schedule.
     """
 
     training = True
+    step = 0
     _saved: Any = None
 
     @abstractmethod
@@ -57,6 +59,10 @@ class Layer(ABC):
 
     def parameters(self) -> list[Parameter]:
         return []
+
+    def advance(self) -> None:
+        """Count one update of the net's parameters; `Network.train_step` does."""
+        self.step += 1
 
     def train(self, mode: bool = True) -> Self:
         self.training = mode

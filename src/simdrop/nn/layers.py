@@ -1,13 +1,9 @@
-"""The layer that learns, Linear, and the one that forgets, Dropout."""
+"""The layer that learns, Linear."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 from numpy.typing import DTypeLike
-
-import simdrop as sd
 
 from .base import Array, Layer, Parameter, Seed
 
@@ -69,39 +65,3 @@ class Linear(Layer):
 
     def __repr__(self) -> str:
         return "Linear({}, {})".format(*self.weight.value.shape)
-
-
-class Dropout(Layer):
-    """Training: each element is dropped with probability p, else scaled by 1/(1-p). Eval: y is x.
-
-    A call in training takes one draw from the stream and keeps its Mask, a few numbers, which is
-    the derivative too. Source: Srivastava et al. 2014, "Dropout", JMLR 15:1929-1958.
-
-    Parameters
-    ----------
-    p : float
-        Probability of dropping, in [0, 1], else ValueError.
-    stream : simdrop.Stream
-        Gives the draws; layers may share one.
-    shared_axes : iterable of ints
-        The axes along which one decision is shared, as in `simdrop.dropout`.
-    """
-
-    def __init__(self, p: float, stream: sd.Stream, *, shared_axes: Iterable[int] = ()) -> None:
-        if not 0 <= p <= 1:
-            raise ValueError(f"p, the probability of dropping, must be in [0, 1], got {p!r}")
-        self.p, self.stream, self.shared_axes = p, stream, tuple(shared_axes)
-
-    def __call__(self, x: Array) -> Array:
-        y, self._saved = sd.dropout(
-            x, self.p, rng=self.stream, shared_axes=self.shared_axes, training=self.training
-        )
-        return y
-
-    def backward(self, dy: Array) -> Array:
-        dx: Array = self._from_forward().backward(dy)
-        return dx
-
-    def __repr__(self) -> str:
-        shared = f", shared_axes={self.shared_axes}" if self.shared_axes else ""
-        return f"Dropout(p={self.p}{shared})"

@@ -14,7 +14,8 @@ import simdrop as sd
 
 from .activations import ReLU, Sigmoid, Tanh
 from .base import Layer, Seed
-from .layers import Dropout, Linear
+from .dropout import Dropout, Probability
+from .layers import Linear
 from .losses import SoftmaxCrossEntropy, SquaredError
 from .network import Criterion, Network
 
@@ -31,9 +32,12 @@ class MLP(Network):
         Inputs, units of each hidden layer, outputs, as in (784, 1024, 1024, 10).
     activation : "relu", "tanh" or "sigmoid"
         Of the hidden layers; the output has none.
-    p, p_input : float
-        Probability of dropping a hidden unit and an input, in [0, 1]. The defaults are the typical
-        values of Srivastava et al. 2014, "Dropout", appendix A.4.
+    p, p_input : float or callable
+        Probability of dropping a hidden unit and an input, in [0, 1], or a schedule of it
+        (`simdrop.schedule`). The defaults are the typical values of Srivastava et al. 2014,
+        "Dropout", appendix A.4.
+    inverted : bool
+        False is that paper's form of dropout: scaled at inference instead of in training.
     loss : "cross_entropy" or "squared_error"
         For integer labels (batch,), or for targets (batch, outputs).
     rng : None, int, sequence of ints, SeedSequence or Generator
@@ -58,8 +62,9 @@ class MLP(Network):
         sizes: Iterable[int],
         *,
         activation: str = "relu",
-        p: float = 0.5,
-        p_input: float = 0.2,
+        p: Probability = 0.5,
+        p_input: Probability = 0.2,
+        inverted: bool = True,
         loss: str = "cross_entropy",
         rng: Seed = None,
         dtype: DTypeLike = np.float32,
@@ -74,12 +79,12 @@ class MLP(Network):
 
         weights, draws = np.random.default_rng(rng).spawn(2)
         self.stream = sd.Stream(draws)
-        layers: list[Layer] = [Dropout(p_input, self.stream)]
+        layers: list[Layer] = [Dropout(p_input, self.stream, inverted=inverted)]
         for n_in, n_out in pairwise(self.sizes[:-1]):
             layers += [
                 Linear(n_in, n_out, rng=weights, dtype=dtype, activation=activation),
                 activation_layer(),
-                Dropout(p, self.stream),
+                Dropout(p, self.stream, inverted=inverted),
             ]
         n_in, n_out = self.sizes[-2:]
         layers.append(Linear(n_in, n_out, rng=weights, dtype=dtype, activation="identity"))

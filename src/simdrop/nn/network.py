@@ -69,11 +69,17 @@ class Network:
         return dy
 
     def train_step(self, x: ArrayLike, y: ArrayLike, optimizer: SGD) -> float:
-        """Forward, backward, update; returns the loss before the update."""
+        """Forward, backward, update, advance; returns the loss before the update."""
         loss = self.loss(x, y)
         self.backward()
         optimizer.step()
+        self.advance()
         return loss
+
+    def advance(self) -> None:
+        """Count one update: schedules go on by a step. For loops that do not use `train_step`."""
+        for layer in self.layers:
+            layer.advance()
 
     def predict(self, x: ArrayLike) -> Array:
         """Labels (batch,), or with squared error outputs; in eval mode, whatever the mode is."""

@@ -1,0 +1,213 @@
+"""The layers that forget: the functions that they are, the classic form, schedules, errors."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import simdrop as sd
+from simdrop import nn
+
+X = np.random.default_rng(0).normal(size=(6, 4, 5)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("layer", "function"),
+    [
+        (nn.DropPath(0.4, sd.Stream(3)), lambda x, s: sd.drop_path(x, 0.4, rng=s)),
+        (
+            nn.DropPath(0.4, sd.Stream(3), scale=False),
+            lambda x, s: sd.drop_path(x, 0.4, rng=s, scale=False),
+        ),
+        (nn.DropBlock(0.4, 2, sd.Stream(3)), lambda x, s: sd.drop_block(x, 0.4, 2, rng=s)),
+        (
+            nn.DropBlock(0.4, 2, sd.Stream(3), shared_axes=0),
+            lambda x, s: sd.drop_block(x, 0.4, 2, rng=s, shared_axes=0),
+        ),
+        (
+            nn.LockedDropout(0.4, sd.Stream(3), time_axis=1),
+            lambda x, s: sd.locked_dropout(x, 0.4, time_axis=1, rng=s),
+        ),
+        (
+            nn.Transform(sd.dropout, 0.4, stream=sd.Stream(3), scale=False),
+            lambda x, s: sd.dropout(x, 0.4, rng=s, scale=False),
+        ),
+    ],
+    ids=repr,
+)
+def test_layers_are_the_librarys_functions(layer, function):
+    stream = sd.Stream(3)
+    for draw in (1, 2):
+        y, mask = function(X, stream)
+        np.testing.assert_array_equal(layer(X), y)
+        np.testing.assert_array_equal(layer.backward(X), mask.backward(X))
+        assert layer.stream.draw == draw
+    assert layer.eval()(X) is X
+    assert layer.stream.draw == 2
+    copies = copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))
+    y = layer.train()(X)
+    for other in copies:
+        np.testing.assert_array_equal(other.train()(X), y)
+        assert repr(other) == repr(layer)
+
+
+def test_names():
+    assert repr(nn.DropPath(0.4)) == "DropPath(0.4)"
+    assert repr(nn.DropBlock(0.4, 2)) == "DropBlock(0.4, 2)"
+    assert repr(nn.Transform(sd.drop_path, 0.4)) == "Transform(drop_path, 0.4)"
+    assert repr(nn.Dropout(0.5, inverted=False)) == "Dropout(p=0.5, inverted=False)"
+    schedule = sd.schedule.linear(0, 0.5, 10)
+    assert repr(nn.Dropout(schedule)) == "Dropout(p=linear(start=0, end=0.5, steps=10))"
+    layer = nn.DropConnect(3, 2, 0.5, rng=0, per_sample=True)
+    assert repr(layer) == "DropConnect(3, 2, p=0.5, per_sample=True)"
+
+
+# --- The classic form ---
+
+
+@given(st.floats(0, 1), st.integers(0, 2**32))
+def test_the_classic_form_masks_in_training_and_scales_at_inference(p, seed):
+    layer = nn.Dropout(p, sd.Stream(seed), inverted=False)
+    y, mask = sd.dropout(X, p, rng=seed, scale=False)
+    np.testing.assert_array_equal(layer(X), y)
+    np.testing.assert_array_equal(layer.backward(X), mask.backward(X))
+    layer.eval()
+    np.testing.assert_array_equal(layer(X), X * np.float32(1 - p))
+    np.testing.assert_array_equal(layer.backward(X), X * np.float32(1 - p))
+    assert layer.stream.draw == 1
+
+
+def test_the_classic_forms_mean_in_training_is_its_output_in_evaluation():
+    """E[y] = (1 - p) x and Var[y] = p (1 - p) x**2."""
+    n, p = 10_000_000, 0.3
+    layer = nn.Dropout(p, sd.Stream(0), inverted=False)
+    x = np.full((n, 1), 2, np.float32)
+    y, mean = layer(x).astype(np.float64), layer.eval()(x[:1])[0, 0]
+    variance = p * (1 - p) * 4
+    assert abs(y.mean() - mean) < 5 * (variance / n) ** 0.5
+    assert abs(y.var() / variance - 1) < 0.003
+
+
+def test_a_classic_net_is_the_inverted_one_with_other_weights():
+    """Dividing the weights behind each dropout by 1 - p gives the same outputs."""
+    p, p_input = 0.5, 0.25  # divided by and multiplied with exactly
+    sizes, x = (5, 6, 4, 3), X.reshape(-1, 5).astype(np.float64)
+    inverted, classic = (
+        nn.MLP(sizes, p=p, p_input=p_input, inverted=form, rng=0, dtype=np.float64)
+        for form in (True, False)
+    )
+    linears = [layer for layer in classic.layers if isinstance(layer, nn.Linear)]
+    for i, layer in enumerate(linears):
+        layer.weight.value /= 1 - (p if i else p_input)
+    for mode in (True, False):
+        a, b = inverted.train(mode)(x), classic.train(mode)(x)
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
+    assert "inverted=False" in repr(classic) and "inverted" not in repr(inverted)
+
+
+# --- DropConnect ---
+
+
+@pytest.mark.parametrize("per_sample", [True, False])
+def test_drop_connect_layer(per_sample):
+    x = X.reshape(-1, 5)
+    layer = nn.DropConnect(5, 3, 0.4, sd.Stream(2), per_sample=per_sample, rng=1)
+    layer.bias.value[:] = 1, 2, 3
+    W = layer.weight.value
+    assert np.array_equal(W, nn.Linear(5, 3, rng=1).weight.value)
+    shape = (len(x), 5, 3) if per_sample else (5, 3)
+    masked = sd.Stream(2).mask(shape, 0.4).apply(np.broadcast_to(W, shape))
+    expected = np.einsum("bi,bij->bj", x, np.broadcast_to(masked, (len(x), 5, 3))) + [1, 2, 3]
+    np.testing.assert_allclose(layer(x), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(layer.eval()(x), x @ W + [1, 2, 3], rtol=1e-5, atol=1e-5)
+    assert layer.stream.draw == 1
+
+
+@pytest.mark.parametrize("per_sample", [True, False])
+def test_a_net_of_drop_connect_learns(per_sample):
+    """Bugs elsewhere: dropped weights silently lost their effect, or their gradient."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 8)).astype(np.float32)
+    labels = (x @ rng.normal(size=(8, 3))).argmax(axis=1)
+    layers = [
+        nn.DropConnect(8, 20, 0.2, sd.Stream(0), per_sample=per_sample, rng=1),
+        nn.ReLU(),
+        nn.Linear(20, 3, rng=2, activation="identity"),
+    ]
+    net = nn.Network(layers, nn.SoftmaxCrossEntropy)
+    optimizer = nn.SGD(net.parameters(), 0.1, momentum=0.9)
+    assert net.error(x, labels) > 0.4
+    before = net.loss(x, labels)
+    for _ in range(60):
+        net.train_step(x, labels, optimizer)
+    assert net.error(x, labels) < 0.1 and net.loss(x, labels) < before
+    layer = net.layers[0]
+    assert (nn.Network([layer], nn.SquaredError)(x) != net.eval().layers[0](x)).any()
+
+
+# --- Schedules ---
+
+
+def test_p_follows_the_steps_of_training():
+    schedule = sd.schedule.linear(0.0, 1.0, 4)
+    net = nn.MLP((5, 6, 2), p=schedule, p_input=sd.schedule.curriculum(0.3, 1.0), rng=0)
+    dropout = next(layer for layer in net.layers[1:] if isinstance(layer, nn.Dropout))
+    optimizer = nn.SGD(net.parameters(), 0.1)
+    x, y = X.reshape(-1, 5), np.zeros(24, int)
+    for step in range(6):
+        for _ in range(2):  # a pass alone is no step
+            net(x)
+            assert dropout._saved.p == min(step / 4, 1)
+            assert net.layers[0]._saved.p == sd.schedule.curriculum(0.3, 1.0)(step)
+        net.predict(x)
+        assert dropout.step == step
+        net.train_step(x, y, optimizer)
+    net.advance()
+    assert dropout.step == 7
+    assert copy.deepcopy(net).layers[0].step == pickle.loads(pickle.dumps(net)).layers[0].step == 7
+
+
+@pytest.mark.parametrize(
+    "make", [nn.DropPath, nn.LockedDropout, lambda p, s: nn.DropBlock(p, 1, s), nn.Dropout]
+)
+def test_every_layer_takes_a_schedule(make):
+    layer, again = make(sd.schedule.linear(0, 1, 2), sd.Stream(0)), make(0.5, sd.Stream(0))
+    assert layer(X) is X
+    layer.advance()
+    again(X)
+    np.testing.assert_array_equal(layer(X), again(X))
+    layer.advance()
+    assert not layer(X).any()
+
+
+def test_the_classic_form_scales_by_the_step_that_it_is_at():
+    layer = nn.Dropout(sd.schedule.linear(0, 1, 4), inverted=False).eval()
+    assert np.array_equal(layer(X), X)
+    layer.advance()
+    np.testing.assert_array_equal(layer(X), X * np.float32(0.75))
+
+
+# --- What is refused ---
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        nn.Dropout,
+        nn.DropPath,
+        nn.LockedDropout,
+        lambda p, stream=None: nn.DropBlock(p, 2, stream),
+        lambda p, stream=None: nn.DropConnect(3, 2, p, stream, rng=0),
+    ],
+)
+def test_layers_refuse(make):
+    for p in (-0.1, 1.1, np.nan, lambda step: 2):
+        with pytest.raises(ValueError, match="p, the probability of dropping, must be"):
+            make(p)
+    for stream in (0, "0", np.random.default_rng(0)):
+        with pytest.raises(TypeError, match="stream must be a simdrop.Stream or None"):
+            make(0.5, stream)
+    assert make(0.5).stream is None

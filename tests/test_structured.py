@@ -1,0 +1,385 @@
+"""Samples, blocks and words: against plain formulations, their moments, gradients and errors."""
+
+import copy
+import pickle
+
+import ml_dtypes
+import numpy as np
+import oracle
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import simdrop as sd
+from simdrop.structured import DropBlock, EmbeddingDropout
+
+FLOATS = [np.float16, ml_dtypes.bfloat16, np.float32, np.float64, np.complex64, np.complex128]
+
+
+def normal(shape, dtype=np.float64, seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=shape)
+    if np.dtype(dtype).kind == "c":
+        x = x + 1j * rng.normal(size=shape)
+    return x.astype(dtype)
+
+
+def same(a, b):
+    """Equal, NaN where NaN is; NumPy does not know that of bfloat16."""
+    np.testing.assert_array_equal(a.astype(np.complex128), b.astype(np.complex128))
+
+
+def differences(f, x, step=1e-6):
+    """d f / d x, by central differences."""
+    gradient = np.empty_like(x)
+    for i in np.ndindex(x.shape):
+        above, below = x.copy(), x.copy()
+        above[i] += step
+        below[i] -= step
+        gradient[i] = (f(above) - f(below)) / (2 * step)
+    return gradient
+
+
+def blocks(corners_keep, size, shape):
+    """Which elements are kept, block by block."""
+    keep = np.ones(shape, bool)
+    for *where, i, j in np.argwhere(~corners_keep):
+        keep[(*where, slice(i, i + size), slice(j, j + size))] = False
+    return keep
+
+
+# --- Whole samples ---
+
+
+@pytest.mark.parametrize("shape", [(5,), (7, 3), (4, 3, 2, 2), (0, 3), (3, 0)])
+def test_drop_path_shares_all_axes_but_the_first(shape):
+    x = normal(shape, np.float32)
+    y, mask = sd.drop_path(x, 0.4, rng=3)
+    same = sd.Stream(3).mask(shape, 0.4, shared_axes=range(1, len(shape)))
+    assert mask == same
+    np.testing.assert_array_equal(y, same.apply(x))
+    np.testing.assert_array_equal(mask.backward(x), y)
+
+
+def test_drop_path_moments():
+    """E[y] = x, Var[y] = x**2 p / (1 - p), covariance that within a sample and 0 between two."""
+    n, p = 5_000_000, 0.3
+    y, _ = sd.drop_path(np.ones((n, 2), np.float32), p, rng=1)
+    variance = p / (1 - p)
+    assert abs(y[:, 0].mean(dtype=np.float64) - 1) < 5 * (variance / n) ** 0.5
+    np.testing.assert_array_equal(y[:, 0], y[:, 1])  # so covariance is variance
+    assert abs(y[:, 0].var(dtype=np.float64) / variance - 1) < 0.005
+    centred = y[:, 0].astype(np.float64) - 1
+    assert abs((centred[1:] * centred[:-1]).mean()) < 5 * variance / n**0.5
+
+
+def test_drop_path_without_scale_in_evaluation_and_into_out():
+    x = normal((50, 3))
+    y, mask = sd.drop_path(x, 0.5, rng=0, scale=False)
+    np.testing.assert_array_equal(y[mask.keep()], x[mask.keep()])
+    stream = sd.Stream(0)
+    assert sd.drop_path(x, 0.5, rng=stream, training=False)[0] is x
+    assert stream.draw == 0
+    assert sd.drop_path(x, 0.5, rng=0, out=x)[0] is x
+    np.testing.assert_array_equal(x, 2 * y)
+
+
+# --- Blocks ---
+
+
+@st.composite
+def images(draw):
+    height, width = draw(st.integers(1, 9)), draw(st.integers(1, 9))
+    size = draw(st.integers(1, min(height, width)))
+    leading = tuple(draw(st.lists(st.integers(0, 3), max_size=2)))
+    shared = tuple(i for i in range(len(leading)) if draw(st.booleans()))
+    return (*leading, height, width), size, shared
+
+
+@given(images(), st.floats(0, 1), st.integers(0, 2**32), st.sampled_from(FLOATS), st.booleans())
+def test_drop_block_is_blocks_from_corners(image, p, seed, dtype, scale):
+    shape, size, shared = image
+    x = normal(shape, dtype, 1)
+    x[..., 0, 0] = np.nan
+    y, mask = sd.drop_block(x, p, size, shared_axes=shared, rng=seed, scale=scale)
+    height, width = shape[-2:]
+    places = (*shape[:-2], height - size + 1, width - size + 1)
+    gamma = p * (height * width / (size**2 * places[-2] * places[-1]))
+    assert 0 <= gamma <= p
+    keep = blocks(oracle.keep(oracle.key_from_seed(seed), 0, gamma, places, shared), size, shape)
+    np.testing.assert_array_equal(mask.keep(), keep)
+    factor = (keep.size / keep.sum() if keep.any() else 0) if scale and gamma else 1
+    if keep.size:
+        assert mask.scale == pytest.approx(factor, rel=1e-15)
+    expected = np.zeros(shape, dtype)
+    expected[keep] = oracle.times(x[keep], mask.scale)
+    same(y, expected)
+    assert not np.signbit(y.real[~keep]).any()
+    same(mask.backward(x), y)
+    assert mask.shape == shape
+
+
+def test_drop_block_of_one_element_is_dropout():
+    x = normal((3, 4, 5), np.float32)
+    _, mask = sd.drop_block(x, 0.3, 1, rng=7)
+    assert mask.corners == sd.dropout(x, 0.3, rng=7)[1]
+    np.testing.assert_array_equal(mask.keep(), mask.corners.keep())
+
+
+def test_drop_block_moments():
+    """An element that n corners reach is kept with (1 - gamma)**n; two, with those of either."""
+    n, height, width, size, p = 120_000, 9, 10, 3, 0.2
+    x = np.ones((n, height, width), np.float32)
+    y, mask = sd.drop_block(x, p, size, rng=4, scale=False)
+    gamma = mask.corners.p
+    assert gamma == pytest.approx(p / 9 * 90 / (7 * 8))
+    reach = np.zeros((height, width, 7, 8), bool)  # does a corner's block hold an element?
+    for i, j in np.ndindex(7, 8):
+        reach[i : i + size, j : j + size, i, j] = True
+    reach = reach.reshape(height * width, -1).astype(int)
+    counts = np.diag(reach @ reach.T)
+    union = counts[:, None] + counts - reach @ reach.T
+    mean, both = (1 - gamma) ** counts, (1 - gamma) ** union
+    flat = y.reshape(n, -1)
+    assert np.all(np.abs(flat.mean(axis=0) - mean) < 5 * (mean * (1 - mean) / n) ** 0.5)
+    found = flat.T @ flat / n
+    # A sample covariance's deviation is at most the root of the product of two variances over n.
+    bound = 5 * (both * (1 - both) / n) ** 0.5 + 1e-7
+    assert np.all(np.abs(found - both) < bound)
+    np.testing.assert_array_equal(flat.var(axis=0) > 0, counts > 0)
+    scaled, again = sd.drop_block(x, p, size, rng=4)
+    assert again.scale == x.size / y.sum(dtype=np.float64)
+    assert scaled.mean(dtype=np.float64) == pytest.approx(1, rel=1e-6)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("layout", ["Fortran", "strided", "swapped", "broadcast"])
+def test_drop_block_of_any_layout(dtype, layout):
+    plain = normal((2, 3, 6, 8), dtype)
+    if layout == "Fortran":
+        x = np.asfortranarray(plain)
+    elif layout == "strided":
+        x = np.repeat(plain, 2, axis=-1)[..., ::2]
+    elif layout == "swapped":
+        x = plain.astype(plain.dtype.newbyteorder()) if plain.dtype.kind in "fc" else plain
+    else:
+        x = plain = np.broadcast_to(plain[:1], plain.shape)
+    y, mask = sd.drop_block(x, 0.5, 2, rng=1)
+    np.testing.assert_array_equal(y, sd.drop_block(plain, 0.5, 2, rng=1)[0])
+    assert y.dtype == plain.dtype and y.dtype.isnative
+    out = np.empty((2, 3, 6, 16), plain.dtype)[..., ::2]
+    np.testing.assert_array_equal(mask.apply(x, out=out), y)
+
+
+def test_drop_block_into_x_and_into_what_overlaps_it():
+    x = normal((3, 8, 8), np.float32)
+    y, mask = sd.drop_block(x, 0.4, 3, rng=2)
+    block = np.zeros(x.size + 5, np.float32)
+    first, second = block[: x.size].reshape(x.shape), block[5:].reshape(x.shape)
+    first[...] = x
+    np.testing.assert_array_equal(mask.apply(first, out=second), y)
+    assert mask.apply(x, out=x) is x
+    np.testing.assert_array_equal(x, y)
+
+
+def test_drop_block_masks_integers_without_scale():
+    x = np.arange(1, 65).reshape(8, 8)
+    y, mask = sd.drop_block(x, 0.5, 2, rng=0, scale=False)
+    np.testing.assert_array_equal(y, x * mask.keep())
+    assert mask.scale == 1
+
+
+def test_drop_block_keeps_all_at_0_and_in_evaluation():
+    x, stream = normal((2, 8, 8)), sd.Stream(0)
+    y, mask = sd.drop_block(x, 0.5, 3, rng=stream, training=False)
+    assert y is x and stream.draw == 0 and mask.keep().all() and mask.scale == 1
+    np.testing.assert_array_equal(mask.backward(x), x)
+    assert sd.drop_block(x, 0, 3, rng=stream)[0] is x
+    assert stream.draw == 1
+    out = np.empty_like(x)
+    assert sd.drop_block(x, 0, 3, rng=stream, out=out)[0] is out
+    np.testing.assert_array_equal(out, x)
+    everything, mask = sd.drop_block(x, 1, 8, rng=0)  # of one place, where a block always is
+    assert not everything.any() and mask.scale == 0
+
+
+@pytest.mark.parametrize("shared_axes", [(), (1,)])
+def test_drop_block_backward_is_the_derivative(shared_axes):
+    x, dy = normal((2, 3, 5, 4)), normal((2, 3, 5, 4), seed=1)
+    _, mask = sd.drop_block(x, 0.3, 2, rng=0, shared_axes=shared_axes)
+    assert 0 < mask.keep().sum() < x.size
+
+    def loss(x):
+        return float((sd.drop_block(x, 0.3, 2, rng=0, shared_axes=shared_axes)[0] * dy).sum())
+
+    np.testing.assert_allclose(mask.backward(dy), differences(loss, x), atol=1e-8)
+
+
+def test_drop_block_is_the_same_on_every_instruction_set(instruction_set):
+    x = normal((4, 3, 13, 17), np.float32)
+    mask = sd.drop_block(x, 0.2, 4, rng=9)[1]
+    kept = oracle.keep(oracle.key_from_seed(9), 0, mask.corners.p, mask.corners.shape)
+    np.testing.assert_array_equal(mask.keep(), blocks(kept, 4, x.shape))
+
+
+def test_drop_block_values():
+    x = normal((3, 8, 8))
+    mask = sd.drop_block(x, 0.4, 3, rng=2)[1]
+    from_text = eval(repr(mask), {"DropBlock": DropBlock, "Mask": sd.Mask})
+    for other in (pickle.loads(pickle.dumps(mask)), copy.deepcopy(mask), from_text):
+        assert other == mask and hash(other) == hash(mask)
+    assert mask != sd.drop_block(x, 0.4, 3, rng=3)[1] and mask != mask.corners
+    for change in (lambda: setattr(mask, "scale", 1), lambda: delattr(mask, "scale")):
+        with pytest.raises(AttributeError, match="cannot be changed"):
+            change()
+    for values in ((mask.corners,), (mask.corners, 3, 1.0, 0)):
+        with pytest.raises(TypeError, match="DropBlock takes corners, block_size, scale"):
+            DropBlock(*values)
+    with pytest.raises(TypeError, match="DropBlock takes"):
+        DropBlock(mask.corners, 3, scales=1.0)
+
+
+# --- Words ---
+
+
+@given(
+    st.lists(st.integers(0, 6), max_size=20),
+    st.floats(0, 1),
+    st.integers(0, 2**32),
+    st.sampled_from(FLOATS),
+)
+def test_words_are_dropped_wherever_they_stand(indices, p, seed, dtype):
+    weight = normal((7, 3), dtype)
+    weight[0] = np.inf
+    whole, mask = sd.embedding_dropout(weight, p, rng=seed)
+    y, ctx = sd.embedding_dropout(weight, p, indices=indices, rng=seed)
+    assert ctx.mask == mask
+    np.testing.assert_array_equal(mask.keep()[:, :1], mask.keep()[:, 1:2])
+    np.testing.assert_array_equal(y, whole[np.array(indices, int)])
+    assert y.dtype == weight.dtype
+    dy = normal(y.shape, np.float64, 2)
+    expected = np.zeros((7, 3))
+    np.add.at(expected, np.array(indices, int), dy)
+    np.testing.assert_allclose(ctx.backward(dy), mask.apply(expected), rtol=1e-12, atol=1e-12)
+
+
+def test_embedding_dropout_backward_is_the_derivative():
+    weight, indices = normal((5, 2)), np.array([[0, 1, 1], [4, 0, 1]])
+    dy = normal((2, 3, 2), seed=1)
+    _, ctx = sd.embedding_dropout(weight, 0.4, indices=indices, rng=2)
+    assert 0 < ctx.mask.keep()[[0, 1, 4], 0].sum() < 3
+
+    def loss(weight):
+        return float((sd.embedding_dropout(weight, 0.4, indices=indices, rng=2)[0] * dy).sum())
+
+    expected = differences(loss, weight)
+    out = np.full_like(weight, np.nan)
+    assert ctx.backward(dy, out=out) is out
+    np.testing.assert_allclose(out, expected, atol=1e-8)
+    assert not out[[2, 3]].any()
+
+
+@pytest.mark.parametrize("features", [(), (2,), (2, 3)])
+@pytest.mark.parametrize("word", [0, 1])
+def test_one_word(features, word):
+    weight = np.ones((3, *features))
+    y, ctx = sd.embedding_dropout(weight, 0.5, indices=word, rng=0)
+    expected = 2.0 if sd.Stream(0).mask(3, 0.5).keep()[word] else 0.0
+    assert y.shape == features and np.all(y == expected)
+    gradient = ctx.backward(np.ones(features))
+    assert np.all(gradient[word] == expected) and np.count_nonzero(gradient) == np.count_nonzero(y)
+
+
+def test_embedding_dropout_moments():
+    n, p = 5_000_000, 0.1
+    weight, indices = np.ones((n, 1), np.float32), np.repeat(np.arange(n), 2).reshape(n, 2)
+    y, _ = sd.embedding_dropout(weight, p, indices=indices, rng=5)
+    np.testing.assert_array_equal(y[:, 0], y[:, 1])
+    variance = p / (1 - p)
+    assert abs(y[:, 0].mean(dtype=np.float64) - 1) < 5 * (variance / n) ** 0.5
+    assert abs(y[:, 0].var(dtype=np.float64) / variance - 1) < 0.005
+
+
+def test_embedding_dropout_in_evaluation_and_copies():
+    weight, stream = normal((5, 2)), sd.Stream(0)
+    indices = np.array([1, 3])
+    y, ctx = sd.embedding_dropout(weight, 0.5, indices=indices, rng=stream, training=False)
+    np.testing.assert_array_equal(y, weight[indices])
+    assert stream.draw == 0
+    indices[:] = 0  # the context has its own
+    np.testing.assert_array_equal(ctx.backward(y)[[1, 3]], y)
+    assert ctx.shape == (2, 2) and isinstance(ctx, EmbeddingDropout)
+    again = pickle.loads(pickle.dumps(ctx))
+    np.testing.assert_array_equal(again.backward(y), ctx.backward(y))
+    out = np.empty((2, 2))
+    assert sd.embedding_dropout(weight, 0.5, indices=[1, 3], rng=0, out=out)[0] is out
+    assert ctx == ctx and ctx != again
+
+
+# --- What is refused, before a draw is taken ---
+
+IMAGE, WORDS = normal((2, 3, 6, 4)), normal((5, 2))
+READ_ONLY = np.zeros((2, 3, 6, 4))
+READ_ONLY.flags.writeable = False
+
+
+@pytest.mark.parametrize(
+    ("error", "call"),
+    [
+        *(
+            (error, lambda s, f=f, p=p: f(s, p))
+            for error, ps in ((ValueError, (np.nan, -0.1, 1.1)), (TypeError, ("0.5", None)))
+            for p in ps
+            for f in (
+                lambda s, p: sd.drop_path(IMAGE, p, rng=s),
+                lambda s, p: sd.drop_path(IMAGE, p, rng=s, training=False),
+                lambda s, p: sd.drop_block(IMAGE, p, 2, rng=s),
+                lambda s, p: sd.drop_block(IMAGE, p, 2, rng=s, training=False),
+                lambda s, p: sd.embedding_dropout(WORDS, p, rng=s),
+                lambda s, p: sd.embedding_dropout(WORDS, p, indices=[0], rng=s),
+            )
+        ),
+        (ValueError, lambda s: sd.drop_path(1.0, 0.5, rng=s)),
+        (TypeError, lambda s: sd.drop_path([1, 2], 0.5, rng=s)),
+        (TypeError, lambda s: sd.drop_path(IMAGE, 0.5, rng=s, out=[0])),
+        (ValueError, lambda s: sd.drop_path(IMAGE, 0.5, rng=s, out=READ_ONLY)),
+        *((ValueError, lambda s, b=b: sd.drop_block(IMAGE, 0.5, b, rng=s)) for b in (-1, 0, 5)),
+        *((TypeError, lambda s, b=b: sd.drop_block(IMAGE, 0.5, b, rng=s)) for b in (2.0, "2")),
+        (ValueError, lambda s: sd.drop_block(np.ones(4), 0.5, 1, rng=s)),
+        (ValueError, lambda s: sd.drop_block(np.ones((3, 0)), 0.5, 1, rng=s)),
+        (ValueError, lambda s: sd.drop_block(IMAGE, 0.5, 2, shared_axes=(1, 2), rng=s)),
+        (ValueError, lambda s: sd.drop_block(IMAGE, 0.5, 2, shared_axes=-1, rng=s)),
+        (ValueError, lambda s: sd.drop_block(IMAGE, 0.5, 2, shared_axes=4, rng=s)),
+        (TypeError, lambda s: sd.drop_block(np.ones((4, 4), int), 0.5, 2, rng=s)),
+        (TypeError, lambda s: sd.drop_block(np.ones((4, 4), "g"), 0.5, 2, rng=s)),
+        (TypeError, lambda s: sd.drop_block(IMAGE, 0.5, 2, rng=s, out=IMAGE.astype("f4"))),
+        (ValueError, lambda s: sd.drop_block(IMAGE, 0.5, 2, rng=s, out=np.zeros(3))),
+        (ValueError, lambda s: sd.drop_block(IMAGE, 0.5, 2, rng=s, out=READ_ONLY)),
+        (ValueError, lambda s: sd.embedding_dropout(1.0, 0.5, rng=s)),
+        (ValueError, lambda s: sd.embedding_dropout(1.0, 0.5, indices=[0], rng=s)),
+        (TypeError, lambda s: sd.embedding_dropout(WORDS, 0.5, indices=[0.0], rng=s)),
+        (IndexError, lambda s: sd.embedding_dropout(WORDS, 0.5, indices=[5], rng=s)),
+        (IndexError, lambda s: sd.embedding_dropout(WORDS, 0.5, indices=[-1], rng=s)),
+        (TypeError, lambda s: sd.embedding_dropout([[1]], 0.5, indices=[0], rng=s)),
+        (ValueError, lambda s: sd.embedding_dropout(WORDS, 0.5, indices=[0], rng=s, out=WORDS)),
+    ],
+)
+def test_bad_input_takes_no_draw(error, call):
+    stream, before = sd.Stream(0), IMAGE.copy()
+    with pytest.raises(error):
+        call(stream)
+    assert stream.draw == 0
+    assert not READ_ONLY.any()
+    np.testing.assert_array_equal(IMAGE, before)
+
+
+def test_backward_refuses_other_shapes_and_types():
+    _, block = sd.drop_block(IMAGE, 0.5, 2, rng=0)
+    _, words = sd.embedding_dropout(WORDS, 0.5, indices=[0, 1], rng=0)
+    for mask, dy in ((block, IMAGE), (words, WORDS[:2])):
+        with pytest.raises(ValueError, match="has shape"):
+            mask.backward(dy[:1])
+        with pytest.raises(TypeError, match="scale=False"):
+            mask.backward(np.ones(dy.shape, int))
+        with pytest.raises(TypeError, match="out"):
+            mask.backward(dy, out=0)
