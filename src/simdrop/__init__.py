@@ -2,6 +2,14 @@
 
 from simdrop.config import show_config
 from simdrop.mask import Mask
+from simdrop.noise import (
+    AlphaDropout,
+    GaussianDropout,
+    GaussianNoise,
+    alpha_dropout,
+    gaussian_dropout,
+    gaussian_noise,
+)
 from simdrop.stream import Stream
 from simdrop.threads import get_num_threads, set_num_threads
 from simdrop.transforms import dropout, dropout_backward
@@ -9,10 +17,16 @@ from simdrop.transforms import dropout, dropout_backward
 __version__ = "0.1.0"
 
 __all__ = [
+    "AlphaDropout",
+    "GaussianDropout",
+    "GaussianNoise",
     "Mask",
     "Stream",
+    "alpha_dropout",
     "dropout",
     "dropout_backward",
+    "gaussian_dropout",
+    "gaussian_noise",
     "get_num_threads",
     "set_num_threads",
     "show_config",
