@@ -39,6 +39,7 @@ FAMILIES = {
     "import": ("Import, in a process of its own", "ms"),
     "threads": ("Two threads, forward", "ns/element"),
     "fused": ("Fused, forward and backward", "ns/element"),
+    "noise": ("Gaussian and alpha dropout, forward and backward", "ns/element"),
 }
 
 BEST = instruction_set()
@@ -180,7 +181,13 @@ def fused() -> Iterator[Group]:
         yield Group("fused", work, (128, 1024), names, limits, activation=name)
 
 
-LISTS = (contenders, limit, masks, types, layouts, shared, calls, imports, threads, fused)
+def noise() -> Iterator[Group]:
+    gaussian = (Limit("constant", 12.0), Limit("naive", 30, "speed"))
+    for work, limits in (("gaussian_dropout", gaussian), ("alpha_dropout", ())):
+        yield Group("noise", work, SMALL, ("constant", "naive", "simdrop"), limits)
+
+
+LISTS = (contenders, limit, masks, types, layouts, shared, calls, imports, threads, fused, noise)
 GROUPS = {str(group): group for groups in LISTS for group in groups()}
 
 
