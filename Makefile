@@ -17,7 +17,7 @@ test-cross: $(VENV)/.installed $(VENV)/.test ## run the C library on ARM and on 
 	@$(VENV)/bin/python tests/cross/machines.py
 	$(VENV)/bin/python -m pytest tests/cross $(ARGS)
 
-test-exhaustive: $(VENV)/.installed $(VENV)/.test ## activations for all 2^32 floats: half an hour
+test-exhaustive: $(VENV)/.installed $(VENV)/.test ## activations for all 2^32 floats, a billion normals: half an hour
 	$(VENV)/bin/python -m pytest -m exhaustive $(ARGS)
 
 bench: $(VENV)/.installed $(VENV)/.bench ## measure, and write bench/results/

@@ -40,6 +40,7 @@ FAMILIES = {
     "threads": ("Two threads, forward", "ns/element"),
     "fused": ("Fused, forward and backward", "ns/element"),
     "structured": ("Structured transforms, forward and backward", "ns/element"),
+    "noise": ("Gaussian and alpha dropout, forward and backward", "ns/element"),
 }
 
 BEST = instruction_set()
@@ -181,6 +182,12 @@ def fused() -> Iterator[Group]:
         yield Group("fused", work, (128, 1024), names, limits, activation=name)
 
 
+def noise() -> Iterator[Group]:
+    gaussian = (Limit("constant", 12.0), Limit("naive", 30, "speed"))
+    for work, limits in (("gaussian_dropout", gaussian), ("alpha_dropout", ())):
+        yield Group("noise", work, SMALL, ("constant", "naive", "simdrop"), limits)
+
+
 def structured() -> Iterator[Group]:
     shapes = {
         "drop_path": (64, 64, 14, 14),
@@ -208,6 +215,7 @@ LISTS = (
     threads,
     fused,
     structured,
+    noise,
 )
 GROUPS = {str(group): group for groups in LISTS for group in groups()}
 

@@ -43,11 +43,26 @@ LINES = {
         "relu_dropout": (
             "_, ctx = fused.relu_dropout(x, p, rng=stream, out=y); ctx.backward(dy, out=dx)"
         ),
+        "gaussian_dropout": (
+            "_, drawn = sd.gaussian_dropout(x, p, rng=stream, out=y); drawn.backward(dy, out=dx)"
+        ),
+        "alpha_dropout": (
+            "_, drawn = sd.alpha_dropout(x, p, rng=stream, out=y); drawn.backward(dy, out=dx)"
+        ),
     },
     "naive": {
         "forward": "y = x * ((rng.random(x.shape) > p) / (1 - p))",
         "backward": "dx = dy * mask",
         "both": "mask = (rng.random(x.shape) > p) / (1 - p); y = x * mask; dx = dy * mask",
+        "gaussian_dropout": (
+            "noise = rng.normal(1, (p / (1 - p)) ** 0.5, x.shape); y = x * noise; dx = dy * noise"
+        ),
+        "alpha_dropout": (
+            "keep = rng.random(x.shape) > p; "
+            "a = ((1 - p) * (1 + p * 1.7580993408473766**2)) ** -0.5; "
+            "y = a * (np.where(keep, x, -1.7580993408473766) + p * 1.7580993408473766); "
+            "dx = a * (dy * keep)"
+        ),
         "keep": "rng.random(shape) > p",
         "packbits": "np.packbits(rng.random(shape) > p)",
         "indices": "np.flatnonzero(rng.random(shape) > p)",
@@ -69,6 +84,8 @@ LINES = {
         "forward": "np.multiply(x, c, out=y)",
         "backward": "np.multiply(dy, c, out=dx)",
         "both": "np.multiply(x, c, out=y); np.multiply(dy, c, out=dx)",
+        "gaussian_dropout": "np.multiply(x, c, out=y)",
+        "alpha_dropout": "np.multiply(x, c, out=y)",
     },
     "copy": {
         "forward": "np.copyto(y, x)",

@@ -1,4 +1,5 @@
-"""The constants of activations.h: prints polynomials.h. Needs mpmath, and half a minute.
+"""The constants of activations.h and normals.h: prints polynomials.h. Needs mpmath, and half a
+minute.
 
 Each polynomial is the best one of its degree, in relative error or with another weight, by Remez's
 exchange algorithm.
@@ -19,7 +20,15 @@ SHIFT = {"f32": mpf(3), "f64": mpf(5)}
 CENTER = mpf("0.46875")
 
 DEGREES = {
-    "f32": {"EXP_REST": 4, "CENTRAL": 5, "TAIL": 10, "TAIL_SLOPE": 9},
+    "f32": {
+        "EXP_REST": 4,
+        "CENTRAL": 5,
+        "TAIL": 10,
+        "TAIL_SLOPE": 9,
+        "MINUS_TWO_LOG": 9,
+        "SINE": 3,
+        "COSINE_REST": 3,
+    },
     "f64": {"EXP_REST": 9, "CENTRAL": 11, "TAIL": 24, "TAIL_SLOPE": 22},
 }
 DENSITY_AT_ZERO = 1 / mp.sqrt(2 * mp.pi)
@@ -120,14 +129,23 @@ def print_in_two(name, suffix, value, bits):
     print_constant(f"{name}_LOW", suffix, value - rounded(value, bits))
 
 
-def print_polynomial(name, suffix, f, low, high, weight=None):
-    degree = DEGREES[suffix][name]
-    coefficients, error = minimax(f, low, high, degree, weight or (lambda x: 1 / f(x)))
+def horner(coefficients, suffix, x):
     text = literal(coefficients[-1], suffix)
     for c in coefficients[-2::-1]:
-        text = f"({literal(c, suffix)} + (x) * {text})"
+        text = f"({literal(c, suffix)} + ({x}) * {text})"
+    return text
+
+
+def print_polynomial(name, suffix, f, low, high, weight=None, in_halves=False):
+    """In halves, as a function of x and its square: even and odd powers are two shorter chains."""
+    degree = DEGREES[suffix][name]
+    coefficients, error = minimax(f, low, high, degree, weight or (lambda x: 1 / f(x)))
     print(f"/* error 2^{float(mp.log(error, 2)):.1f} */")
-    print(f"#define {name}_{suffix}(x) {text}")
+    if in_halves:
+        even, odd = (horner(coefficients[i::2], suffix, "q") for i in range(2))
+        print(f"#define {name}_{suffix}(x, q) ({even} + (x) * {odd})")
+    else:
+        print(f"#define {name}_{suffix}(x) {horner(coefficients, suffix, 'x')}")
 
 
 def print_all(suffix, bits, exponent_bits):
@@ -155,9 +173,37 @@ def print_all(suffix, bits, exponent_bits):
     print_polynomial("TAIL_SLOPE", suffix, lambda t: tail_slope(z_of(t)), first, last)
 
 
+def print_normals():
+    """Of the radius and the angle of two normals: t = U - 1 or a part of it, q = s^2, and s in
+    [0, 1] an eighth of a turn."""
+    eighth, half = mp.pi / 4, mpf(1) / 2
+
+    def minus_two_log1p(t):
+        """-2 log(1 + t) / t."""
+        return -2 * mp.fsum((-t) ** k / (k + 1) for k in range(200))
+
+    def sine(q):
+        return mp.fsum(
+            (-q) ** k * eighth ** (2 * k + 1) / mp.factorial(2 * k + 1) for k in range(30)
+        )
+
+    def cosine_rest(q):
+        """(cos(s pi / 4) - 1) / s^2."""
+        terms = ((-q) ** k * eighth ** (2 * k + 2) / mp.factorial(2 * k + 2) for k in range(30))
+        return -mp.fsum(terms)
+
+    print()
+    print_constant("MINUS_TWO_LN_2", "f32", -2 * mp.log(2))
+    print_polynomial("MINUS_TWO_LOG", "f32", minus_two_log1p, -half, mpf(0), in_halves=True)
+    print_polynomial("SINE", "f32", sine, mpf(0), mpf(1))
+    print_polynomial("COSINE_REST", "f32", cosine_rest, mpf(0), mpf(1))
+
+
 if __name__ == "__main__":
-    print("/* Constants of activations.h, by coefficients.py, which says what each is. */")
+    files = "activations.h and normals.h"
+    print(f"/* Constants of {files}, by coefficients.py, which says what each is. */")
     print("/* clang-format off */")
     print_all("f32", 24, 8)
     print_all("f64", 53, 11)
+    print_normals()
     print("\n/* clang-format on */")

@@ -91,6 +91,8 @@ void simdrop_packbits(const simdrop_rule *rule, uint64_t start, size_t n, uint8_
 
 const simdrop_fused *simdrop_fused_kernels(void) { return &chosen->fused; }
 
+const simdrop_noise *simdrop_noise_kernels(void) { return &chosen->noise; }
+
 void simdrop_indices(const uint8_t *bits, size_t n, intptr_t *indices, size_t count) {
     chosen->indices(bits, n, indices, count);
 }

@@ -447,6 +447,8 @@ static inline void add_exactly(double *sum, double *lack, double x) {
 #define ADD_TO_SUM(sum, lack, x) add_exactly(&(sum), &(lack), x)
 #include "fused.h"
 
+#include "normals.h"
+
 #define JOIN_(a, b) a##b
 #define JOIN(a, b) JOIN_(a, b)
 #define TEXT_(a) #a
@@ -474,5 +476,12 @@ const simdrop_kernels JOIN(simdrop_kernels_, SIMDROP_ISA) = {
             .relu_dropout = {relu_dropout_f32, relu_dropout_f64},
             .relu_dropout_backward = {relu_dropout_backward_f32, relu_dropout_backward_f64},
             .finish_sums = {finish_sums_f32, finish_sums_f64},
+        },
+    .noise =
+        {
+            .normals = normals,
+            .multiply_noise = {multiply_noise_f32, multiply_noise_f64},
+            .add_noise = {add_noise_f32, add_noise_f64},
+            .dropout_shift = {dropout_shift_f32, dropout_shift_f64},
         },
 };

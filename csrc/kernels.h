@@ -22,6 +22,7 @@ typedef struct simdrop_kernels {
     void (*packbits)(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *bits);
     void (*indices)(const uint8_t *bits, size_t n, intptr_t *indices, size_t count);
     simdrop_fused fused;
+    simdrop_noise noise;
 } simdrop_kernels;
 
 /* One table an instruction set, from kernels.c compiled once for each. */

@@ -1,4 +1,4 @@
-/* Constants of activations.h, by coefficients.py, which says what each is. */
+/* Constants of activations.h and normals.h, by coefficients.py, which says what each is. */
 /* clang-format off */
 
 #define LOG2_E_f32 0x1.715476p+0f
@@ -44,5 +44,13 @@
 #define TAIL_f64(x) (0x1.a0267408efd5ap-1 + (x) * (-0x1.765784e45c1e5p+0 + (x) * (0x1.1dc3c7d6058c3p+1 + (x) * (-0x1.6e2c69073b498p+1 + (x) * (0x1.80be594a74c79p+1 + (x) * (-0x1.3c0206d82038cp+1 + (x) * (0x1.688c1b0b44642p+0 + (x) * (-0x1.49d252278c14ap-2 + (x) * (-0x1.23af29415c7cp-2 + (x) * (0x1.2b173b18f0e49p-2 + (x) * (-0x1.6361d2c12832ep-6 + (x) * (-0x1.fe39b485dd4fep-4 + (x) * (0x1.a3d626a30a038p-5 + (x) * (0x1.a0b32ea6392a1p-5 + (x) * (-0x1.2fa5bd43857bcp-5 + (x) * (-0x1.8b3b2f41edc38p-6 + (x) * (0x1.7c8f9e306d79p-6 + (x) * (0x1.dac78e3121bb8p-7 + (x) * (-0x1.c567ab56a077p-7 + (x) * (-0x1.53ec738df4a13p-7 + (x) * (0x1.e0d6a4e14c66cp-8 + (x) * (0x1.d3bed335f2e24p-8 + (x) * (-0x1.550123380dc3ep-9 + (x) * (-0x1.98f0dd3d0b279p-9 + (x) * 0x1.1456058c32421p-14))))))))))))))))))))))))
 /* error 2^-61.2 */
 #define TAIL_SLOPE_f64(x) (0x1.d4449ed9d99f3p-2 + (x) * (-0x1.908e4a089405cp-3 + (x) * (0x1.14d58aa5e7d86p-2 + (x) * (-0x1.4a03e035c3093p-2 + (x) * (0x1.4b962be13e568p-2 + (x) * (-0x1.0dcb6d9f07522p-2 + (x) * (0x1.46aec9dcde56dp-3 + (x) * (-0x1.bfb2bb5cdbdf3p-5 + (x) * (-0x1.4c1391e0664cbp-7 + (x) * (0x1.81033e8ab8768p-6 + (x) * (-0x1.f64867fe3bff7p-8 + (x) * (-0x1.91794061e86cep-8 + (x) * (0x1.5824b0ef512cep-8 + (x) * (0x1.6fcc6f6824a97p-10 + (x) * (-0x1.6d28157714ccap-9 + (x) * (-0x1.61830bccdad3ap-12 + (x) * (0x1.87965df89fbedp-10 + (x) * (0x1.3795fd82d795p-13 + (x) * (-0x1.af770a4b786cp-11 + (x) * (-0x1.00215e06c4d67p-13 + (x) * (0x1.a5ab0f80a7fd7p-12 + (x) * (0x1.275a391469cfdp-14 + (x) * -0x1.d9ffd54b29dbdp-14))))))))))))))))))))))
+
+#define MINUS_TWO_LN_2_f32 -0x1.62e43p+0f
+/* error 2^-28.1 */
+#define MINUS_TWO_LOG_f32(x, q) ((-0x1p+1f + (q) * (-0x1.553e46p-1f + (q) * (-0x1.62e4e6p-2f + (q) * (0x1.4463ccp+0f + (q) * 0x1.46c31ap+2f)))) + (x) * (0x1.00002ep+0f + (q) * (0x1.0236dp-1f + (q) * (0x1.69dd4cp-1f + (q) * (0x1.0601ecp+2f + (q) * 0x1.c69642p+1f)))))
+/* error 2^-28.2 */
+#define SINE_f32(x) (0x1.921fb6p-1f + (x) * (-0x1.4abbbap-4f + (x) * (0x1.465e92p-9f + (x) * -0x1.2d9304p-15f)))
+/* error 2^-30.6 */
+#define COSINE_REST_f32(x) (-0x1.3bd3ccp-2f + (x) * (0x1.03c1eap-6f + (x) * (-0x1.55cb88p-12f + (x) * 0x1.db5fa8p-19f)))
 
 /* clang-format on */

@@ -77,3 +77,48 @@ def apply(x, key, draw, p, shared_axes=(), scale=True):
     y = np.zeros(x.shape, x.dtype)
     y[kept] = times(x[kept], (1 / (1 - p) if p < 1 else 0) if scale else 1)
     return y
+
+
+# Of -2 log(1 + t) / t in even and odd powers, of sin(s pi / 4) / s and (cos(s pi / 4) - 1) / s^2.
+EVEN = "-0x1p+1 -0x1.553e46p-1 -0x1.62e4e6p-2 0x1.4463ccp+0 0x1.46c31ap+2"
+ODD = "0x1.00002ep+0 0x1.0236dp-1 0x1.69dd4cp-1 0x1.0601ecp+2 0x1.c69642p+1"
+SINE = "0x1.921fb6p-1 -0x1.4abbbap-4 0x1.465e92p-9 -0x1.2d9304p-15"
+COSINE = "-0x1.3bd3ccp-2 0x1.03c1eap-6 -0x1.55cb88p-12 0x1.db5fa8p-19"
+
+
+def horner(coefficients, x):
+    """A polynomial in float32, the constant coefficient first."""
+    first, *others = [np.float32(float.fromhex(c)) for c in reversed(coefficients.split())]
+    y = first
+    for c in others:
+        y = c + x * y
+    return y
+
+
+def normal_words(key, draw, tiles, plane=16):
+    """The words of so many tiles from the first on, 64 each: radii's, and angles'."""
+    words = keystream(key, draw, plane, 0, 256 * tiles).view("<u4").reshape(tiles, 64)
+    return words[:, :32].astype(np.uint32), words[:, 32:].astype(np.uint32)
+
+
+def normals(key, draw, n):
+    """The first n normal numbers, float32, bit for bit."""
+    f, tiles = np.float32, -(-n // 64)
+    (radii, angles), (more, _) = (normal_words(key, draw, tiles, plane) for plane in (16, 17))
+    tiny = radii < 2**16
+    u = (radii | 1).view(np.int32).astype(f)
+    wide = radii.astype(np.int64) << 32 | more | 1
+    m, exponent = np.frexp(np.where(tiny, wide.astype(f), u))
+    high = u < 0
+    t = np.where(high, u * f(2.0**-32), m - f(1))
+    e = np.where(high, 0, exponent - np.where(tiny, 64, 32)).astype(f)
+    q = t * t
+    log = t * (horner(EVEN, q) + t * horner(ODD, q))
+    r = np.sqrt(log + e * f(float.fromhex("-0x1.62e43p+0")))
+    s = (angles & 0x1FFFFFFF | 1).astype(f) * f(2.0**-29)
+    q = s * s
+    sine, cosine = r * (s * horner(SINE, q)), r * (f(1) + q * horner(COSINE, q))
+    swap, down, left = (angles & bit != 0 for bit in (1 << 29, 1 << 30, 1 << 31))
+    first, second = np.where(swap, sine, cosine), np.where(swap, cosine, sine)
+    first, second = np.where(left, -first, first), np.where(down, -second, second)
+    return np.concatenate([first, second], axis=1).ravel()[:n]

@@ -32,12 +32,19 @@ def test_readme_example():
 
 
 def test_the_stream_in_a_dozen_lines():
-    (block,) = python_blocks("docs/stream.md")
     names = {}
-    exec(block, names)
+    exec(python_blocks("docs/stream.md")[0], names)
     for p in (0, 0.1, 0.5, 1 / 3, 1):
         kept = names["keep"](oracle.key_from_seed(0), 3, p, 1000)
         np.testing.assert_array_equal(kept, oracle.keep(oracle.key_from_seed(0), 3, p, (1000,)))
+
+
+def test_the_normal_numbers_of_the_stream():
+    names = {}
+    exec(python_blocks("docs/stream.md")[1], names)
+    for n in (0, 65, 1_000_000):
+        z = names["normals"](oracle.key_from_seed(0), 3, n)
+        assert z.tobytes() == oracle.normals(oracle.key_from_seed(0), 3, n).tobytes()
 
 
 def test_the_check_of_the_stream():
@@ -81,12 +88,14 @@ CONTEXTS = [structured.DropBlock, structured.EmbeddingDropout]
 CONTEXTS += [connect.DropConnectMatmul, recurrent.Zoneout]
 
 FUSED = [fused.bias_dropout, fused.dropout_add, fused.relu_dropout]
+NOISE = [sd.gaussian_dropout, sd.gaussian_noise, sd.alpha_dropout]
+NOISE += [sd.GaussianDropout, sd.GaussianNoise, sd.AlphaDropout]
 FUSED += [fused.BiasDropout, fused.DropoutAdd, fused.ReluDropout]
 
 
 @pytest.mark.parametrize(
     "thing",
-    [sd.Mask, sd.Stream, sd.dropout, sd.dropout_backward, *FUSED, *FAMILY, *CONTEXTS],
+    [sd.Mask, sd.Stream, sd.dropout, sd.dropout_backward, *FUSED, *NOISE, *FAMILY, *CONTEXTS],
     ids=lambda thing: thing.__name__,
 )
 def test_docstrings(thing):

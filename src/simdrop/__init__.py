@@ -4,6 +4,14 @@ from simdrop import schedule, theory
 from simdrop.config import show_config
 from simdrop.connect import drop_connect, drop_connect_matmul
 from simdrop.mask import Mask
+from simdrop.noise import (
+    AlphaDropout,
+    GaussianDropout,
+    GaussianNoise,
+    alpha_dropout,
+    gaussian_dropout,
+    gaussian_noise,
+)
 from simdrop.recurrent import locked_dropout, zoneout
 from simdrop.stream import Stream
 from simdrop.structured import drop_block, drop_path, embedding_dropout
@@ -13,8 +21,12 @@ from simdrop.transforms import dropout, dropout_backward
 __version__ = "0.1.0"
 
 __all__ = [
+    "AlphaDropout",
+    "GaussianDropout",
+    "GaussianNoise",
     "Mask",
     "Stream",
+    "alpha_dropout",
     "drop_block",
     "drop_connect",
     "drop_connect_matmul",
@@ -22,6 +34,8 @@ __all__ = [
     "dropout",
     "dropout_backward",
     "embedding_dropout",
+    "gaussian_dropout",
+    "gaussian_noise",
     "get_num_threads",
     "locked_dropout",
     "schedule",

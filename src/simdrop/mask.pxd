@@ -93,6 +93,20 @@ cdef extern from "simdrop.h" nogil:
         simdrop_relu_dropout_backward *relu_dropout_backward[2]
         simdrop_finish_sums *finish_sums[2]
     const simdrop_fused *simdrop_fused_kernels()
+    ctypedef void simdrop_normals(const simdrop_rule *rule, uint64_t start, size_t n, float *z) noexcept
+    ctypedef void simdrop_add_noise(
+        const simdrop_rule *rule, uint64_t start, size_t n, const void *x, void *y, double deviation
+    ) noexcept
+    ctypedef void simdrop_dropout_shift(
+        const simdrop_rule *rule, uint64_t start, size_t n, const void *x, void *y, double scale, double kept,
+        double dropped
+    ) noexcept
+    ctypedef struct simdrop_noise:
+        simdrop_normals *normals
+        simdrop_add_noise *multiply_noise[2]
+        simdrop_add_noise *add_noise[2]
+        simdrop_dropout_shift *dropout_shift[2]
+    const simdrop_noise *simdrop_noise_kernels()
     const char *simdrop_isa_available(size_t i)
     const char *simdrop_isa_name()
     int simdrop_isa_choose(const char *name)
@@ -121,5 +135,6 @@ cdef class Mask:
 # Stream is in an extension module of its own, which does not link the C library a second time.
 cdef void expand_key(const uint8_t *key, uint8_t *round_keys) noexcept
 cdef const simdrop_fused *fused_kernels() noexcept nogil
+cdef const simdrop_noise *noise_kernels() noexcept nogil
 cdef double checked_p(p) except -1
 cdef Mask new_mask(const uint8_t *round_keys, uint64_t draw, p, shape, shared_axes, bint scale)

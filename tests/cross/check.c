@@ -236,6 +236,37 @@ static void check_fused(void) {
     free(sums);
 }
 
+/* Normal numbers, and a noise and a shift of them in float and double. */
+static void check_noise(void) {
+    const simdrop_rule rule = take_rule();
+    const uint64_t start = take_number(), n = take_number();
+    snprintf(about, sizeof about, "%" PRIu64 " normal numbers from %" PRIu64, n, start);
+    const simdrop_noise *kernels = simdrop_noise_kernels();
+    memset(expected_memory, POISON, n * sizeof(double) + 2 * AROUND);
+    memset(y_memory, POISON, n * sizeof(double) + 2 * AROUND);
+    take_numbers(expected_memory + AROUND, n * sizeof(float), sizeof(float));
+    kernels->normals(&rule, start, n, (float *)(y_memory + AROUND));
+    expect("z", y_memory, expected_memory, n * sizeof(float) + 2 * AROUND);
+    for (int is_double = 0; is_double < 2; is_double++) {
+        const size_t size = is_double ? sizeof(double) : sizeof(float), bytes = n * size;
+        take_numbers(x_memory, bytes, size);
+        for (int kernel = 0; kernel < 3; kernel++) {
+            uint8_t *y = y_memory + AROUND;
+            memset(y_memory, POISON, bytes + 2 * AROUND);
+            memset(expected_memory, POISON, bytes + 2 * AROUND);
+            take_numbers(expected_memory + AROUND, bytes, size);
+            if (kernel == 0) {
+                kernels->multiply_noise[is_double](&rule, start, n, x_memory, y, 0.7);
+            } else if (kernel == 1) {
+                kernels->add_noise[is_double](&rule, start, n, x_memory, y, 0.7);
+            } else {
+                kernels->dropout_shift[is_double](&rule, start, n, x_memory, y, 0.9, 0.3, -1.1);
+            }
+            expect("y", y_memory, expected_memory, bytes + 2 * AROUND);
+        }
+    }
+}
+
 /* What is written past the caches: the file has none of it; small pieces, which other cases check, decide. */
 static void check_large(void) {
     const uint64_t type = take_number();
@@ -308,6 +339,9 @@ int main(int argc, char **argv) {
                 break;
             case 'F':
                 check_fused();
+                break;
+            case 'N':
+                check_noise();
                 break;
             case 'L':
                 check_large();

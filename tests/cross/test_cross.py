@@ -85,6 +85,7 @@ def test_other_machines(machine, file, tmp_path):
         vectors.apply_cases,
         vectors.array_cases,
         vectors.fused_cases,
+        vectors.noise_cases,
     ],
 )
 def test_the_program_finds_a_difference(native, tmp_path, cases):

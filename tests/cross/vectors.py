@@ -1,8 +1,8 @@
 """Cases for check.c: what each call is given, and what the oracle says that it gives.
 
-A case is a letter (K: keystream, M: mask, A: apply, S: to a strided array, F: fused, L: to a large
-one), then the numbers that `check_*` in check.c takes, each of them 8 bytes, and arrays; all of it
-little-endian."""
+A case is a letter (K: keystream, M: mask, A: apply, S: to a strided array, F: fused, N: normal
+numbers and noise, L: to a large array), then the numbers that `check_*` in check.c takes, each of
+them 8 bytes, and arrays; all of it little-endian."""
 
 import itertools
 import struct
@@ -305,6 +305,25 @@ def fused_cases():
             yield fused_case(function, name, p, x, other, dy)
 
 
+def noise_case(start, n, p):
+    z = oracle.normals(KEY, DRAW, start + n)[start:]
+    keep = ~oracle.dropped(KEY, DRAW, p, start, start + n)
+    arrays = [z]
+    for kind in "fd":
+        x, f = np.random.default_rng(n).standard_normal(n).astype(kind), np.dtype(kind).type
+        noise = f(0.7) * z.astype(kind)
+        shifted = np.where(keep, x * f(0.9) + f(0.3), f(-1.1))
+        arrays += [x, x * (1 + noise), x + noise, shifted]
+    return b"N" + rule(p) + numbers(start, n) + b"".join(a.tobytes() for a in arrays)
+
+
+def noise_cases():
+    for n, p in itertools.product([*LENGTHS, LONG], (0.3, 0.5)):
+        for start in (0, 1, 63, 1023):
+            yield noise_case(start, n, p)
+    yield noise_case(0, 250_000, 0.3)  # with words that are tiny
+
+
 def cases():
     """Every case, as bytes."""
     yield from keystream_cases()
@@ -312,4 +331,5 @@ def cases():
     yield from apply_cases()
     yield from array_cases()
     yield from fused_cases()
+    yield from noise_cases()
     yield from (b"L" + numbers(kind) for kind in range(len(TYPES)))

@@ -1,0 +1,660 @@
+# cython: language_level=3, binding=True, embedsignature=True, embedsignature.format=python, freethreading_compatible=True
+"""Relatives of dropout: Gaussian dropout, Gaussian noise, and alpha dropout for self-normalizing nets."""
+
+import numpy as np
+
+from simdrop import layouts, threads
+
+cimport numpy as cnp
+from cpython.float cimport PyFloat_AsDouble
+from libc.math cimport INFINITY, isfinite, sqrt
+from libc.stdint cimport uint8_t
+
+from simdrop.mask cimport (
+    SIMDROP_SCHEDULE_BYTES,
+    Mask,
+    checked_p,
+    new_mask,
+    noise_kernels,
+    simdrop_noise,
+    simdrop_rule,
+)
+from simdrop.stream cimport stream_of
+
+cnp.import_array()
+
+cdef enum:
+    GRAIN = 4096  # elements: threads' parts begin at lines of memory and of keystream
+
+cdef Py_ssize_t SPLIT_FROM = threads.SPLIT_FROM
+
+# The limit of SELU to the left, -lambda alpha (Klambauer et al. 2017).
+cdef double ALPHA = -1.7580993408473766
+
+# What drops nothing needs no key.
+cdef uint8_t[SIMDROP_SCHEDULE_BYTES] no_key
+
+
+cdef enum:
+    MULTIPLY
+    ADD
+    SHIFT
+
+
+cdef class Work:
+    """A kernel and what it is given: threads call it for ranges of elements."""
+
+    cdef Mask mask
+    cdef int kernel, double
+    cdef double first, second, third  # the kernel's numbers
+    cdef size_t size  # bytes of an element
+    cdef const char *x
+    cdef char *y
+
+    def __call__(self, size_t start, size_t stop):
+        with nogil:
+            self.run(start, stop)
+
+    cdef void run(self, size_t start, size_t stop) noexcept nogil:
+        cdef const simdrop_rule *rule = &self.mask.rule
+        cdef const simdrop_noise *kernels = noise_kernels()
+        cdef const char *x = self.x + start * self.size
+        cdef char *y = self.y + start * self.size
+        if self.kernel == MULTIPLY:
+            kernels.multiply_noise[self.double](rule, start, stop - start, x, y, self.first)
+        elif self.kernel == ADD:
+            kernels.add_noise[self.double](rule, start, stop - start, x, y, self.first)
+        else:
+            kernels.dropout_shift[self.double](
+                rule, start, stop - start, x, y, self.first, self.second, self.third
+            )
+
+
+cdef run(int kernel, Mask mask, x, out, double first, double second, double third):
+    """
+    A kernel's result for x, in `out` if there is one. Kernels take float32 and float64 in C order: what is not, is
+    copied; 16-bit floats are computed in float32 and rounded once.
+    """
+    cdef Work work = Work.__new__(Work)
+    if is_plain(x) and (out is None or (is_plain(out) and cnp.PyArray_TYPE(out) == cnp.PyArray_TYPE(x) and apart(x, out))):
+        y = cnp.PyArray_EMPTY(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x), 0) if out is None else out
+    else:
+        y = x = np.array(x, np.float64 if x.dtype.char == "d" else np.float32, order="C")
+    work.kernel, work.mask, work.first, work.second, work.third = kernel, mask, first, second, third
+    work.size = cnp.PyArray_ITEMSIZE(x)
+    work.double = work.size == sizeof(double)
+    work.x = <const char *>cnp.PyArray_DATA(x)
+    work.y = <char *>cnp.PyArray_DATA(y)
+    cdef Py_ssize_t n = cnp.PyArray_SIZE(x)
+    if cnp.PyArray_NBYTES(x) < SPLIT_FROM:
+        with nogil:
+            work.run(0, n)
+    else:
+        threads.run(work, threads.split(n, threads.get_num_threads(), GRAIN))
+    return y
+
+
+cdef bint is_plain(x) noexcept:
+    """Whether a kernel can read x: float32 or float64, C-contiguous, aligned and native."""
+    if not cnp.PyArray_CheckExact(x) or not cnp.PyArray_ISCARRAY_RO(x):
+        return False
+    return cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT32 or cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT64
+
+
+cdef bint apart(x, y) noexcept:
+    """Whether y is x itself, or shares no memory with it."""
+    cdef const char *first = <const char *>cnp.PyArray_DATA(x)
+    cdef const char *second = <const char *>cnp.PyArray_DATA(y)
+    cdef Py_ssize_t size = cnp.PyArray_NBYTES(x)
+    return first == second or first + size <= second or second + size <= first
+
+
+cdef delivered(y, x, out):
+    """A result that was computed for x, of x's type and order, in `out` if there is one."""
+    if y is out or (out is None and is_plain(x)):
+        return y
+    result = layouts.new_like(x) if out is None else out
+    with np.errstate(all="ignore"):  # as a kernel rounds
+        result[...] = y
+    return result
+
+
+cdef floats(x):
+    """x as a base array of floats."""
+    if not cnp.PyArray_CheckExact(x):
+        x = np.asarray(x)
+    if cnp.PyArray_TYPE(x) != cnp.NPY_FLOAT32 and cnp.PyArray_TYPE(x) != cnp.NPY_FLOAT64:
+        if x.dtype.char not in "fd" and not layouts.is_small_float(x.dtype):
+            raise TypeError(f"x is of {x.dtype}, but must be of float16, bfloat16, float32 or float64")
+    return x
+
+
+cdef int check_out(out, x) except -1:
+    if out is not None:
+        layouts.check_out(out, x)
+    return 0
+
+
+cdef double checked_std(std) except -1:
+    cdef double deviation
+    try:
+        deviation = PyFloat_AsDouble(std)
+    except TypeError:
+        raise TypeError(f"std, the standard deviation, must be a number, not {std!r}") from None
+    except OverflowError:
+        deviation = INFINITY
+    if not (isfinite(deviation) and deviation >= 0):
+        raise ValueError(f"std = {std}, but a standard deviation must be finite and not negative")
+    return deviation
+
+
+cdef double dropout_std(p) except -1:
+    cdef double probability = checked_p(p)
+    if probability == 1:
+        raise ValueError("p = 1, but the variance of Gaussian dropout, p / (1 - p), must be finite")
+    return sqrt(probability / (1 - probability))
+
+
+cdef Mask drawn(x, rng, bint training, double p, shared_axes):
+    """The next draw of a stream; the last thing that can fail before a kernel runs."""
+    if training:
+        return stream_of(rng).take(p, x.shape, shared_axes, True)
+    return new_mask(no_key, 0, 0, x.shape, shared_axes, True)
+
+
+cdef class Drawn:
+    """
+    What a transform drew, as a few numbers instead of an array: immutable, hashable, comparable, and it pickles.
+
+    Attributes
+    ----------
+    key : bytes
+        16 bytes.
+    draw : int
+        Number of the draw.
+    shape : tuple of ints
+        Of the arrays that it is applied to.
+    size : int
+        Number of their elements.
+    """
+
+    cdef Mask mask  # which has key, draw and shape
+
+    @property
+    def key(self):
+        return self.mask.key
+
+    @property
+    def draw(self):
+        return self.mask.draw
+
+    @property
+    def shape(self):
+        return self.mask.shape
+
+    @property
+    def size(self):
+        return self.mask.size
+
+    def _numbers(self):
+        raise NotImplementedError
+
+    def _checked(self, x, out):
+        """x as a base array, if it and `out` are what can be computed."""
+        x = floats(x)
+        if x.shape != self.mask.shape:
+            raise ValueError(f"the array has shape {x.shape}, but the draw has shape {self.mask.shape}")
+        check_out(out, x)
+        return x
+
+    def _unset(self):
+        if self.mask is not None:
+            raise TypeError(f"a {type(self).__name__} cannot be changed")
+
+    def __eq__(self, other):
+        if type(self) is not type(other):
+            return NotImplemented
+        return self._numbers() == other._numbers()
+
+    def __hash__(self):
+        return hash((type(self), self._numbers()))
+
+    def __reduce__(self):
+        return type(self), self._numbers()
+
+
+cdef class Gaussian(Drawn):
+    """The draw of Gaussian noise."""
+
+    cdef readonly double std
+
+    def normals(self):
+        """
+        The standard normal numbers z of the draw, one an element, by the rule in the documentation of the stream.
+
+        Returns
+        -------
+        ndarray of float32
+            Of the draw's shape; the same for every type of x and every standard deviation.
+        """
+        z = np.empty(self.mask.shape, np.float32)
+        cdef float *target = <float *>cnp.PyArray_DATA(z)
+        cdef const simdrop_rule *rule = &self.mask.rule
+        cdef size_t n = self.mask.size
+        with nogil:
+            noise_kernels().normals(rule, 0, n, target)
+        return z
+
+    cdef noised(self, int kernel, x, out):
+        x = self._checked(x, out)
+        if self.std == 0:  # whatever x is
+            return delivered(x, x, out) if out is not None else delivered(x, x, layouts.new_like(x))
+        if self.std > 3e38 and x.dtype.itemsize < 8:
+            raise ValueError(f"std = {self.std}, but for {x.dtype} it must be a float32")
+        return delivered(run(kernel, self.mask, x, out, self.std, 0, 0), x, out)
+
+
+cdef class GaussianDropout(Gaussian):
+    """
+    The noise of `gaussian_dropout`: ``apply(x)`` is ``x * (1 + std * z)`` with standard normal numbers z.
+
+    Parameters
+    ----------
+    key : bytes
+        16 bytes.
+    draw : int
+        Number of the draw, in [0, 2**56).
+    p : float
+        In [0, 1).
+    shape : int or tuple of ints
+        Shape of the arrays that it is applied to.
+
+    Attributes
+    ----------
+    key, draw, p, shape
+        As given.
+    std : float
+        ``sqrt(p / (1 - p))``.
+    size : int
+        Number of elements.
+
+    Raises
+    ------
+    ValueError
+        If p, draw, the key's length or the shape is out of range.
+    TypeError
+        If one of them has the wrong type.
+    """
+
+    cdef readonly double p
+
+    def __init__(self, key, draw, p, shape):
+        self._unset()
+        self.std = dropout_std(p)
+        self.p = PyFloat_AsDouble(p)
+        self.mask = Mask(key, draw, 0, shape)
+
+    def apply(self, x, *, out=None):
+        """
+        ``x * (1 + std * z)``, each operation rounded to x's type, of 16-bit floats to float32.
+
+        Parameters
+        ----------
+        x : array_like
+            Of the draw's shape: float16, bfloat16, float32 or float64.
+        out : ndarray, optional
+            Where to write the result; of x's shape and type. May be x itself or overlap it.
+
+        Returns
+        -------
+        ndarray
+            `out`, or a new array of x's shape, type and order.
+
+        Raises
+        ------
+        TypeError
+            If the type of x is another one, or `out` has another type than x.
+        ValueError
+            If a shape does not fit, or `out` cannot be written.
+        """
+        return self.noised(MULTIPLY, x, out)
+
+    def backward(self, dy, *, out=None):
+        """The gradient with respect to x: each element is multiplied as in the forward pass, ``apply(dy, out=out)``."""
+        return self.noised(MULTIPLY, dy, out)
+
+    def _numbers(self):
+        return self.key, self.draw, self.p, self.shape
+
+    def __repr__(self):
+        return f"GaussianDropout(bytes.fromhex('{self.key.hex()}'), draw={self.draw}, p={self.p}, shape={self.shape})"
+
+
+cdef class GaussianNoise(Gaussian):
+    """
+    The noise of `gaussian_noise`: ``apply(x)`` is ``x + std * z`` with standard normal numbers z.
+
+    Parameters
+    ----------
+    key : bytes
+        16 bytes.
+    draw : int
+        Number of the draw, in [0, 2**56).
+    std : float
+        Finite and not negative.
+    shape : int or tuple of ints
+        Shape of the arrays that it is applied to.
+
+    Attributes
+    ----------
+    key, draw, std, shape
+        As given.
+    size : int
+        Number of elements.
+
+    Raises
+    ------
+    ValueError
+        If std, draw, the key's length or the shape is out of range.
+    TypeError
+        If one of them has the wrong type.
+    """
+
+    def __init__(self, key, draw, std, shape):
+        self._unset()
+        self.std = checked_std(std)
+        self.mask = Mask(key, draw, 0, shape)
+
+    def apply(self, x, *, out=None):
+        """
+        ``x + std * z``, each operation rounded to x's type, of 16-bit floats to float32.
+
+        Parameters, returns and errors are those of `GaussianDropout.apply`.
+        """
+        return self.noised(ADD, x, out)
+
+    def backward(self, dy, *, out=None):
+        """The gradient with respect to x: dy itself, or its copy in `out`."""
+        dy = self._checked(dy, out)
+        return dy if out is None else delivered(dy, dy, out)
+
+    def _numbers(self):
+        return self.key, self.draw, self.std, self.shape
+
+    def __repr__(self):
+        return f"GaussianNoise(bytes.fromhex('{self.key.hex()}'), draw={self.draw}, std={self.std}, shape={self.shape})"
+
+
+cdef class AlphaDropout(Drawn):
+    """
+    The mask of `alpha_dropout`: ``apply(x)`` is ``a * x + b`` where kept and ``a * alpha + b`` where dropped.
+
+    Parameters
+    ----------
+    key : bytes
+        16 bytes.
+    draw : int
+        Number of the draw, in [0, 2**56).
+    p : float
+        Probability of dropping an element, in [0, 1].
+    shape : int or tuple of ints
+        Shape of the arrays that it is applied to.
+    shared_axes : int or tuple of ints, optional
+        Axes along which one decision is shared.
+
+    Attributes
+    ----------
+    key, draw, p, shape, shared_axes
+        As given; the axes ascending and not negative.
+    a, b : float
+        ``((1 - p) * (1 + p * alpha**2))**-0.5`` and ``-a * p * alpha``, with alpha = -1.7580993408473766; 0.0 at
+        ``p=1``, where everything becomes 0.
+    size : int
+        Number of elements.
+
+    Raises
+    ------
+    ValueError
+        If p, draw, the key's length, the shape or an axis is out of range.
+    TypeError
+        If one of them has the wrong type.
+    """
+
+    cdef readonly double a
+    cdef readonly double b
+
+    def __init__(self, key, draw, p, shape, *, shared_axes=()):
+        self._unset()
+        self.set_mask(Mask(key, draw, p, shape, shared_axes=shared_axes))
+
+    cdef int set_mask(self, Mask mask) except -1:
+        """Its own mask, whose scale becomes a: the gradient is the mask applied."""
+        cdef double p = mask.p
+        self.a = 1 / sqrt((1 - p) * (1 + p * ALPHA * ALPHA)) if p < 1 else 0
+        self.b = -self.a * p * ALPHA
+        mask.scale = self.a
+        self.mask = mask
+        return 0
+
+    @property
+    def p(self):
+        return self.mask.p
+
+    @property
+    def shared_axes(self):
+        return self.mask.shared_axes
+
+    def keep(self):
+        """True where an element is kept: as `Mask.keep`, and of the elements that `dropout` keeps with this draw."""
+        return self.mask.keep()
+
+    def apply(self, x, *, out=None):
+        """
+        ``a * x + b`` where kept, ``a * alpha + b`` where dropped, rounded to x's type (of 16-bit floats, in float32).
+
+        Parameters, returns and errors are those of `GaussianDropout.apply`.
+        """
+        x = self._checked(x, out)
+        if self.mask.p == 0:
+            return delivered(x, x, layouts.new_like(x) if out is None else out)
+        dropped = self.a * ALPHA + self.b
+        if not self.mask.shared_axes:
+            return delivered(run(SHIFT, self.mask, x, out, self.a, self.b, dropped), x, out)
+        # As many numbers as decisions, broadcast.
+        wide = x if x.dtype.itemsize > 2 else x.astype(np.float32)
+        y = self.mask.apply(wide, out=out if wide is x else None)
+        decided = tuple([1 if axis in self.mask.shared_axes else n for axis, n in enumerate(self.mask.shape)])
+        keep = self.mask._keep_flat(0, self.mask.decisions).reshape(decided)
+        y += np.where(keep, y.dtype.type(self.b), y.dtype.type(dropped))
+        return y if wide is x else delivered(y, x, out)
+
+    def backward(self, dy, *, out=None):
+        """The gradient with respect to x: ``a * dy`` where kept, exactly +0 where dropped."""
+        return self.mask.apply(self._checked(dy, out), out=out)
+
+    def _numbers(self):
+        return self.key, self.draw, self.p, self.shape, self.shared_axes
+
+    def __reduce__(self):
+        return restore_alpha_dropout, self._numbers()
+
+    def __repr__(self):
+        options = f", shared_axes={self.shared_axes}" if self.shared_axes else ""
+        return (
+            f"AlphaDropout(bytes.fromhex('{self.key.hex()}'), draw={self.draw}, p={self.p}, "
+            f"shape={self.shape}{options})"
+        )
+
+
+def restore_alpha_dropout(key, draw, p, shape, shared_axes):
+    """An AlphaDropout from the numbers that it was pickled as."""
+    return AlphaDropout(key, draw, p, shape, shared_axes=shared_axes)
+
+
+def gaussian_dropout(x, p=0.5, *, rng=None, training=True, out=None):
+    """
+    Gaussian dropout: every element is multiplied by a normal number of mean 1 and variance p / (1 - p).
+
+    ``y = x * (1 + sqrt(p / (1 - p)) * z)``, which has the mean and the variance of dropout's result.
+
+    Parameters
+    ----------
+    x : array_like
+        Any shape; float16, bfloat16, float32 or float64. Arrays in another layout than C order are copied.
+    p : float, optional
+        In [0, 1): the probability of dropping of the dropout that has the same variance.
+    rng : None, int, sequence of ints, SeedSequence, BitGenerator, Generator or Stream, optional
+        As in `simdrop.dropout`.
+    training : bool, optional
+        False is evaluation: nothing changes, and no draw is taken.
+    out : ndarray, optional
+        Where to write the result; of x's shape and type. May be x itself.
+
+    Returns
+    -------
+    y : ndarray
+        Of x's shape and type; x itself if nothing changes (``p=0`` or ``training=False``) and no `out` is given.
+    m : GaussianDropout
+        The draw, for ``dx = m.backward(dy)``: a few numbers, no array.
+
+    Raises
+    ------
+    TypeError
+        If the type of an argument is wrong.
+    ValueError
+        If p is not in [0, 1), or `out` has another shape or cannot be written.
+
+    References
+    ----------
+    Srivastava et al. (2014), "Dropout: a simple way to prevent neural networks from overfitting", section 10.
+
+    Examples
+    --------
+    >>> y, m = simdrop.gaussian_dropout(np.ones(4, np.float32), p=0.5, rng=0)
+    >>> np.array_equal(y, 1 + m.normals())
+    True
+    """
+    cdef GaussianDropout m = GaussianDropout.__new__(GaussianDropout)
+    x = floats(x)
+    cdef double std = dropout_std(p)
+    check_out(out, x)
+    m.mask = drawn(x, rng, training, 0, ())
+    if training:
+        m.std, m.p = std, PyFloat_AsDouble(p)
+    if m.std == 0 and out is None:
+        return x, m
+    return m.noised(MULTIPLY, x, out), m
+
+
+def gaussian_noise(x, std, *, rng=None, training=True, out=None):
+    """
+    Additive Gaussian noise: ``y = x + std * z``.
+
+    Parameters
+    ----------
+    x : array_like
+        Any shape; float16, bfloat16, float32 or float64. Arrays in another layout than C order are copied.
+    std : float
+        Standard deviation of the noise, finite and not negative.
+    rng : None, int, sequence of ints, SeedSequence, BitGenerator, Generator or Stream, optional
+        As in `simdrop.dropout`.
+    training : bool, optional
+        False is evaluation: nothing changes, and no draw is taken.
+    out : ndarray, optional
+        Where to write the result; of x's shape and type. May be x itself.
+
+    Returns
+    -------
+    y : ndarray
+        Of x's shape and type; x itself if nothing changes (``std=0`` or ``training=False``) and no `out` is given.
+    m : GaussianNoise
+        The draw; ``m.backward(dy)`` is dy itself.
+
+    Raises
+    ------
+    TypeError
+        If the type of an argument is wrong.
+    ValueError
+        If std is negative, infinite, NaN or too large for x's type, or `out` has another shape or cannot be written.
+
+    References
+    ----------
+    Bishop (1995), "Training with noise is equivalent to Tikhonov regularization".
+
+    Examples
+    --------
+    >>> y, m = simdrop.gaussian_noise(np.zeros(4, np.float32), 1, rng=0)
+    >>> np.array_equal(y, m.normals())
+    True
+    """
+    cdef GaussianNoise m = GaussianNoise.__new__(GaussianNoise)
+    x = floats(x)
+    cdef double deviation = checked_std(std)
+    if deviation > 3e38 and x.dtype.itemsize < 8:
+        raise ValueError(f"std = {std}, but for {x.dtype} it must be a float32")
+    check_out(out, x)
+    m.mask = drawn(x, rng, training, 0, ())
+    if training:
+        m.std = deviation
+    if m.std == 0 and out is None:
+        return x, m
+    return m.noised(ADD, x, out), m
+
+
+def alpha_dropout(x, p=0.5, *, rng=None, shared_axes=(), training=True, out=None):
+    """
+    Alpha dropout, for self-normalizing nets: dropped elements become SELU's lower limit, and mean 0 and variance 1 stay.
+
+    ``y = a * x + b`` where kept, ``a * alpha + b`` where dropped, with alpha = -1.7580993408473766,
+    ``a = ((1 - p) * (1 + p * alpha**2))**-0.5`` and ``b = -a * p * alpha``.
+
+    Parameters
+    ----------
+    x : array_like
+        Any shape; float16, bfloat16, float32 or float64.
+    p : float, optional
+        Probability of DROPPING an element, in [0, 1]. At 1 no variance is left to restore: everything becomes 0, as in
+        PyTorch.
+    rng : None, int, sequence of ints, SeedSequence, BitGenerator, Generator or Stream, optional
+        As in `simdrop.dropout`, which drops the same elements with the same draw.
+    shared_axes : int or tuple of ints, optional
+        Axes along which one decision is shared: ``(2, 3)`` is feature alpha dropout of NCHW images.
+    training : bool, optional
+        False is evaluation: nothing changes, and no draw is taken.
+    out : ndarray, optional
+        Where to write the result; of x's shape and type. May be x itself.
+
+    Returns
+    -------
+    y : ndarray
+        Of x's shape and type; x itself if nothing changes (``p=0`` or ``training=False``) and no `out` is given.
+    m : AlphaDropout
+        Which elements were dropped, for ``dx = m.backward(dy)``: a few numbers, no array.
+
+    Raises
+    ------
+    TypeError
+        If the type of an argument is wrong.
+    ValueError
+        If p is not in [0, 1], or shapes or axes do not fit.
+
+    References
+    ----------
+    Klambauer et al. (2017), "Self-normalizing neural networks".
+
+    Examples
+    --------
+    >>> y, m = simdrop.alpha_dropout(np.zeros(4), p=0.5, rng=0)
+    >>> y.round(3)
+    array([-0.779,  0.779,  0.779, -0.779])
+    >>> m.backward(np.ones(4)).round(3)
+    array([0.   , 0.886, 0.886, 0.   ])
+    """
+    cdef AlphaDropout m = AlphaDropout.__new__(AlphaDropout)
+    x = floats(x)
+    cdef double probability = checked_p(p)
+    check_out(out, x)
+    m.set_mask(drawn(x, rng, training, probability, shared_axes))
+    if m.mask.p == 0 and out is None:
+        return x, m
+    return m.apply(x, out=out), m
