@@ -40,6 +40,13 @@ def test_the_stream_in_a_dozen_lines():
         np.testing.assert_array_equal(kept, oracle.keep(oracle.key_from_seed(0), 3, p, (1000,)))
 
 
+def test_the_page_about_masks():
+    names = {}
+    for block in python_blocks("docs/masks.md"):
+        exec(block, names)
+    assert isinstance(names["mask"], sd.Mask)
+
+
 def test_the_check_of_the_stream():
     page = (ROOT / "docs/stream.md").read_text()
     assert sd.Stream(0).key.hex() in page
@@ -60,13 +67,14 @@ def test_the_table_of_times_is_the_benchmarks():
     assert table in RESULTS.read_text()
 
 
+FUNCTIONS = [sd.dropout, sd.dropout_backward, sd.apply_packed]
 FUSED = [fused.bias_dropout, fused.dropout_add, fused.relu_dropout]
 FUSED += [fused.BiasDropout, fused.DropoutAdd, fused.ReluDropout]
 
 
 @pytest.mark.parametrize(
     "thing",
-    [sd.Mask, sd.Stream, sd.dropout, sd.dropout_backward, *FUSED],
+    [sd.Mask, sd.PackedMask, sd.Stream, *FUNCTIONS, *FUSED],
     ids=lambda thing: thing.__name__,
 )
 def test_docstrings(thing):
