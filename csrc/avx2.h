@@ -85,7 +85,7 @@ static inline void tile_f64(uint64_t keep, const double *x, double *y, double sc
 
 static inline void tile_f16(uint64_t keep, const uint16_t *x, uint16_t *y, float scale) {
     const __m256 scales = _mm256_set1_ps(scale);
-    const int rounding = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+    enum { rounding = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC };
     for (int i = 0; i < 64; i += 16) {
         const __m256i halves = _mm256_loadu_si256((const __m256i *)(x + i));
         const __m256 low = _mm256_mul_ps(_mm256_cvtph_ps(_mm256_castsi256_si128(halves)), scales);

@@ -11,34 +11,46 @@
 
 enum {
     TILE = 64, /* elements that four AES blocks, one word of bits, decide */
+#ifdef BATCH_TILES
+    CHUNK = 8 * BATCH_TILES * TILE, /* the longer, the less often are the round keys spread for batches */
+    ALIGN_FROM = CHUNK,
+#else
     CHUNK = SIMDROP_CHUNK,
+    ALIGN_FROM = 8 * CHUNK, /* elements from which aligning y's stores pays for a partial tile */
+#endif
     CHUNK_TILES = CHUNK / TILE + 1, /* a chunk that starts inside a tile touches one more */
     LINE = 64,                      /* bytes */
-    ALIGN_FROM = 16 * CHUNK,        /* elements from which aligning y's stores pays for a partial tile */
-    STREAM_FROM = 1 << 25,          /* bytes of y from which it is written past the caches */
+    STREAM_FROM = 1 << 24,          /* bytes of y from which it is written past the caches */
 };
 
 /* Compiled into each kernel, where its last arguments are constants. */
 #define INLINE static inline __attribute__((always_inline))
 
+static inline size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
+
 /* Counter word that stands above the block number. */
 static inline uint64_t counter_high(const simdrop_rule *rule, uint64_t plane) { return rule->draw | plane << 56; }
 
-/* Note the positions of a tile's ties among `count`. Mostly there is none or one, which needs no branch that could be
-   mispredicted. Returns the new count. */
-static inline size_t note_ties(uint16_t *positions, size_t count, size_t tile, uint64_t equal) {
-    positions[count] = (uint16_t)(tile * TILE + (size_t)__builtin_ctzll(equal | UINT64_C(1) << 63));
-    count += equal != 0;
-    for (uint64_t others = equal & (equal - 1); __builtin_expect(others != 0, 0); others &= others - 1) {
-        positions[count++] = (uint16_t)(tile * TILE + (size_t)__builtin_ctzll(others));
+/* The positions of the set bits of tied[0..tiles), and how many there are. Mostly a tile has none or one, which needs
+   no branch that could be mispredicted. */
+INLINE size_t positions_of(const uint64_t *tied, size_t tiles, uint16_t *positions) {
+    size_t count = 0;
+    for (size_t t = 0; t < tiles; t++) {
+        positions[count] = (uint16_t)(t * TILE + (size_t)__builtin_ctzll(tied[t] | UINT64_C(1) << 63));
+        count += tied[t] != 0;
+        for (uint64_t others = tied[t] & (tied[t] - 1); __builtin_expect(others != 0, 0); others &= others - 1) {
+            positions[count++] = (uint16_t)(t * TILE + (size_t)__builtin_ctzll(others));
+        }
     }
     return count;
 }
 
-/* The elements at positions[0..count) of a chunk are tied with p in plane 0, one in 256 of all. Draw their bytes in the
-   next planes, four blocks a vector, until each is decided; clear the bits of those dropped. */
-INLINE void settle_ties(const simdrop_rule *rule, cipher keys, uint64_t tile, uint64_t *bits, uint16_t *positions,
-                        size_t count) {
+/* The elements of a chunk whose bits are set in `tied` are equal to p in plane 0, one in 256 of all. Draw their bytes
+   in the next planes, four blocks a vector, until each is decided; clear the bits of those dropped. */
+INLINE void settle_ties(const simdrop_rule *rule, cipher keys, uint64_t tile, uint64_t *bits, const uint64_t *tied,
+                        size_t tiles) {
+    uint16_t positions[CHUNK_TILES * TILE + 4];
+    size_t count = positions_of(tied, tiles, positions);
     const uint64_t first_block = tile * (TILE / SIMDROP_BLOCK_BYTES);
     for (uint64_t plane = 1; plane < rule->planes && count != 0; plane++) {
         const uint64_t high = counter_high(rule, plane);
@@ -83,39 +95,107 @@ INLINE void fetch(lookahead next, size_t tile) {
     }
 }
 
-/* draw_keep_bits where plane 0 decides all, or, with `may_tie`, where elements equal to p's first digit are settled
- * after. */
-INLINE void draw_tiles(const simdrop_rule *rule, uint64_t tile, size_t tiles, uint64_t *bits, lookahead ahead,
-                       int may_tie) {
-    const cipher keys = load_cipher(rule->round_keys);
+/* What draws the tiles of a chunk one after the other. */
+typedef struct {
+    cipher keys;
+    uint64_t tile; /* the first, and how many */
+    size_t tiles;
+#ifdef BATCH_TILES
+    batch_cipher batch;
+    int has_batch;
+#else
+    counters next;
+#endif
+} drawing;
+
+INLINE void begin_drawing(drawing *drawing, const simdrop_rule *rule) {
+    drawing->keys = load_cipher(rule->round_keys);
+#ifdef BATCH_TILES
+    drawing->has_batch = 0;
+#endif
+}
+
+INLINE void begin_chunk(drawing *drawing, const simdrop_rule *rule, uint64_t tile, size_t tiles) {
+    drawing->tile = tile;
+    drawing->tiles = tiles;
+#ifdef BATCH_TILES
+    if (!drawing->has_batch && tiles >= BATCH_LEAST && rule->planes != 0) {
+        load_batch_cipher(&drawing->batch, &drawing->keys);
+        drawing->has_batch = 1;
+    }
+#else
+    drawing->next = counters_from(tile * (TILE / SIMDROP_BLOCK_BYTES), counter_high(rule, 0));
+#endif
+}
+
+#ifdef BATCH_TILES
+/* Tile t of a chunk, and those after it in its batch. */
+INLINE void compare_tiles(drawing *drawing, const simdrop_rule *rule, size_t t, uint64_t *bits, uint64_t *tied,
+                          int planes) {
+    const uint64_t tile = drawing->tile + t, high = counter_high(rule, 0);
     const uint8_t digit = (uint8_t)(rule->digits >> 56);
-    counters next = counters_from(tile * (TILE / SIMDROP_BLOCK_BYTES), counter_high(rule, 0));
-    uint16_t positions[CHUNK_TILES * TILE + 4];
-    size_t count = 0;
-    for (size_t t = 0; t < tiles; t++) {
-        const bytes64 keystream = encrypt(keys, next);
-        next = counters_after(next);
-        fetch(ahead, t);
+    if (drawing->tiles < BATCH_LEAST) {
+        const bytes64 keystream = encrypt(drawing->keys, counters_from(tile * (TILE / SIMDROP_BLOCK_BYTES), high));
         bits[t] = at_least(keystream, digit);
-        if (may_tie) {
-            count = note_ties(positions, count, t, equal(keystream, digit));
+        tied[t] = equal(keystream, digit);
+    } else if (t == 0 || tile % BATCH_TILES == 0) {
+        const size_t skip = tile % BATCH_TILES, count = smaller(drawing->tiles - t, BATCH_TILES - skip);
+        uint64_t batch_bits[BATCH_TILES], batch_tied[BATCH_TILES];
+        compare_batch(&drawing->keys, &drawing->batch, (tile - skip) * (TILE / SIMDROP_BLOCK_BYTES), high, digit,
+                      batch_bits, planes > 1 ? batch_tied : NULL);
+        memcpy(bits + t, batch_bits + skip, count * sizeof *bits);
+        if (planes > 1) {
+            memcpy(tied + t, batch_tied + skip, count * sizeof *tied);
         }
     }
-    if (may_tie) {
-        settle_ties(rule, keys, tile, bits, positions, count);
+}
+#else
+INLINE void compare_tiles(drawing *drawing, const simdrop_rule *rule, size_t t, uint64_t *bits, uint64_t *tied,
+                          int planes) {
+    const uint8_t digit = (uint8_t)(rule->digits >> 56);
+    const bytes64 keystream = encrypt(drawing->keys, drawing->next);
+    drawing->next = counters_after(drawing->next);
+    bits[t] = at_least(keystream, digit);
+    if (planes > 1) {
+        tied[t] = equal(keystream, digit);
+    }
+}
+#endif
+
+/* Tile t of a chunk: the bits of those that plane 0 keeps, and where it does not decide all (planes > 1) of those equal
+   to p's first digit. */
+INLINE void draw_tile(drawing *drawing, const simdrop_rule *rule, size_t t, uint64_t *bits, uint64_t *tied,
+                      lookahead ahead, int planes) {
+    fetch(ahead, t);
+    if (planes == 0) {
+        bits[t] = ~rule->digits;
+    } else {
+        compare_tiles(drawing, rule, t, bits, tied, planes);
     }
 }
 
-/* The keep bits of whole tiles: bit i of bits[t] is element 64 (tile + t) + i. */
+INLINE void draw_planes(const simdrop_rule *rule, uint64_t tile, size_t tiles, uint64_t *bits, lookahead ahead,
+                        int planes) {
+    uint64_t tied[CHUNK_TILES];
+    drawing drawing;
+    begin_drawing(&drawing, rule);
+    begin_chunk(&drawing, rule, tile, tiles);
+    for (size_t t = 0; t < tiles; t++) {
+        draw_tile(&drawing, rule, t, bits, tied, ahead, planes);
+    }
+    if (planes > 1) {
+        settle_ties(rule, drawing.keys, tile, bits, tied, tiles);
+    }
+}
+
+/* The keep bits of whole tiles, at most a chunk: bit i of bits[t] is element 64 (tile + t) + i. */
 INLINE void draw_keep_bits(const simdrop_rule *rule, uint64_t tile, size_t tiles, uint64_t *bits, lookahead ahead) {
     if (rule->planes == 0) {
-        for (size_t t = 0; t < tiles; t++) {
-            bits[t] = ~rule->digits;
-        }
+        draw_planes(rule, tile, tiles, bits, ahead, 0);
     } else if (rule->planes == 1) {
-        draw_tiles(rule, tile, tiles, bits, ahead, 0);
+        draw_planes(rule, tile, tiles, bits, ahead, 1);
     } else {
-        draw_tiles(rule, tile, tiles, bits, ahead, 1);
+        draw_planes(rule, tile, tiles, bits, ahead, 2);
     }
 }
 
@@ -126,8 +206,6 @@ static inline uint64_t bits_at(const uint64_t *word, size_t shift) {
 
 static inline size_t tiles_of(size_t shift, size_t n) { return (shift + n + TILE - 1) / TILE; }
 
-static inline size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
-
 /* Every bit twice: a complex number has two parts and one decision. */
 static inline uint64_t twice(uint64_t bits) {
     bits &= 0xffffffff;
@@ -137,6 +215,17 @@ static inline uint64_t twice(uint64_t bits) {
     bits = (bits | bits << 2) & 0x3333333333333333;
     bits = (bits | bits << 1) & 0x5555555555555555;
     return bits * 3;
+}
+
+/* Elements of the first chunk of a large array: those before a batch begins, or else a line of y. */
+static inline size_t first_chunk(uint64_t start, const void *y, size_t bytes) {
+#ifdef BATCH_TILES
+    (void)y, (void)bytes;
+    return CHUNK - start % (BATCH_TILES * TILE);
+#else
+    (void)start;
+    return -(uintptr_t)y % LINE / bytes;
+#endif
 }
 
 typedef struct {
@@ -270,20 +359,26 @@ static void keep(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *ke
     }
 }
 
+/* The lowest byte first, whatever the machine's order. */
+static inline void store_word(uint8_t out[8], uint64_t word) {
+    for (int i = 0; i < 8; i++) {
+        out[i] = (uint8_t)(word >> 8 * i);
+    }
+}
+
 static void packbits(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *packed) {
     uint64_t bits[CHUNK_TILES + 1];
     while (n != 0) {
         const size_t shift = start % TILE, count = smaller(n, CHUNK);
         draw_keep_bits(rule, start / TILE, tiles_of(shift, count), bits, (lookahead){0});
-        for (size_t i = 0; i < count; i += TILE) {
-            uint64_t word = bits_at(bits + i / TILE, shift);
-            if (count - i < TILE) {
-                word &= (UINT64_C(1) << (count - i)) - 1;
-            }
-            for (size_t j = i; j < i + TILE && j < count; j += 8) {
-                *packed++ = (uint8_t)word;
-                word >>= 8;
-            }
+        size_t i = 0;
+        for (; i + TILE <= count; i += TILE, packed += 8) {
+            store_word(packed, bits_at(bits + i / TILE, shift));
+        }
+        if (i < count) {
+            uint8_t last[8];
+            store_word(last, bits_at(bits + i / TILE, shift) & ((UINT64_C(1) << (count - i)) - 1));
+            memcpy(packed, last, (count - i + 7) / 8);
         }
         start += count, n -= count;
     }

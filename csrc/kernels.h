@@ -6,7 +6,7 @@
 
 /* Elements whose bits are drawn before they are used: small enough for the CPU to overlap one chunk's memory with the
    next one's AES, large enough to settle ties together. */
-enum { SIMDROP_CHUNK = 512 };
+enum { SIMDROP_CHUNK = 1024 };
 
 /* Words that `draw` may write for a chunk that begins inside a word, and one that may be read behind them. */
 enum { SIMDROP_CHUNK_WORDS = SIMDROP_CHUNK / 64 + 2 };

@@ -59,7 +59,15 @@ LAYOUTS = {
     "broadcast": lambda x: np.broadcast_to(x[:1], x.shape),
     "other byte order": lambda x: x.astype(x.dtype.newbyteorder()),
 }
-SHAPES = [(600, 700), (13, 1500), (1500, 13), (1030, 5), (40, 40, 41), (3, 5, 600, 2), (64, 3, 64)]
+SHAPES = [
+    *[(600, 700), (13, 1500), (1500, 13), (1030, 5), (40, 40, 41), (3, 5, 600, 2), (64, 3, 64)],
+    *[
+        (4500, 9),
+        (3, 9000),
+        (3, 300, 70),
+        (2, 130, 9, 33),
+    ],  # more rows or columns than a panel; short rows
+]
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)

@@ -91,6 +91,21 @@ def test_any_part_is_the_same_part(instruction_set, p):
             np.testing.assert_array_equal(part, expected[start : start + n])
 
 
+@given(
+    batch=st.integers(0, 2**40),
+    tile=st.integers(0, 70),
+    offset=st.integers(-2, 2),
+    n=st.integers(1, 700) | st.integers(4000, 9000),
+    p=st.sampled_from([0.5, 0.1, 255 / 256, 1 / 3]),
+)
+def test_any_part_across_batches(instruction_set, batch, tile, offset, n, p):
+    """Kernels may draw eight tiles of 64 elements together, and 64 of them a chunk."""
+    start = max(0, 512 * batch + 64 * tile + offset)
+    part = sd.Mask(KEY, DRAW, p, (start + n,))._keep_flat(start, start + n)
+    expected = ~oracle.dropped(KEY, DRAW, p, start, start + n)
+    np.testing.assert_array_equal(part, expected)
+
+
 @pytest.mark.parametrize(
     "start", [2**31, 2**32, 2**33, 2**35, 2**36, 2**37, 2**39, 2**40 - 5000, 2**52, 2**62]
 )
