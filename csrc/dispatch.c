@@ -81,12 +81,22 @@ void simdrop_apply_array(const simdrop_rule *rule, uint64_t start, simdrop_eleme
     chosen->apply_array(rule, start, elements, axes_count, axes, x, y);
 }
 
+void simdrop_select_array(const uint8_t *bits, uint64_t start, simdrop_elements elements, int axes_count,
+                          const simdrop_axis *axes, const void *x, void *y) {
+    chosen->select_array(bits, start, elements, axes_count, axes, x, y);
+}
+
 void simdrop_keep(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *keep) {
     chosen->keep(rule, start, n, keep);
 }
 
 void simdrop_packbits(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *bits) {
     chosen->packbits(rule, start, n, bits);
+}
+
+void simdrop_packbits_array(const simdrop_rule *rule, uint64_t start, int axes_count, const simdrop_axis *axes,
+                            const uint64_t *digits, uint8_t *bits) {
+    chosen->packbits_array(rule, start, axes_count, axes, digits, bits);
 }
 
 const simdrop_fused *simdrop_fused_kernels(void) { return &chosen->fused; }

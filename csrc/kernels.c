@@ -327,6 +327,7 @@ static void (*const applies[SIMDROP_TYPES])(const simdrop_rule *rule, uint64_t s
 static void (*const selects[SIMDROP_TYPES])(const uint64_t *bits, size_t shift, size_t n, const void *x, void *y,
                                             double scale) = {OF_TYPES(select)};
 
+#include "bits.h"
 #include "walk.h"
 
 static void keystream(const simdrop_rule *rule, uint64_t plane, uint64_t block, size_t blocks, uint8_t *out) {
@@ -459,8 +460,10 @@ const simdrop_kernels JOIN(simdrop_kernels_, SIMDROP_ISA) = {
     .keystream = keystream,
     .apply = {OF_TYPES(apply)},
     .apply_array = apply_array,
+    .select_array = select_array,
     .keep = keep,
     .packbits = packbits,
+    .packbits_array = packbits_array,
     .indices = indices,
     .fused =
         {

@@ -68,6 +68,9 @@ typedef struct simdrop_elements {
     double scale;
 } simdrop_elements;
 
+/* Arrays have at most so many axes. */
+enum { SIMDROP_MOST_AXES = 64 };
+
 /* An axis of x and y, which have the same shape. */
 typedef struct simdrop_axis {
     size_t n;
@@ -75,15 +78,27 @@ typedef struct simdrop_axis {
     uint64_t element; /* from one element's number in the mask to the next one's; 0 where they share a decision */
 } simdrop_axis;
 
-/* The same for arrays of any layout and alignment, at most 64 axes; element `start` of the mask is at x and y. */
+/* The same for arrays of any layout and alignment; element `start` of the mask is at x and y. */
 void simdrop_apply_array(const simdrop_rule *rule, uint64_t start, simdrop_elements elements, int axes_count,
                          const simdrop_axis *axes, const void *x, void *y);
+
+/* The same for a mask that was stored, a bit an element, as simdrop_packbits gives them: element e is kept if bit e % 8
+   of byte e / 8 is set. */
+void simdrop_select_array(const uint8_t *bits, uint64_t start, simdrop_elements elements, int axes_count,
+                          const simdrop_axis *axes, const void *x, void *y);
 
 /* keep[i] = 1 where element start + i is kept, else 0. */
 void simdrop_keep(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *keep);
 
 /* The same, a bit each, first element in the lowest bit; (n + 7) / 8 bytes, unused bits 0. */
 void simdrop_packbits(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *bits);
+
+/* The bits of a block of a mask, in the C order of its axes, whose `element` says how elements are numbered; element
+   `start` is its first. Where `digits` is not NULL, each element has a p of its own instead of the rule's: axes have in
+   `x` the bytes from one's to the next one's, where 0 repeats it. Elements that share a decision share p. The digits of
+   p are a rule's, of simdrop_set_p. */
+void simdrop_packbits_array(const simdrop_rule *rule, uint64_t start, int axes_count, const simdrop_axis *axes,
+                            const uint64_t *digits, uint8_t *bits);
 
 /* The numbers of the set bits among the first n, ascending; there are `count`, and the bits after them are 0. */
 void simdrop_indices(const uint8_t *bits, size_t n, intptr_t *indices, size_t count);

@@ -9,7 +9,7 @@ enum {
     PANEL_WORDS = 4096, /* of bits: they stay in the nearest cache */
     PANEL_ROWS = 1024,  /* before columns; more where columns are few */
     QUEUE = 4096,       /* bits in memory's order that are used together */
-    MOST_AXES = 64,
+    MOST_AXES = SIMDROP_MOST_AXES,
 };
 
 /* From one element's number to that of the one before it. */
@@ -17,13 +17,23 @@ enum {
 
 /* One call: the mask, what elements are, and whether the kernels can read x and write y where they are. */
 typedef struct {
-    const simdrop_rule *rule;
+    const simdrop_rule *rule; /* NULL: the bits are stored */
+    const uint8_t *packed;
     simdrop_elements elements;
     int direct_x, direct_y;
     /* The bits that were drawn last, for axes that repeat them. */
     uint64_t bits[SIMDROP_CHUNK_WORDS], drawn_from;
     size_t drawn;
 } job;
+
+/* Bits from element `start` on; they begin start % 64 bits into bits[0]. */
+static void take_bits(const job *job, uint64_t start, size_t n, uint64_t *bits) {
+    if (job->rule == NULL) {
+        load_packed(job->packed, start, n, bits);
+    } else {
+        draw(job->rule, start, n, bits);
+    }
+}
 
 /* Where it stands: in x, in y, and in the mask. */
 typedef struct {
@@ -246,7 +256,7 @@ static const uint64_t *bits_from(job *job, uint64_t element, size_t n, int desce
     const uint64_t first = descending ? element - n + 1 : element, end = first % WORD + n;
     const size_t words = (end + WORD - 1) / WORD;
     if (job->drawn_from != first || job->drawn != n) {
-        draw(job->rule, first, n, job->bits);
+        take_bits(job, first, n, job->bits);
         job->drawn_from = first;
         job->drawn = n;
         for (size_t i = 0; descending && 2 * i < words; i++) {
@@ -313,7 +323,7 @@ static void draw_panel(const job *job, const panel *panel, uint64_t *word) {
     for (size_t i = 0; i < far.n; i++) {
         for (size_t k = 0; k < near.n; k += together) {
             const uint64_t element = panel->at.element + i * far.element + k * near.element;
-            draw(job->rule, element, together * columns, bits);
+            take_bits(job, element, together * columns, bits);
             uint64_t *to = word + i * far_step + k * near_step;
             if (together == 1) {
                 spread(bits, element % WORD, WORD, words_of(columns), to, height);
@@ -541,8 +551,8 @@ static plan planned(int count, const simdrop_axis *axes) {
     return plan;
 }
 
-static void apply_array(const simdrop_rule *rule, uint64_t start, simdrop_elements elements, int count,
-                        const simdrop_axis *axes, const void *x, void *y) {
+static void walk_array(const simdrop_rule *rule, const uint8_t *packed, uint64_t start, simdrop_elements elements,
+                       int count, const simdrop_axis *axes, const void *x, void *y) {
     const size_t natural = simdrop_type_bytes[elements.type], part = simdrop_type_part[elements.type];
     size_t misaligned_x = (uintptr_t)x, misaligned_y = (uintptr_t)y;
     for (int axis = 0; axis < count; axis++) {
@@ -562,15 +572,27 @@ static void apply_array(const simdrop_rule *rule, uint64_t start, simdrop_elemen
     const simdrop_axis memory = plan.memory;
     job job = {
         .rule = rule,
+        .packed = packed,
         .elements = elements,
         .direct_x =
             memory.x == (ptrdiff_t)natural && elements.bytes == natural && !elements.swap_x && misaligned_x % part == 0,
         .direct_y =
             memory.y == (ptrdiff_t)natural && elements.bytes == natural && !elements.swap_y && misaligned_y % part == 0,
     };
-    if (job.direct_x && job.direct_y && memory.element == 1 && plan.in_order_count == 1 && plan.outer_count == 0) {
+    if (rule != NULL && job.direct_x && job.direct_y && memory.element == 1 && plan.in_order_count == 1 &&
+        plan.outer_count == 0) {
         applies[elements.type](rule, start, memory.n, x, y, elements.scale);
         return;
     }
     walk(&job, &plan, at, plan.outer_count);
+}
+
+static void apply_array(const simdrop_rule *rule, uint64_t start, simdrop_elements elements, int count,
+                        const simdrop_axis *axes, const void *x, void *y) {
+    walk_array(rule, NULL, start, elements, count, axes, x, y);
+}
+
+static void select_array(const uint8_t *bits, uint64_t start, simdrop_elements elements, int count,
+                         const simdrop_axis *axes, const void *x, void *y) {
+    walk_array(NULL, bits, start, elements, count, axes, x, y);
 }

@@ -47,6 +47,13 @@ def test_the_normal_numbers_of_the_stream():
         assert z.tobytes() == oracle.normals(oracle.key_from_seed(0), 3, n).tobytes()
 
 
+def test_the_page_about_masks():
+    names = {}
+    for block in python_blocks("docs/masks.md"):
+        exec(block, names)
+    assert isinstance(names["mask"], sd.Mask)
+
+
 def test_the_check_of_the_stream():
     page = (ROOT / "docs/stream.md").read_text()
     assert sd.Stream(0).key.hex() in page
@@ -87,6 +94,7 @@ FAMILY += [sd.theory.expectation, sd.theory.monte_carlo, sd.theory.weight_scalin
 CONTEXTS = [structured.DropBlock, structured.EmbeddingDropout]
 CONTEXTS += [connect.DropConnectMatmul, recurrent.Zoneout]
 
+FUNCTIONS = [sd.dropout, sd.dropout_backward, sd.apply_packed]
 FUSED = [fused.bias_dropout, fused.dropout_add, fused.relu_dropout]
 NOISE = [sd.gaussian_dropout, sd.gaussian_noise, sd.alpha_dropout]
 NOISE += [sd.GaussianDropout, sd.GaussianNoise, sd.AlphaDropout]
@@ -95,7 +103,7 @@ FUSED += [fused.BiasDropout, fused.DropoutAdd, fused.ReluDropout]
 
 @pytest.mark.parametrize(
     "thing",
-    [sd.Mask, sd.Stream, sd.dropout, sd.dropout_backward, *FUSED, *NOISE, *FAMILY, *CONTEXTS],
+    [sd.Mask, sd.PackedMask, sd.Stream, *FUNCTIONS, *FUSED, *NOISE, *FAMILY, *CONTEXTS],
     ids=lambda thing: thing.__name__,
 )
 def test_docstrings(thing):

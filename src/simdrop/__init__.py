@@ -3,7 +3,7 @@
 from simdrop import schedule, theory
 from simdrop.config import show_config
 from simdrop.connect import drop_connect, drop_connect_matmul
-from simdrop.mask import Mask
+from simdrop.mask import Mask, PackedMask, apply_packed
 from simdrop.noise import (
     AlphaDropout,
     GaussianDropout,
@@ -25,8 +25,10 @@ __all__ = [
     "GaussianDropout",
     "GaussianNoise",
     "Mask",
+    "PackedMask",
     "Stream",
     "alpha_dropout",
+    "apply_packed",
     "drop_block",
     "drop_connect",
     "drop_connect_matmul",

@@ -97,7 +97,7 @@ cdef class Work:
         cdef size_t n = stop - start, at = start * self.size
         cdef const simdrop_rule *rule = &self.mask.rule
         cdef const simdrop_fused *kernels = fused_kernels()
-        cdef double scale = self.mask.scale
+        cdef double scale = self.mask.factor
         cdef const char *x = self.x + at if self.x is not NULL else NULL
         cdef char *result = self.result + at
         if self.kernel == BIAS:

@@ -1,7 +1,8 @@
-"""Arrays of any type and layout: what can be masked, and where the result may go."""
+"""Arrays of any type and layout: what can be masked, where the result may go, p as an array."""
 
 from __future__ import annotations
 
+import operator
 from functools import lru_cache
 from typing import Any
 
@@ -98,3 +99,99 @@ def overlaps_itself(array: np.ndarray) -> bool:
     for stride, n in axes:
         offsets = np.add.outer(offsets, np.arange(n) * stride).ravel()
     return bool((np.diff(np.sort(offsets)) < array.itemsize).any())
+
+
+def probabilities(p: np.ndarray) -> np.ndarray:
+    """An array p as read-only float64, or an error that names what is wrong in it."""
+    if p.dtype.kind not in "fiub" and not is_small_float(p.dtype):
+        raise TypeError(
+            f"p, the probabilities of dropping, must be an array of real numbers, not {p.dtype}"
+        )
+    values = p.astype(np.float64, order="C", subok=False)
+    wrong = ~((values >= 0) & (values <= 1))
+    if wrong.any():
+        index = tuple(int(i) for i in np.argwhere(wrong)[0])
+        raise ValueError(
+            f"p = {values[index]} at index {index}, but probabilities of dropping must be in [0, 1]"
+        )
+    values += 0.0  # -0 is 0, so that equal arrays have equal bytes
+    values.flags.writeable = False
+    return values
+
+
+def broadcasts_to(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
+    """Whether NumPy's rules make `target` of `shape`."""
+    if len(shape) > len(target):
+        return False
+    last = target[len(target) - len(shape) :]
+    return all(n in (1, m) for n, m in zip(shape, last, strict=True))
+
+
+def factors(p: np.ndarray) -> np.ndarray:
+    """What kept elements are multiplied by: 1 / (1 - p), 0 at p = 1."""
+    result = np.zeros_like(p)
+    np.divide(1.0, 1 - p, out=result, where=p < 1)
+    return result
+
+
+def digits(p: np.ndarray) -> np.ndarray:
+    """p out of 2**64, to nearest, ties to even, uint64; all ones for p = 1 (simdrop_set_p)."""
+    below_1 = np.where(p < 1, p, 0)
+    return np.where(p < 1, np.rint(below_1 * 2.0**64).astype(np.uint64), ~np.uint64(0))
+
+
+def multiply(y: np.ndarray, factors: np.ndarray) -> None:
+    """y times factors, in place and as the kernels do it: complex by parts, 16 bits in float32."""
+    with np.errstate(all="ignore"):
+        if y.dtype.kind == "c":
+            for part in (y.real, y.imag):
+                np.multiply(part, factors.astype(native(part.dtype)), out=part)
+        elif y.dtype.itemsize == 2:
+            np.multiply(y, factors.astype("f"), out=y, dtype=np.float32, casting="unsafe")
+        else:
+            np.multiply(y, factors.astype(native(y.dtype)), out=y)
+
+
+def block_of(p: np.ndarray, start: tuple[int, ...], shape: tuple[int, ...]) -> np.ndarray:
+    """The part of an array p that a block of the mask has; an axis of 1 is for all of it."""
+    last = zip(start[len(start) - p.ndim :], shape[len(shape) - p.ndim :], strict=True)
+    parts = zip(p.shape, last, strict=True)
+    return p[tuple(slice(None) if n == 1 else slice(i, i + k) for n, (i, k) in parts)]
+
+
+def checked_block(
+    start: Any, shape: Any, whole: tuple[int, ...]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Start and shape of a block inside a shape, or an error that says where it is not."""
+    corner, lengths = ints(start, "start"), ints(shape, "shape")
+    if len(corner) != len(whole) or len(lengths) != len(whole):
+        raise ValueError(
+            f"start = {start} and shape = {shape} must have an int for each of the {len(whole)} "
+            f"axes of the mask, whose shape is {whole}"
+        )
+    if any(n < 0 for n in lengths):
+        raise ValueError(f"shape = {shape}, but lengths must not be negative")
+    if any(i < 0 or i + n > m for i, n, m in zip(corner, lengths, whole, strict=True)):
+        raise IndexError(
+            f"a window of shape {lengths} at {corner} is not inside the mask's shape {whole}"
+        )
+    return corner, lengths
+
+
+def ints(value: Any, name: str) -> tuple[int, ...]:
+    """An int, or a sequence of them, as a tuple."""
+    try:
+        return (int(operator.index(value)),)
+    except TypeError:
+        pass
+    try:
+        return tuple(int(operator.index(n)) for n in value)
+    except TypeError:
+        raise TypeError(f"{name} must be an int or a tuple of ints, not {value!r}") from None
+
+
+def shown(p: np.ndarray) -> str:
+    """An array p as Python; one that would fill pages by its shape alone."""
+    if p.size == 0:
+        return f"np.zeros({p.shape})"
+    return f"np.array({p.tolist()})" if p.size <= 1000 else f"<array of shape {p.shape}>"

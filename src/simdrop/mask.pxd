@@ -11,6 +11,7 @@ cdef extern from "simdrop.h" nogil:
         SIMDROP_KEY_BYTES
         SIMDROP_BLOCK_BYTES
         SIMDROP_SCHEDULE_BYTES
+        SIMDROP_MOST_AXES
     const uint64_t SIMDROP_DRAWS
 
     ctypedef struct simdrop_rule:
@@ -53,8 +54,16 @@ cdef extern from "simdrop.h" nogil:
         const simdrop_rule *rule, uint64_t start, simdrop_elements elements, int axes_count, const simdrop_axis *axes,
         const void *x, void *y
     )
+    void simdrop_select_array(
+        const uint8_t *bits, uint64_t start, simdrop_elements elements, int axes_count, const simdrop_axis *axes,
+        const void *x, void *y
+    )
     void simdrop_keep(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *keep)
     void simdrop_packbits(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *bits)
+    void simdrop_packbits_array(
+        const simdrop_rule *rule, uint64_t start, int axes_count, const simdrop_axis *axes, const uint64_t *digits,
+        uint8_t *bits
+    )
     void simdrop_indices(const uint8_t *bits, size_t n, intptr_t *indices, size_t count)
     ctypedef enum simdrop_activation:
         SIMDROP_IDENTITY
@@ -115,21 +124,37 @@ cdef extern from "simdrop.h" nogil:
 
 cdef class Mask:
     cdef simdrop_rule rule
-    cdef readonly double p
-    cdef readonly double scale
+    cdef double probability  # p, or the largest of an array
+    cdef double factor  # what kept elements are multiplied by, where p is one number
+    cdef object p_array  # float64, read-only, or None
     cdef readonly tuple shape
     cdef readonly tuple shared_axes
     cdef readonly Py_ssize_t size
     cdef Py_ssize_t decisions  # elements that are decided: size, divided by the lengths of the shared axes
     cdef readonly bint scaled
+    cdef Mask source  # the mask that this is a window of, or None
+    cdef tuple at  # where in it
+    cdef uint64_t first  # number of the first element
+    cdef bint direct  # kernels draw it: one p, one rule
+    cdef bint in_order  # and its elements are numbered one after the other
 
     cdef int set_form(self, p, shape, shared_axes, bint scale) except -1
+    cdef int set_array(self, p) except -1
+    cdef tuple decided(self)
+    cdef pack(self, tuple shape)
+    cdef stored_bits(self)
     cdef int kernel_type(self, x) noexcept
     cdef bint takes_out(self, x, out) noexcept
     cdef apply_array(self, given, out)
     cdef apply_parts(self, cnp.ndarray x, cnp.ndarray y)
-    cdef apply_split(self, x, y)
-    cdef apply_part(self, cnp.ndarray x, cnp.ndarray y, int split_axis, Py_ssize_t start, Py_ssize_t stop)
+    cdef apply_split(self, x, y, bits)
+    cdef apply_part(self, cnp.ndarray x, cnp.ndarray y, bits, int split_axis, Py_ssize_t start, Py_ssize_t stop)
+
+
+cdef class PackedMask(Mask):
+    cdef object bits  # uint8
+
+    cdef int set_bits(self, bits, p, shape, bint scale) except -1
 
 
 # Stream is in an extension module of its own, which does not link the C library a second time.
@@ -137,4 +162,6 @@ cdef void expand_key(const uint8_t *key, uint8_t *round_keys) noexcept
 cdef const simdrop_fused *fused_kernels() noexcept nogil
 cdef const simdrop_noise *noise_kernels() noexcept nogil
 cdef double checked_p(p) except -1
+cdef int check_p(p) except -1
+cdef bint is_array_p(p) noexcept
 cdef Mask new_mask(const uint8_t *round_keys, uint64_t draw, p, shape, shared_axes, bint scale)

@@ -1,8 +1,9 @@
 # cython: language_level=3, binding=True, embedsignature=True, embedsignature.format=python, freethreading_compatible=True
-"""Mask: which elements are dropped, as a few numbers, and the kernels that apply it."""
+"""Mask and PackedMask: which elements are dropped, as a few numbers or as bits, and the kernels that apply it."""
 
 import operator
 import os
+from math import prod
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
@@ -22,7 +23,6 @@ COMPILER = simdrop_compiler().decode()
 # Below this many elements releasing the GIL costs more than it gives to other threads.
 cdef enum:
     RELEASE_GIL_FROM = 8192
-    MOST_AXES = 64  # NumPy's limit
     SPLIT_GRAIN = 4096  # elements: threads' parts of a flat array begin at lines of memory and of keystream
 
 cdef Py_ssize_t SPLIT_FROM = threads.SPLIT_FROM
@@ -42,8 +42,9 @@ cdef class Mask:
         16 bytes.
     draw : int
         Number of the draw, in [0, 2**56).
-    p : float
-        Probability of dropping an element, in [0, 1].
+    p : float or ndarray
+        Probability of dropping an element, in [0, 1]. An array that broadcasts against the shape, with the shared axes
+        1, gives each decision its own: shape (n, 1, 1) each of n samples, (1, m) each of m units.
     shape : int or tuple of ints
         Shape of the arrays that it is applied to.
     shared_axes : int or tuple of ints, optional
@@ -54,10 +55,10 @@ cdef class Mask:
     Attributes
     ----------
     key, draw, p, shape, shared_axes
-        As given; the axes ascending and not negative.
+        As given; the axes ascending and not negative, an array p as read-only float64.
     size : int
         Number of elements.
-    scale : float
+    scale : float or ndarray
         What kept elements are multiplied by: ``1 / (1 - p)``, 0.0 at ``p=1``, and 1.0 with ``scale=False``.
     scaled : bool
         The parameter `scale`.
@@ -65,7 +66,7 @@ cdef class Mask:
     Raises
     ------
     ValueError
-        If p, draw, the key's length, the shape or an axis is out of range.
+        If p, draw, the key's length, the shape or an axis is out of range, or an array p does not broadcast.
     TypeError
         If one of them has the wrong type.
 
@@ -97,10 +98,11 @@ cdef class Mask:
     cdef int set_form(self, p, shape, shared_axes, bint scale) except -1:
         """Everything but the rule's key and draw."""
         cdef Py_ssize_t n, size = 1
-        cdef double probability = checked_p(p)
-        self.p = probability
+        cdef bint each = type(p) is not float and is_array_p(p)
+        cdef double probability = 0 if each else checked_p(p)
+        self.probability = probability
         self.scaled = scale
-        self.scale = 1.0 if not scale else 1 / (1 - probability) if probability < 1 else 0.0
+        self.factor = 1.0 if not scale else 1 / (1 - probability) if probability < 1 else 0.0
         simdrop_set_p(&self.rule, probability)
         self.shape = shape if type(shape) is tuple else checked_shape(shape)
         for length in self.shape:
@@ -110,15 +112,42 @@ cdef class Mask:
             n = checked_length(length, shape)
             size = multiplied(size, n, shape)
         self.size = self.decisions = size
+        self.direct = self.in_order = True
         if type(shared_axes) is tuple and len(<tuple>shared_axes) == 0:
             self.shared_axes = <tuple>shared_axes
-            return 0
-        self.shared_axes = tuple(sorted(normalize_axis_tuple(shared_axes, len(self.shape), argname="shared_axes")))
-        self.decisions = 1 if size else 0
-        for axis, length in enumerate(self.shape):
-            if axis not in self.shared_axes:
-                self.decisions *= length
+        else:
+            self.shared_axes = tuple(sorted(normalize_axis_tuple(shared_axes, len(self.shape), argname="shared_axes")))
+            self.decisions = prod(self.decided())
+            self.in_order = self.decisions == size
+        return self.set_array(p) if each else 0
+
+    cdef int set_array(self, p) except -1:
+        """An array p instead of a number."""
+        values = layouts.probabilities(p)
+        decided = self.decided()
+        if not layouts.broadcasts_to(values.shape, decided):
+            shared = f", which with the shared axes 1 is {decided}" if self.shared_axes else ""
+            raise ValueError(f"p has shape {values.shape}, but must broadcast to the mask's {self.shape}{shared}")
+        self.p_array = values
+        self.probability = values.max(initial=0.0)
+        self.direct = self.in_order = False
         return 0
+
+    cdef tuple decided(self):
+        """The shape with the shared axes 1; 0 where the mask is empty along one."""
+        return tuple([min(n, 1) if axis in self.shared_axes else n for axis, n in enumerate(self.shape)])
+
+    @property
+    def p(self):
+        """The probability of dropping an element; an array of them, read-only, if one was given."""
+        return self.probability if self.p_array is None else self.p_array
+
+    @property
+    def scale(self):
+        """What kept elements are multiplied by; an array if p is one, unless with ``scale=False``."""
+        if self.p_array is None or not self.scaled:
+            return self.factor
+        return layouts.factors(self.p_array)
 
     @property
     def key(self):
@@ -163,15 +192,19 @@ cdef class Mask:
             )
         cdef const void *source = cnp.PyArray_DATA(x)
         cdef void *target = cnp.PyArray_DATA(out)
-        if self.decisions != self.size or not cnp.PyArray_IS_C_CONTIGUOUS(x):
+        if not self.in_order or not cnp.PyArray_IS_C_CONTIGUOUS(x):
             self.apply_parts(x, out)
         elif self.size < RELEASE_GIL_FROM:
-            simdrop_apply(&self.rule, 0, <simdrop_type>element_type, self.size, source, target, self.scale)
+            simdrop_apply(
+                &self.rule, self.first, <simdrop_type>element_type, self.size, source, target, self.factor
+            )
         elif cnp.PyArray_NBYTES(x) < SPLIT_FROM:
             with nogil:
-                simdrop_apply(&self.rule, 0, <simdrop_type>element_type, self.size, source, target, self.scale)
+                simdrop_apply(
+                    &self.rule, self.first, <simdrop_type>element_type, self.size, source, target, self.factor
+                )
         else:
-            self.apply_split(x.reshape(-1), out.reshape(-1))
+            self.apply_split(x.reshape(-1), out.reshape(-1), None)
         return out
 
     def backward(self, dy, *, out=None):
@@ -185,6 +218,8 @@ cdef class Mask:
     cdef int kernel_type(self, x) noexcept:
         """The type of x if it is what most arrays are, contiguous, aligned, native, of NumPy's numbers; else -1."""
         cdef int axis, number
+        if not self.direct:
+            return -1
         if not cnp.PyArray_CheckExact(x) or not (cnp.PyArray_ISCARRAY_RO(x) or cnp.PyArray_ISFARRAY_RO(x)):
             return -1
         if cnp.PyArray_NDIM(x) != len(self.shape):
@@ -229,52 +264,90 @@ cdef class Mask:
 
     cdef apply_parts(self, cnp.ndarray x, cnp.ndarray y):
         """Apply to an array of any type and layout, with all threads where it is large."""
+        bits = self.stored_bits()
         if cnp.PyArray_NBYTES(x) < SPLIT_FROM:
-            self.apply_part(x, y, 0, 0, cnp.PyArray_DIM(x, 0) if cnp.PyArray_NDIM(x) else 1)
+            self.apply_part(x, y, bits, 0, 0, cnp.PyArray_DIM(x, 0) if cnp.PyArray_NDIM(x) else 1)
         else:
-            self.apply_split(x, y)
+            self.apply_split(x, y, bits)
+        if self.p_array is not None and self.scaled:
+            layouts.multiply(y, layouts.factors(self.p_array))
 
-    cdef apply_split(self, x, y):
+    cdef stored_bits(self):
+        """The bits of all decisions where the kernels do not draw them themselves, else None."""
+        return None if self.direct else self.pack(self.decided())
+
+    cdef apply_split(self, x, y, bits):
         """Apply with all threads, each to a part along the axis that is outermost in memory."""
         axis = max(range(y.ndim), key=lambda axis: (y.shape[axis] > 1, abs(y.strides[axis])))
         ranges = threads.split(y.shape[axis], threads.get_num_threads(), SPLIT_GRAIN if y.ndim == 1 else 1)
-        threads.run(lambda start, stop: self.apply_part(x, y, axis, start, stop), ranges)
+        threads.run(lambda start, stop: self.apply_part(x, y, bits, axis, start, stop), ranges)
 
-    cdef apply_part(self, cnp.ndarray x, cnp.ndarray y, int split_axis, Py_ssize_t start, Py_ssize_t stop):
+    cdef apply_part(self, cnp.ndarray x, cnp.ndarray y, bits, int split_axis, Py_ssize_t start, Py_ssize_t stop):
         """Apply to arrays of any type and layout, flat ones too, from `start` to `stop` along one axis."""
-        cdef simdrop_axis[MOST_AXES] axes
-        cdef simdrop_elements elements = elements_of(x.dtype, y.dtype, self.scaled)
+        cdef simdrop_axis[SIMDROP_MOST_AXES] axes
+        cdef simdrop_elements elements = elements_of(x.dtype, y.dtype, self.scaled and self.p_array is None)
         cdef int axis, count = cnp.PyArray_NDIM(x)
-        cdef bint shared
-        cdef uint64_t step = 1, first = 0
+        cdef bint shared, flat = count != len(self.shape)
+        cdef uint64_t step = 1, first = 0 if bits is not None else self.first
         cdef const char *source = <const char *>cnp.PyArray_DATA(x)
         cdef char *target = <char *>cnp.PyArray_DATA(y)
-        elements.scale = self.scale
+        cdef const uint8_t *packed = NULL if bits is None else <const uint8_t *>cnp.PyArray_DATA(bits)
+        # Elements are numbered as in the mask that this is a window of, stored bits as here.
+        cdef tuple numbered = self.shape if bits is not None or self.source is None else self.source.shape
+        elements.scale = self.factor
         for axis in range(count - 1, -1, -1):
-            shared = axis in self.shared_axes
+            shared = not flat and axis in self.shared_axes
             axes[axis].n = cnp.PyArray_DIM(x, axis)
             axes[axis].x = cnp.PyArray_STRIDE(x, axis)
             axes[axis].y = cnp.PyArray_STRIDE(y, axis)
             axes[axis].element = 0 if shared else step
-            if not shared:
-                step *= axes[axis].n
+            if not shared and not flat:
+                step *= <uint64_t>numbered[axis]
             if axis == split_axis:
                 source += start * axes[axis].x
                 target += start * axes[axis].y
-                first = start * axes[axis].element
+                first += start * axes[axis].element
                 axes[axis].n = stop - start
+        if packed is not NULL:
+            with nogil:
+                simdrop_select_array(packed, first, elements, count, axes, source, target)
+            return
         with nogil:
             simdrop_apply_array(&self.rule, first, elements, count, axes, source, target)
 
+    cdef pack(self, tuple shape):
+        """The bits of a shape: this mask's, or the one with the shared axes 1."""
+        cdef simdrop_axis[SIMDROP_MOST_AXES] axes
+        cdef int axis, count = len(shape)
+        cdef uint64_t step = 1
+        cdef tuple numbered = self.shape if self.source is None else self.source.shape
+        cdef const uint64_t *numbers = NULL
+        bits = np.empty((prod(shape) + 7) // 8, np.uint8)
+        digits = None
+        if self.p_array is not None:
+            digits = np.broadcast_to(layouts.digits(self.p_array), shape)
+            numbers = <const uint64_t *>cnp.PyArray_DATA(digits)
+        for axis in range(count - 1, -1, -1):
+            axes[axis].n = shape[axis]
+            axes[axis].x = 0 if digits is None else cnp.PyArray_STRIDE(digits, axis)
+            axes[axis].y = 0
+            axes[axis].element = 0 if axis in self.shared_axes else step
+            if axis not in self.shared_axes:
+                step *= <uint64_t>numbered[axis]
+        cdef uint8_t *target = <uint8_t *>cnp.PyArray_DATA(bits)
+        with nogil:
+            simdrop_packbits_array(&self.rule, self.first, count, axes, numbers, target)
+        return bits
+
     def _keep_flat(self, start, stop):
-        """Decisions `start` to `stop`, in the C order of the shape with the shared axes 1, bool."""
+        """Decisions `start` to `stop`, in the C order of the shape with the shared axes 1, bool; not of a window."""
         cdef Py_ssize_t first = start, last = stop
         if not 0 <= first <= last <= self.decisions:
             raise ValueError(f"decisions {start} to {stop} are not among the mask's {self.decisions}")
         keep = np.empty(last - first, np.bool_)
         cdef uint8_t *target = <uint8_t *>cnp.PyArray_DATA(keep)
         with nogil:
-            simdrop_keep(&self.rule, first, last - first, target)
+            simdrop_keep(&self.rule, self.first + first, last - first, target)
         return keep
 
     def keep(self):
@@ -286,11 +359,115 @@ cdef class Mask:
         ndarray of bool
             Of the mask's shape.
         """
-        keep = self._keep_flat(0, self.decisions)
-        if not self.shared_axes or self.size == 0:
-            return keep.reshape(self.shape)
-        decided = tuple(1 if axis in self.shared_axes else n for axis, n in enumerate(self.shape))
-        return np.broadcast_to(keep.reshape(decided), self.shape).copy()
+        decided = self.decided()
+        if self.in_order or (self.direct and self.source is None):
+            keep = self._keep_flat(0, self.decisions)
+        else:
+            bits = self.stored_bits() if not self.direct else self.pack(decided)
+            keep = np.unpackbits(bits, count=prod(decided), bitorder="little").view(np.bool_)
+        keep = keep.reshape(decided)
+        return keep if decided == self.shape else np.broadcast_to(keep, self.shape).copy()
+
+    def window(self, start, shape):
+        """
+        A block of this mask, as a mask: for shards of an array and for blocks of one that fits no memory.
+
+        Parameters
+        ----------
+        start : int or tuple of ints
+            Index of the block's first element.
+        shape : int or tuple of ints
+            Shape of the block.
+
+        Returns
+        -------
+        Mask
+            Its ``keep()`` is ``self.keep()[block]``, computed alone.
+
+        Raises
+        ------
+        ValueError
+            If start or shape has another number of axes, or a length is negative.
+        IndexError
+            If the block is not inside this mask.
+        TypeError
+            If they are not of ints.
+
+        Examples
+        --------
+        >>> mask = simdrop.Mask(bytes(16), draw=0, p=0.5, shape=(2**30, 2**20))
+        >>> mask.window((2**29, 7), (2, 4)).apply(np.ones((2, 4)))
+        array([[2., 0., 0., 2.],
+               [2., 2., 2., 2.]])
+        """
+        cdef Mask whole = self if self.source is None else self.source
+        cdef Mask mask
+        corner, lengths = layouts.checked_block(start, shape, self.shape)
+        if self.at is not None:
+            corner = tuple([i + j for i, j in zip(corner, self.at)])
+        if lengths == whole.shape and not any(corner):
+            return whole
+        mask = Mask.__new__(Mask)
+        mask.rule = whole.rule
+        mask.probability = whole.probability
+        mask.factor = whole.factor
+        mask.scaled = whole.scaled
+        mask.shared_axes = whole.shared_axes
+        mask.source = whole
+        mask.at = corner
+        mask.shape = lengths
+        mask.size = prod(lengths)
+        mask.decisions = prod(mask.decided())
+        mask.direct = whole.direct
+        mask.in_order = whole.direct
+        cdef uint64_t step = 1, next_step = 1
+        for axis in range(len(lengths) - 1, -1, -1):
+            shared = axis in mask.shared_axes
+            if lengths[axis] != 1:  # its elements go on where those of the axes inside it end, or do not
+                mask.in_order = mask.in_order and not shared and step == next_step
+                next_step *= <uint64_t>lengths[axis]
+            if not shared:
+                mask.first += <uint64_t>corner[axis] * step
+                step *= <uint64_t>whole.shape[axis]
+        if whole.p_array is not None:
+            mask.p_array = layouts.block_of(whole.p_array, corner, lengths)
+            mask.probability = mask.p_array.max(initial=0.0)
+        return mask
+
+    @property
+    def start(self):
+        """Index of the first element in the mask that this is a window of; zeros in any other."""
+        return (0,) * len(self.shape) if self.at is None else self.at
+
+    @staticmethod
+    def from_keep(keep, p=0.5, *, scale=True):
+        """
+        A mask from a bool array: of another library's making, or of any rule of your own.
+
+        Parameters
+        ----------
+        keep : array_like of bool
+            True where an element is kept.
+        p : float, optional
+            The probability of dropping that it was made with, for the scale.
+        scale : bool, optional
+            Whether kept elements are multiplied by ``1 / (1 - p)``.
+
+        Returns
+        -------
+        PackedMask
+
+        Raises
+        ------
+        TypeError
+            If `keep` is not of bool.
+        ValueError
+            If p is not in [0, 1], or 1 though elements are kept and scaled.
+        """
+        keep = np.asarray(keep)
+        if keep.dtype != np.bool_:
+            raise TypeError(f"keep must be an array of bool, not of {keep.dtype}")
+        return PackedMask(np.packbits(keep, bitorder="little"), p, keep.shape, scale=scale)
 
     def __array__(self, dtype=None, copy=None):
         if copy is False:
@@ -307,12 +484,12 @@ cdef class Mask:
         ndarray of uint8
             ``np.packbits(mask.keep(), bitorder="little")``: ``(size + 7) // 8`` bytes.
         """
-        if self.shared_axes:
-            return np.packbits(self.keep(), bitorder="little")
+        if not self.in_order:
+            return self.pack(self.shape)
         bits = np.empty((self.size + 7) // 8, np.uint8)
         cdef uint8_t *target = <uint8_t *>cnp.PyArray_DATA(bits)
         with nogil:
-            simdrop_packbits(&self.rule, 0, self.size, target)
+            simdrop_packbits(&self.rule, self.first, self.size, target)
         return bits
 
     def indices(self):
@@ -334,10 +511,13 @@ cdef class Mask:
         return indices
 
     def _numbers(self):
-        return self.key, self.draw, self.p, self.shape, self.shared_axes, self.scaled
+        """What masks are compared and hashed by: an array p by value, too."""
+        p = self.probability if self.p_array is None else (self.p_array.shape, self.p_array.tobytes())
+        whole_shape = None if self.source is None else self.source.shape
+        return self.key, self.draw, p, self.shape, self.shared_axes, self.scaled, self.at, whole_shape
 
     def __eq__(self, other):
-        if not isinstance(other, Mask):
+        if type(self) is not type(other):
             return NotImplemented
         return self._numbers() == (<Mask>other)._numbers()
 
@@ -345,14 +525,19 @@ cdef class Mask:
         return hash(self._numbers())
 
     def __reduce__(self):
-        return restore_mask, self._numbers()
+        if self.source is not None:
+            return restore_window, (self.source, self.at, self.shape)
+        return restore_mask, (self.key, self.draw, self.p, self.shape, self.shared_axes, self.scaled)
 
     def __repr__(self):
+        if self.source is not None:
+            return f"{self.source!r}.window({self.at}, {self.shape})"
+        p = self.probability if self.p_array is None else layouts.shown(self.p_array)
         options = f", shared_axes={self.shared_axes}" if self.shared_axes else ""
         if not self.scaled:
             options += ", scale=False"
         return (
-            f"Mask(bytes.fromhex('{self.key.hex()}'), draw={self.draw}, p={self.p}, "
+            f"Mask(bytes.fromhex('{self.key.hex()}'), draw={self.draw}, p={p}, "
             f"shape={self.shape}{options})"
         )
 
@@ -360,6 +545,163 @@ cdef class Mask:
 def restore_mask(key, draw, p, shape, shared_axes, scale):
     """A Mask from the numbers that it was pickled as."""
     return Mask(key, draw, p, shape, shared_axes=shared_axes, scale=scale)
+
+
+def restore_window(source, start, shape):
+    """A window from what it was pickled as."""
+    return source.window(start, shape)
+
+
+cdef class PackedMask(Mask):
+    """
+    A mask that is stored, a bit an element, instead of drawn: what ``Mask.from_keep`` gives.
+
+    It has all that a Mask has, but a key and a draw.
+
+    Parameters
+    ----------
+    bits : bytes or ndarray of uint8
+        ``(size + 7) // 8`` of them, as ``Mask.packbits`` gives them: the first element, in the C order of `shape`, is the
+        lowest bit of the first byte; set where it is kept. Bits after the last element are ignored.
+    p : float
+        The probability of dropping that it was made with, for the scale.
+    shape : int or tuple of ints
+        Shape of the arrays that it is applied to.
+    scale : bool, optional
+        Whether kept elements are multiplied by ``1 / (1 - p)``.
+
+    Attributes
+    ----------
+    p, shape, size, scale, scaled
+        As a Mask's.
+    shared_axes : tuple
+        Empty.
+
+    Raises
+    ------
+    TypeError
+        If one of them has the wrong type.
+    ValueError
+        If there are more or fewer bytes, p is not in [0, 1], or p is 1 though elements are kept and scaled.
+
+    Examples
+    --------
+    >>> mask = simdrop.Mask.from_keep([True, False, True], p=0.5)
+    >>> mask.apply(np.array([1.0, 2.0, 3.0]))
+    array([2., 0., 6.])
+    """
+
+    def __init__(self, bits, p, shape, *, scale=True):
+        if self.shape is not None:
+            raise TypeError("a Mask cannot be changed")
+        if isinstance(bits, (bytes, bytearray)):
+            bits = np.frombuffer(bits, np.uint8)
+        self.set_bits(bits, p, shape, scale)
+        self.bits = self.bits.copy()
+        if self.size % 8:
+            self.bits[-1] &= (1 << self.size % 8) - 1
+        self.bits.flags.writeable = False
+
+    cdef int set_bits(self, bits, p, shape, bint scale) except -1:
+        """All of it; bits are not copied."""
+        checked_p(p)
+        if not isinstance(bits, np.ndarray) or bits.dtype != np.uint8:
+            given = f"an array of {bits.dtype}" if isinstance(bits, np.ndarray) else type(bits).__name__
+            raise TypeError(f"bits must be an array of uint8, as packbits gives it, not {given}")
+        self.set_form(p, shape, (), scale)
+        if bits.shape != ((self.size + 7) // 8,):
+            raise ValueError(
+                f"bits have shape {bits.shape}, but a mask of shape {self.shape} has {((self.size + 7) // 8,)}"
+            )
+        self.direct = self.in_order = False
+        self.bits = np.ascontiguousarray(bits)
+        if self.probability == 1 and scale and np.unpackbits(self.bits, count=self.size, bitorder="little").any():
+            raise ValueError("p = 1 drops everything, but bits keep elements: pass the p that they were made with")
+        return 0
+
+    cdef stored_bits(self):
+        return self.bits
+
+    @property
+    def key(self):
+        """A PackedMask was not drawn: AttributeError."""
+        raise AttributeError("a PackedMask was not drawn and has no key")
+
+    @property
+    def draw(self):
+        """A PackedMask was not drawn: AttributeError."""
+        raise AttributeError("a PackedMask was not drawn and has no draw")
+
+    def _keep_flat(self, start, stop):
+        return self.keep().reshape(-1)[start:stop]
+
+    def packbits(self):
+        """One bit an element in C order, as a new array: see `Mask.packbits`."""
+        return self.bits.copy()
+
+    def window(self, start, shape):
+        """A block of this mask, as a PackedMask of its own: see `Mask.window`."""
+        corner, lengths = layouts.checked_block(start, shape, self.shape)
+        block = tuple([slice(i, i + n) for i, n in zip(corner, lengths)])
+        return Mask.from_keep(self.keep()[block], self.probability, scale=self.scaled)
+
+    def _numbers(self):
+        return self.bits.tobytes(), self.probability, self.shape, self.scaled
+
+    def __reduce__(self):
+        return restore_packed, (self.bits.tobytes(), self.probability, self.shape, self.scaled)
+
+    def __repr__(self):
+        scale = "" if self.scaled else ", scale=False"
+        hexadecimal = self.bits[:1024].tobytes().hex() + ("..." if len(self.bits) > 1024 else "")
+        return f"PackedMask(bytes.fromhex('{hexadecimal}'), p={self.probability}, shape={self.shape}{scale})"
+
+
+def restore_packed(bits, p, shape, scale):
+    """A PackedMask from what it was pickled as."""
+    return PackedMask(bits, p, shape, scale=scale)
+
+
+def apply_packed(x, bits, p=0.5, *, scale=True, out=None):
+    """
+    Apply a mask that was stored, or came from elsewhere, as one bit an element.
+
+    Parameters
+    ----------
+    x : array_like
+        Any shape, type and layout that `Mask.apply` takes.
+    bits : ndarray of uint8
+        ``(x.size + 7) // 8`` of them, as ``Mask.packbits`` or ``np.packbits(keep, bitorder="little")`` gives them: the
+        first element of x, in C order, is the lowest bit of the first byte; set where it is kept.
+    p : float, optional
+        The probability of dropping that the mask was made with, for the scale.
+    scale : bool, optional
+        Whether kept elements are multiplied by ``1 / (1 - p)``.
+    out : ndarray, optional
+        Where to write the result; of x's shape and type. May be x itself.
+
+    Returns
+    -------
+    ndarray
+        ``x * scale`` where the bit is set, exactly +0 elsewhere.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `PackedMask` and `Mask.apply`; nothing is written then.
+
+    Examples
+    --------
+    >>> simdrop.apply_packed(np.array([1.0, 2.0, 3.0]), np.array([0b101], np.uint8))
+    array([2., 0., 6.])
+    """
+    cdef PackedMask mask = PackedMask.__new__(PackedMask)
+    if not cnp.PyArray_CheckExact(x):
+        x = np.asarray(x)
+    mask.set_bits(bits, p, x.shape, scale)
+    if isinstance(out, np.ndarray) and np.may_share_memory(out, mask.bits):
+        mask.bits = mask.bits.copy()
+    return mask.apply(x, out=out)
 
 
 cdef int scaled_type(int number) noexcept:
@@ -418,20 +760,40 @@ cdef const simdrop_noise *noise_kernels() noexcept nogil:
 
 
 cdef Mask new_mask(const uint8_t *round_keys, uint64_t draw, p, shape, shared_axes, bint scale):
-    """A Mask from an expanded key: what a Stream makes for each draw."""
+    """A Mask from an expanded key, or from none yet: what a Stream makes for each draw."""
     cdef Mask mask = Mask.__new__(Mask)
-    memcpy(mask.rule.round_keys, round_keys, SIMDROP_SCHEDULE_BYTES)
+    if round_keys is not NULL:
+        memcpy(mask.rule.round_keys, round_keys, SIMDROP_SCHEDULE_BYTES)
     mask.rule.draw = draw
     mask.set_form(p, shape, shared_axes, scale)
     return mask
 
 
+cdef bint is_array_p(p) noexcept:
+    """Whether p is an array of probabilities; one without axes is a number."""
+    return cnp.PyArray_Check(p) and cnp.PyArray_NDIM(p) != 0
+
+
+cdef int check_p(p) except -1:
+    """Refuse what no mask takes as p; an array's shape is for later."""
+    if is_array_p(p):
+        layouts.probabilities(p)
+    else:
+        checked_p(p)
+    return 0
+
+
 cdef double checked_p(p) except -1:
+    """p where it must be one number."""
     cdef double probability
+    if type(p) is not float and is_array_p(p):
+        raise TypeError(f"p, the probability of dropping, must be one number here, not an array of shape {p.shape}")
     try:
         probability = PyFloat_AsDouble(p)
     except TypeError:
-        raise TypeError(f"p, the probability of dropping, must be a number in [0, 1], not {p!r}") from None
+        raise TypeError(
+            f"p, the probability of dropping, must be a number in [0, 1], or a NumPy array of them, not {p!r}"
+        ) from None
     except OverflowError:
         probability = 2
     if not 0 <= probability <= 1:

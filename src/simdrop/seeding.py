@@ -49,6 +49,20 @@ def key_from_sequence(sequence: np.random.SeedSequence) -> bytes:
     return sequence.generate_state(KEY_BYTES // 4, np.uint32).astype("<u4").tobytes()
 
 
+def forked_key(key: bytes) -> bytes:
+    """
+    The key of a stream in a forked child, from its parent's and 119 bits of the operating system's.
+
+    Siblings forked from one state have nothing else that tells them apart for sure: process ids
+    come again. It is a block of plane 255 that no spawned child has, whose blocks are 0.
+    """
+    from simdrop.mask import keystream
+
+    block = int.from_bytes(os.urandom(8), "little") | 1
+    draw = int.from_bytes(os.urandom(7), "little")
+    return keystream(key, draw, 255, block, 1).tobytes()
+
+
 def checked_state(state: Any, version: int, draws: int) -> tuple[bytes, int, int]:
     """Key, draw and spawned of a stream's state, or an error that says what is wrong with it."""
     if not isinstance(state, Mapping):

@@ -10,8 +10,11 @@ cdef class Stream:
     cdef uint8_t round_keys[SIMDROP_SCHEDULE_BYTES]
     cdef uint64_t next_draw
     cdef uint64_t spawned
+    cdef uint64_t forks  # of this process's ancestry, when the key was set
 
-    cdef int set_key(self, bytes key) except -1
+    cdef int set_state(self, bytes key, uint64_t draw, uint64_t spawned) except -1
+    cdef int leave_parent(self) except -1
+    cdef tuple numbers(self)
     cdef Mask take(self, p, shape, shared_axes, bint scale)
 
 

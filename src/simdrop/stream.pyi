@@ -2,6 +2,7 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias, TypedDict
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simdrop.mask import Mask
 
@@ -35,7 +36,7 @@ class Stream:
     def mask(
         self,
         shape: int | Sequence[int],
-        p: float = 0.5,
+        p: float | NDArray[Any] = 0.5,
         *,
         shared_axes: int | Sequence[int] = (),
         scale: bool = True,

@@ -7,23 +7,17 @@ import os
 from simdrop import seeding
 from simdrop.mask import keystream
 
+cimport cython
 from libc.stdint cimport uint8_t, uint64_t
+from libc.string cimport memcpy
 
 from simdrop.mask cimport SIMDROP_DRAWS, SIMDROP_KEY_BYTES, SIMDROP_STREAM_VERSION, Mask, checked_p, expand_key, new_mask
 
-cdef extern from * nogil:
-    """
-    /* Threads that share a Stream never get the same number, with or without the GIL. */
-    static uint64_t advance(uint64_t *next, uint64_t n) { return __atomic_fetch_add(next, n, __ATOMIC_RELAXED); }
-    static uint64_t look_at(uint64_t *next) { return __atomic_load_n(next, __ATOMIC_RELAXED); }
-    static void set_to(uint64_t *next, uint64_t n) { __atomic_store_n(next, n, __ATOMIC_RELAXED); }
-    """
-    uint64_t advance(uint64_t *next, uint64_t n)
-    uint64_t look_at(uint64_t *next)
-    void set_to(uint64_t *next, uint64_t n)
+# How many forks made this process: a Stream that was made before the last of them came from the parent.
+cdef uint64_t forks = 0
 
 cdef enum:
-    SPAWN_PLANE = 255
+    SPAWN_PLANE = 255  # block 0; other blocks are for forked children
 
 
 cdef class Stream:
@@ -45,8 +39,16 @@ cdef class Stream:
 
     Notes
     -----
-    A Stream may be used from many threads at once. It pickles and copies; a copy repeats the draws of the original, so
-    give workers `spawn`ed streams. Stream version 1: see the documentation of the stream for its definition.
+    A Stream may be used from many threads at once: no two get the same draw, and setting `state` is one step.
+
+    It pickles and copies; a copy repeats the draws of the original, so give workers `spawn`ed streams. What
+    multiprocessing sends to workers is pickled: a copy that you made.
+
+    A forked child inherits its parent's streams. Before it first uses one, that becomes a new stream, with a key from
+    the old one and the operating system's entropy, so that no two processes draw the same masks. To have the same masks
+    in each run, send each worker the `state` of a stream of its own, and set it there.
+
+    Stream version 1: see the documentation of the stream for its definition.
 
     Examples
     --------
@@ -55,21 +57,53 @@ cdef class Stream:
     """
 
     def __init__(self, rng=None):
-        self.set_key((<Stream>rng).spawn(1)[0].key if isinstance(rng, Stream) else seeding.key_from(rng))
+        key = (<Stream>rng).spawn(1)[0].key if isinstance(rng, Stream) else seeding.key_from(rng)
+        self.set_state(key, 0, 0)
 
-    cdef int set_key(self, bytes key) except -1:
-        expand_key(key, self.round_keys)
+    cdef int set_state(self, bytes key, uint64_t draw, uint64_t spawned) except -1:
+        """All of a stream in one step, for other threads too: with the GIL no Python code runs in it."""
+        cdef uint8_t[SIMDROP_SCHEDULE_BYTES] round_keys
+        expand_key(key, round_keys)
+        with cython.critical_section(self):
+            memcpy(self.round_keys, round_keys, SIMDROP_SCHEDULE_BYTES)
+            self.next_draw = draw
+            self.spawned = spawned
+            self.forks = forks
         return 0
+
+    cdef int leave_parent(self) except -1:
+        """In a forked child: a key that neither its parent nor its siblings have."""
+        cdef uint64_t seen
+        cdef bytes key, child
+        while True:
+            with cython.critical_section(self):
+                seen = self.forks
+                key = self.round_keys[:SIMDROP_KEY_BYTES]
+            if seen == forks:
+                return 0
+            child = seeding.forked_key(key)
+            with cython.critical_section(self):
+                if self.forks == seen:  # else another thread was first
+                    expand_key(child, self.round_keys)
+                    self.next_draw = self.spawned = 0
+                    self.forks = forks
+
+    cdef tuple numbers(self):
+        """Key, next draw and children so far, all of one moment."""
+        if self.forks != forks:
+            self.leave_parent()
+        with cython.critical_section(self):
+            return self.round_keys[:SIMDROP_KEY_BYTES], self.next_draw, self.spawned
 
     @property
     def key(self):
         """The 16 bytes of the key."""
-        return self.round_keys[:SIMDROP_KEY_BYTES]
+        return self.numbers()[0]
 
     @property
     def draw(self):
         """The number of the next draw."""
-        return look_at(&self.next_draw)
+        return self.numbers()[1]
 
     def mask(self, shape, p=0.5, *, shared_axes=(), scale=True):
         """
@@ -79,8 +113,8 @@ cdef class Stream:
         ----------
         shape : int or tuple of ints
             Shape of the arrays that it will be applied to.
-        p : float, optional
-            Probability of dropping an element, in [0, 1].
+        p : float or ndarray, optional
+            Probability of dropping an element, in [0, 1]; an array gives samples or units their own (see Mask).
         shared_axes : int or tuple of ints, optional
             Axes along which one decision is shared.
         scale : bool, optional
@@ -100,10 +134,17 @@ cdef class Stream:
         return self.take(p, shape, shared_axes, scale)
 
     cdef Mask take(self, p, shape, shared_axes, bint scale):
-        cdef Mask mask = new_mask(self.round_keys, 0, p, shape, shared_axes, scale)
-        cdef uint64_t draw = advance(&self.next_draw, 1)
+        # Arguments may run Python code of their own, so key and number are taken after that, in one step.
+        cdef Mask mask = new_mask(NULL, 0, p, shape, shared_axes, scale)
+        cdef uint64_t draw
+        if self.forks != forks:
+            self.leave_parent()
+        with cython.critical_section(self):
+            draw = self.next_draw
+            if draw < SIMDROP_DRAWS:
+                self.next_draw += 1
+            memcpy(mask.rule.round_keys, self.round_keys, SIMDROP_SCHEDULE_BYTES)
         if draw >= SIMDROP_DRAWS:
-            set_to(&self.next_draw, SIMDROP_DRAWS)
             raise OverflowError("all 2**56 draws of this stream have been taken; spawn another one")
         mask.rule.draw = draw
         return mask
@@ -124,10 +165,18 @@ cdef class Stream:
         count = operator.index(n)
         if count < 0:
             raise ValueError(f"n = {n}, but the number of streams must not be negative")
-        if look_at(&self.spawned) + count > SIMDROP_DRAWS:
+        if self.forks != forks:
+            self.leave_parent()
+        cdef uint64_t first, children = min(count, SIMDROP_DRAWS + 1)
+        cdef bytes key
+        with cython.critical_section(self):
+            first = self.spawned
+            if first + children <= SIMDROP_DRAWS:
+                self.spawned += children
+            key = self.round_keys[:SIMDROP_KEY_BYTES]
+        if first + children > SIMDROP_DRAWS:
             raise OverflowError("a stream has at most 2**56 children")
-        first = advance(&self.spawned, count)
-        return [stream_from_key(keystream(self.key, i, SPAWN_PLANE, 0, 1).tobytes()) for i in range(first, first + count)]
+        return [stream_from(keystream(key, i, SPAWN_PLANE, 0, 1).tobytes(), 0, 0) for i in range(first, first + count)]
 
     @property
     def state(self):
@@ -136,47 +185,44 @@ cdef class Stream:
 
         ``{"stream": 1, "key": 32 hexadecimal digits, "draw": next draw, "spawned": children so far}``
         """
-        return {"stream": SIMDROP_STREAM_VERSION, "key": self.key.hex(), "draw": self.draw, "spawned": look_at(&self.spawned)}
+        key, draw, spawned = self.numbers()
+        return {"stream": SIMDROP_STREAM_VERSION, "key": key.hex(), "draw": draw, "spawned": spawned}
 
     @state.setter
     def state(self, state):
         key, draw, spawned = seeding.checked_state(state, SIMDROP_STREAM_VERSION, SIMDROP_DRAWS)
-        self.set_key(key)
-        set_to(&self.next_draw, draw)
-        set_to(&self.spawned, spawned)
+        self.set_state(key, draw, spawned)
 
     def __reduce__(self):
         return restore_stream, (self.state,)
 
     def __repr__(self):
-        return f"Stream(key={self.key.hex()}, draw={self.draw}, spawned={look_at(&self.spawned)})"
+        key, draw, spawned = self.numbers()
+        return f"Stream(key={key.hex()}, draw={draw}, spawned={spawned})"
 
 
-cdef Stream stream_from_key(bytes key):
+cdef Stream stream_from(bytes key, uint64_t draw, uint64_t spawned):
     cdef Stream stream = Stream.__new__(Stream)
-    stream.set_key(key)
+    stream.set_state(key, draw, spawned)
     return stream
 
 
 def restore_stream(state):
     """A Stream from the state that it was pickled as."""
-    cdef Stream stream = Stream.__new__(Stream)
-    stream.state = state
-    return stream
+    key, draw, spawned = seeding.checked_state(state, SIMDROP_STREAM_VERSION, SIMDROP_DRAWS)
+    return stream_from(key, draw, spawned)
 
 
-cdef Stream process_stream
+def note_fork():
+    """In a forked child: from now on the streams that were there are the parent's."""
+    global forks
+    forks += 1
 
 
-def seed_process_stream():
-    """Give this process's own stream a fresh key; a forked child calls it, since it inherits its parent's."""
-    global process_stream
-    process_stream = Stream()
-
-
-seed_process_stream()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=seed_process_stream)
+    os.register_at_fork(after_in_child=note_fork)
+
+cdef Stream process_stream = Stream()
 
 
 cdef Stream stream_of(rng):

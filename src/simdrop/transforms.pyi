@@ -8,7 +8,7 @@ from simdrop.stream import Rng
 
 def dropout(
     x: ArrayLike,
-    p: float = 0.5,
+    p: float | NDArray[Any] = 0.5,
     *,
     rng: Rng = None,
     shared_axes: int | Sequence[int] = (),

@@ -8,7 +8,7 @@ from simdrop import layouts
 cimport numpy as cnp
 from libc.stdint cimport uint8_t
 
-from simdrop.mask cimport SIMDROP_SCHEDULE_BYTES, Mask, checked_p, new_mask
+from simdrop.mask cimport SIMDROP_SCHEDULE_BYTES, Mask, check_p, checked_p, is_array_p, new_mask
 from simdrop.stream cimport stream_of
 
 cnp.import_array()
@@ -26,8 +26,9 @@ def dropout(x, p=0.5, *, rng=None, shared_axes=(), training=True, scale=True, ou
     x : array_like
         Any shape and layout: float16, bfloat16, float32, float64, complex64 or complex128, and with ``scale=False``
         any type of fixed size up to 16 bytes.
-    p : float, optional
-        Probability of DROPPING an element, in [0, 1].
+    p : float or ndarray, optional
+        Probability of DROPPING an element, in [0, 1]; an array that broadcasts to x's shape, with the shared axes 1,
+        gives samples or units their own.
     rng : None, int, sequence of ints, SeedSequence, BitGenerator, Generator or Stream, optional
         None uses a process-wide stream seeded by the operating system; an int gives the same mask every time; a
         Generator gives 128 bits and moves on; a Stream takes its next draw.
@@ -72,7 +73,7 @@ def dropout(x, p=0.5, *, rng=None, shared_axes=(), training=True, scale=True, ou
     if not cnp.PyArray_CheckExact(x):
         x = np.asarray(x)
     # What cannot be done is refused before a draw is taken, and in evaluation too.
-    checked_p(p)
+    check_p(p)
     if cnp.PyArray_TYPE(x) != cnp.NPY_FLOAT32 and cnp.PyArray_TYPE(x) != cnp.NPY_FLOAT64:
         layouts.check_dtype(x.dtype, scale)
     if out is not None and not (
@@ -83,8 +84,10 @@ def dropout(x, p=0.5, *, rng=None, shared_axes=(), training=True, scale=True, ou
     if training:
         mask = stream_of(rng).take(p, x.shape, shared_axes, scale)
     else:
+        if is_array_p(p):
+            new_mask(no_key, 0, p, x.shape, shared_axes, scale)  # an error if it does not fit
         mask = new_mask(no_key, 0, 0, x.shape, shared_axes, scale)
-    if mask.p == 0 and out is None:
+    if mask.probability == 0 and out is None:
         return x, mask
     return mask.apply(x, out=out), mask
 
@@ -101,7 +104,7 @@ def apply_sample(Mask mask, cnp.ndarray x, cnp.ndarray y, Py_ssize_t sample):
     """Apply a sample's part of a mask, whose first axis is that of the samples; x and y look like arrays of its shape."""
     if (<object>x).shape != mask.shape or (<object>y).shape != mask.shape or not 0 <= sample < mask.shape[0]:
         raise ValueError(f"sample {sample} of {(<object>x).shape} and {(<object>y).shape} is not one of {mask.shape}")
-    mask.apply_part(x, y, 0, sample, sample + 1)
+    mask.apply_part(x, y, None, 0, sample, sample + 1)
 
 
 def dropout_backward(dy, mask, *, out=None):
