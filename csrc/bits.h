@@ -156,10 +156,10 @@ typedef struct {
 } drawn_bits;
 
 static int keep_bit(drawn_bits *cache, uint64_t element) {
-    if (!cache->drawn || element - cache->drawn_from >= CHUNK) {
+    if (!cache->drawn || element - cache->drawn_from >= SIMDROP_CHUNK) {
         cache->drawn_from = element / TILE * TILE;
         cache->drawn = 1;
-        draw(&cache->rule, cache->drawn_from, CHUNK, cache->bits);
+        draw(&cache->rule, cache->drawn_from, SIMDROP_CHUNK, cache->bits);
     }
     const uint64_t i = element - cache->drawn_from;
     return (int)(cache->bits[i / TILE] >> i % TILE & 1);

@@ -132,6 +132,17 @@ def test_a_large_flat_array_whose_shared_axis_has_one_element():
     np.testing.assert_array_equal(mask.apply(np.ones(mask.shape, np.float32)) != 0, mask.keep())
 
 
+def test_a_decision_at_a_time(instruction_set):
+    """Runs of one decision, and columns: bits far from each other, many ties among them."""
+    for p in (0.3, np.full((1, 1), 0.3)):
+        mask = sd.Mask(KEY, DRAW, p, (9000, 3), shared_axes=1)
+        expected = oracle.keep(KEY, DRAW, 0.3, (9000, 3), (1,))
+        np.testing.assert_array_equal(mask.packbits(), packed(expected))
+        column = sd.Mask(KEY, DRAW, p, (9000, 700)).window((0, 5), (9000, 1))
+        kept = ~oracle.dropped(KEY, DRAW, 0.3, 0, 9000 * 700)[5::700, None]
+        np.testing.assert_array_equal(column.packbits(), packed(kept))
+
+
 # --- Values ---
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 LARGEST = 16  # bytes of an element
+LARGEST_BELOW_1 = 1 - 2.0**-53
 
 
 def apart(x: np.ndarray, out: np.ndarray) -> bool:
@@ -129,15 +130,25 @@ def broadcasts_to(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
 
 def factors(p: np.ndarray) -> np.ndarray:
     """What kept elements are multiplied by: 1 / (1 - p), 0 at p = 1."""
-    result = np.zeros_like(p)
-    np.divide(1.0, 1 - p, out=result, where=p < 1)
+    result: np.ndarray = np.subtract(1.0, p)
+    with np.errstate(divide="ignore"):
+        np.divide(1.0, result, out=result)
+    result[p == 1] = 0
     return result
 
 
 def digits(p: np.ndarray) -> np.ndarray:
     """p out of 2**64, to nearest, ties to even, uint64; all ones for p = 1 (simdrop_set_p)."""
-    below_1 = np.where(p < 1, p, 0)
-    return np.where(p < 1, np.rint(below_1 * 2.0**64).astype(np.uint64), ~np.uint64(0))
+    # In halves: from 2**63 on, NumPy converts floats to integers far more slowly.
+    product: np.ndarray = np.minimum(p, LARGEST_BELOW_1)
+    product *= 2.0**32
+    result: np.ndarray = product.astype(np.int64)
+    product -= result
+    product *= 2.0**32
+    result <<= 32
+    result += np.rint(product, out=product).astype(np.int64)
+    result[p == 1] = -1
+    return result.view(np.uint64)
 
 
 def multiply(y: np.ndarray, factors: np.ndarray) -> None:
