@@ -31,6 +31,13 @@ X = np.random.default_rng(0).normal(size=(6, 4, 5)).astype(np.float32)
             nn.LockedDropout(0.4, sd.Stream(3), time_axis=1),
             lambda x, s: sd.locked_dropout(x, 0.4, time_axis=1, rng=s),
         ),
+        (nn.AlphaDropout(0.4, sd.Stream(3)), lambda x, s: sd.alpha_dropout(x, 0.4, rng=s)),
+        (
+            nn.AlphaDropout(0.4, sd.Stream(3), shared_axes=1),
+            lambda x, s: sd.alpha_dropout(x, 0.4, rng=s, shared_axes=1),
+        ),
+        (nn.GaussianDropout(0.4, sd.Stream(3)), lambda x, s: sd.gaussian_dropout(x, 0.4, rng=s)),
+        (nn.GaussianNoise(0.4, sd.Stream(3)), lambda x, s: sd.gaussian_noise(x, 0.4, rng=s)),
         (
             nn.Transform(sd.dropout, 0.4, stream=sd.Stream(3), scale=False),
             lambda x, s: sd.dropout(x, 0.4, rng=s, scale=False),
@@ -211,3 +218,15 @@ def test_layers_refuse(make):
         with pytest.raises(TypeError, match="stream must be a simdrop.Stream or None"):
             make(0.5, stream)
     assert make(0.5).stream is None
+
+
+@pytest.mark.parametrize("layer", [nn.AlphaDropout, nn.GaussianDropout, nn.GaussianNoise])
+@pytest.mark.parametrize("value", [-0.1, float("nan"), float("inf")])
+def test_noise_layers_refuse(layer, value):
+    with pytest.raises(ValueError, match=r"-0\.1|nan|inf"):
+        layer(value)
+
+
+def test_gaussian_dropout_layer_refuses_p_1():
+    with pytest.raises(ValueError, match="p = 1"):
+        nn.GaussianDropout(1)

@@ -61,6 +61,7 @@ def test_this_machine(native, file):
     assert run.stdout.splitlines() == expected_lines(simdrop.mask.instruction_sets())
 
 
+@pytest.mark.emulated
 @pytest.mark.parametrize("machine", machines.MACHINES, ids=lambda machine: machine.processor)
 def test_other_machines(machine, file, tmp_path):
     if not (machine.compiler and machine.emulator):

@@ -2,7 +2,17 @@
 
 from .activations import ReLU, Sigmoid, Tanh
 from .base import Layer, Parameter
-from .dropout import DropBlock, DropConnect, Dropout, DropPath, LockedDropout, Transform
+from .dropout import (
+    AlphaDropout,
+    DropBlock,
+    DropConnect,
+    Dropout,
+    DropPath,
+    GaussianDropout,
+    GaussianNoise,
+    LockedDropout,
+    Transform,
+)
 from .layers import Linear
 from .losses import SoftmaxCrossEntropy, SquaredError
 from .mlp import MLP
@@ -12,10 +22,13 @@ from .optimizers import SGD
 __all__ = [
     "MLP",
     "SGD",
+    "AlphaDropout",
     "DropBlock",
     "DropConnect",
     "DropPath",
     "Dropout",
+    "GaussianDropout",
+    "GaussianNoise",
     "Layer",
     "Linear",
     "LockedDropout",

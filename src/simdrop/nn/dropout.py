@@ -170,6 +170,40 @@ class LockedDropout(Transform):
         super().__init__(sd.locked_dropout, p, stream=stream, time_axis=time_axis)
 
 
+class AlphaDropout(Transform):
+    """Elements of a SELU net are set to what it saturates at, as `simdrop.alpha_dropout`."""
+
+    def __init__(
+        self,
+        p: Probability,
+        stream: sd.Stream | None = None,
+        *,
+        shared_axes: int | Sequence[int] = (),
+    ) -> None:
+        check_p(p)
+        options = {"shared_axes": shared_axes} if shared_axes != () else {}
+        super().__init__(sd.alpha_dropout, p, stream=stream, **options)
+
+
+class GaussianDropout(Transform):
+    """Elements are multiplied by N(1, p / (1 - p)), p < 1, as `simdrop.gaussian_dropout`."""
+
+    def __init__(self, p: Probability, stream: sd.Stream | None = None) -> None:
+        check_p(p)
+        if p == 1:
+            raise ValueError("p = 1, but the variance p / (1 - p) of Gaussian dropout is finite")
+        super().__init__(sd.gaussian_dropout, p, stream=stream)
+
+
+class GaussianNoise(Transform):
+    """N(0, std**2) is added, as `simdrop.gaussian_noise`; std may be a schedule, too."""
+
+    def __init__(self, std: Probability, stream: sd.Stream | None = None) -> None:
+        if not callable(std) and not 0 <= std < float("inf"):
+            raise ValueError(f"std = {std}, but a standard deviation is finite and not negative")
+        super().__init__(sd.gaussian_noise, std, stream=stream)
+
+
 class DropConnect(Linear):
     """Linear, of which each weight is dropped with probability p in training, else scaled.
 
