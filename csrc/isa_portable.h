@@ -76,7 +76,7 @@ static inline void encrypt_block(const cipher *keys, uint64_t block, uint64_t hi
     }
 }
 
-static inline bytes64 encrypt(cipher keys, counters these) {
+static __attribute__((noinline)) bytes64 encrypt(cipher keys, counters these) { /* it is large */
     bytes64 keystream;
     for (int i = 0; i < 4; i++) {
         encrypt_block(&keys, these.block[i], these.high, keystream.byte + 16 * i);

@@ -119,7 +119,8 @@ INLINE void begin_chunk(drawing *drawing, const simdrop_rule *rule, uint64_t til
     drawing->tile = tile;
     drawing->tiles = tiles;
 #ifdef BATCH_TILES
-    if (!drawing->has_batch && tiles >= BATCH_LEAST && rule->planes != 0) {
+    (void)rule;
+    if (!drawing->has_batch && tiles >= BATCH_LEAST) {
         load_batch_cipher(&drawing->batch, &drawing->keys);
         drawing->has_batch = 1;
     }
@@ -167,11 +168,7 @@ INLINE void compare_tiles(drawing *drawing, const simdrop_rule *rule, size_t t, 
 INLINE void draw_tile(drawing *drawing, const simdrop_rule *rule, size_t t, uint64_t *bits, uint64_t *tied,
                       lookahead ahead, int planes) {
     fetch(ahead, t);
-    if (planes == 0) {
-        bits[t] = ~rule->digits;
-    } else {
-        compare_tiles(drawing, rule, t, bits, tied, planes);
-    }
+    compare_tiles(drawing, rule, t, bits, tied, planes);
 }
 
 INLINE void draw_planes(const simdrop_rule *rule, uint64_t tile, size_t tiles, uint64_t *bits, lookahead ahead,
@@ -191,7 +188,7 @@ INLINE void draw_planes(const simdrop_rule *rule, uint64_t tile, size_t tiles, u
 /* The keep bits of whole tiles, at most a chunk: bit i of bits[t] is element 64 (tile + t) + i. */
 INLINE void draw_keep_bits(const simdrop_rule *rule, uint64_t tile, size_t tiles, uint64_t *bits, lookahead ahead) {
     if (rule->planes == 0) {
-        draw_planes(rule, tile, tiles, bits, ahead, 0);
+        memset(bits, rule->digits ? 0 : 0xff, tiles * sizeof *bits);
     } else if (rule->planes == 1) {
         draw_planes(rule, tile, tiles, bits, ahead, 1);
     } else {

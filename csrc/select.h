@@ -33,7 +33,7 @@ static void NAME(select)(const uint64_t *bits, size_t shift, size_t n, const voi
     NAME(select_rest)(bits, shift, 0, n, x, y, scale, 0);
 }
 
-/* Where plane 0 decides all; where elements may tie; or, with no planes, where p alone decides. */
+/* Where plane 0 decides all, or with more planes, where elements may tie. */
 INLINE void NAME(apply_planes)(const simdrop_rule *rule, uint64_t start, size_t n, const T *x, T *y, double scale,
                                int planes) {
     const size_t first = first_chunk(start, y, sizeof(T));
@@ -73,7 +73,11 @@ INLINE void NAME(apply_planes)(const simdrop_rule *rule, uint64_t start, size_t 
 
 static void NAME(apply)(const simdrop_rule *rule, uint64_t start, size_t n, const void *x, void *y, double scale) {
     if (rule->planes == 0) {
-        NAME(apply_planes)(rule, start, n, x, y, scale, 0);
+        uint64_t bits[CHUNK_TILES + 1];
+        memset(bits, rule->digits ? 0 : 0xff, sizeof bits);
+        for (size_t i = 0; i < n; i += CHUNK) {
+            NAME(select)(bits, 0, smaller(n - i, CHUNK), (const T *)x + i, (T *)y + i, scale);
+        }
     } else if (rule->planes == 1) {
         NAME(apply_planes)(rule, start, n, x, y, scale, 1);
     } else {

@@ -478,3 +478,14 @@ def test_any_part_of_an_array_is_like_the_whole(data):
     TRANSFORMS[name](x, rng=stream(), out=out)
     assert same_bits(out.copy(), expected(name, x))
     assert (memory[:offset] == 7).all() and (memory[offset + n :] == 7).all()
+
+
+def test_an_array_of_p_is_refused():
+    p = np.full(3, 0.5)
+    with pytest.raises(TypeError, match="p, the probability"):
+        sd.AlphaDropout(bytes(16), 0, p, 3)
+    for transform in (sd.alpha_dropout, sd.gaussian_dropout):
+        stream = sd.Stream(0)
+        with pytest.raises(TypeError, match="p, the probability"):
+            transform(np.ones(3), p, rng=stream)
+        assert stream.draw == 0

@@ -425,14 +425,15 @@ cdef class AlphaDropout(Drawn):
 
     def __init__(self, key, draw, p, shape, *, shared_axes=()):
         self._unset()
+        checked_p(p)
         self.set_mask(Mask(key, draw, p, shape, shared_axes=shared_axes))
 
     cdef int set_mask(self, Mask mask) except -1:
         """Its own mask, whose scale becomes a: the gradient is the mask applied."""
-        cdef double p = mask.p
+        cdef double p = mask.probability
         self.a = 1 / sqrt((1 - p) * (1 + p * ALPHA * ALPHA)) if p < 1 else 0
         self.b = -self.a * p * ALPHA
-        mask.scale = self.a
+        mask.factor = self.a
         self.mask = mask
         return 0
 
@@ -455,7 +456,7 @@ cdef class AlphaDropout(Drawn):
         Parameters, returns and errors are those of `GaussianDropout.apply`.
         """
         x = self._checked(x, out)
-        if self.mask.p == 0:
+        if self.mask.probability == 0:
             return delivered(x, x, layouts.new_like(x) if out is None else out)
         dropped = self.a * ALPHA + self.b
         if not self.mask.shared_axes:
@@ -655,6 +656,6 @@ def alpha_dropout(x, p=0.5, *, rng=None, shared_axes=(), training=True, out=None
     cdef double probability = checked_p(p)
     check_out(out, x)
     m.set_mask(drawn(x, rng, training, probability, shared_axes))
-    if m.mask.p == 0 and out is None:
+    if m.mask.probability == 0 and out is None:
         return x, m
     return m.apply(x, out=out), m
