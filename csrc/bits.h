@@ -50,17 +50,23 @@ static inline void put_bits(bit_writer *writer, uint64_t bits, size_t n) {
     writer->count += n;
 }
 
-/* p, as digits in base 256, of elements that follow each other: `stride` bytes apart. */
+/* p of elements that follow each other: `stride` bytes apart. */
 typedef struct {
     const char *at;
     ptrdiff_t stride;
-} digits_of;
+} each_p;
 
-static inline uint64_t digits_at(digits_of digits, size_t i) {
-    uint64_t value;
-    memcpy(&value, digits.at + (ptrdiff_t)i * digits.stride, sizeof value);
+static inline double p_at(each_p p, size_t i) {
+    double value;
+    memcpy(&value, p.at + (ptrdiff_t)i * p.stride, sizeof value);
     return value;
 }
+
+/* As simdrop_set_p. */
+static inline uint64_t digits_of(double p) { return p < 1 ? (uint64_t)nearbyint(p * 0x1p64) : UINT64_MAX; }
+
+/* The first of them; rounding does not reach it. */
+static inline uint8_t first_digit(double p) { return (uint8_t)(int)(p < 1 ? p * 256 : 255); }
 
 /* Sixty-four bytes that are 0 or 1, a bit each. */
 static inline uint64_t bits_of_bools(const uint8_t *bools) {
@@ -72,7 +78,7 @@ static inline uint64_t bits_of_bools(const uint8_t *bools) {
 }
 
 /* The keep bits, from bit 0 on, of at most a chunk of elements that each have a p of their own. */
-static void draw_each(const simdrop_rule *rule, uint64_t start, size_t n, digits_of digits, uint64_t *bits) {
+static void draw_each(const simdrop_rule *rule, uint64_t start, size_t n, each_p p, uint64_t *bits) {
     const cipher keys = load_cipher(rule->round_keys);
     const size_t shift = start % TILE, tiles = tiles_of(shift, n);
     uint8_t keystream[(CHUNK_TILES + 1) * TILE], first[CHUNK], kept[CHUNK], tied[CHUNK];
@@ -84,13 +90,13 @@ static void draw_each(const simdrop_rule *rule, uint64_t start, size_t n, digits
     const size_t whole = (n + TILE - 1) / TILE * TILE;
     memset(first + whole - TILE, 0, TILE);
     memset(keystream + tiles * TILE, 0, TILE);
-    if (digits.stride == sizeof(uint64_t)) {
+    if (p.stride == sizeof(double)) {
         for (size_t i = 0; i < n; i++) {
-            first[i] = (uint8_t)(digits_at((digits_of){digits.at, sizeof(uint64_t)}, i) >> 56);
+            first[i] = first_digit(p_at((each_p){p.at, sizeof(double)}, i));
         }
     } else {
         for (size_t i = 0; i < n; i++) {
-            first[i] = (uint8_t)(digits_at(digits, i) >> 56);
+            first[i] = first_digit(p_at(p, i));
         }
     }
     for (size_t i = 0; i < whole; i++) {
@@ -103,7 +109,7 @@ static void draw_each(const simdrop_rule *rule, uint64_t start, size_t n, digits
         bits[i / TILE] = bits_of_bools(kept + i);
         for (uint64_t rest = bits_of_bools(tied + i); rest != 0; rest &= rest - 1) {
             const size_t e = i + (size_t)__builtin_ctzll(rest);
-            if (e < n && digits_at(digits, e) << 8 != 0) { /* else equal is enough to be kept */
+            if (e < n && digits_of(p_at(p, e)) << 8 != 0) { /* else equal is enough to be kept */
                 positions[count++] = (uint16_t)e;
             }
         }
@@ -123,7 +129,7 @@ static void draw_each(const simdrop_rule *rule, uint64_t start, size_t n, digits
             for (size_t j = 0; j < 4 && i + j < count; j++) {
                 const size_t e = positions[i + j];
                 const uint8_t byte = more[j * SIMDROP_BLOCK_BYTES + (start + e) % SIMDROP_BLOCK_BYTES];
-                const uint8_t digit = (uint8_t)(digits_at(digits, e) >> (56 - 8 * plane));
+                const uint8_t digit = (uint8_t)(digits_of(p_at(p, e)) >> (56 - 8 * plane));
                 bits[e / TILE] &= ~((uint64_t)(byte < digit) << e % TILE);
                 positions[still_tied] = (uint16_t)e;
                 still_tied += byte == digit;
@@ -133,7 +139,7 @@ static void draw_each(const simdrop_rule *rule, uint64_t start, size_t n, digits
     }
     for (size_t i = 0; i < count; i++) { /* p = 1 drops even 0.(255)(255)... */
         const size_t e = positions[i];
-        bits[e / TILE] &= ~((uint64_t)(digits_at(digits, e) == UINT64_MAX) << e % TILE);
+        bits[e / TILE] &= ~((uint64_t)(digits_of(p_at(p, e)) == UINT64_MAX) << e % TILE);
     }
 }
 
@@ -166,14 +172,13 @@ static int keep_bit(drawn_bits *cache, uint64_t element) {
 }
 
 /* The bits along the innermost axis of a block. */
-static void pack_row(drawn_bits *cache, uint64_t start, simdrop_axis along, const char *digits, bit_writer *writer) {
+static void pack_row(drawn_bits *cache, uint64_t start, simdrop_axis along, const char *p, bit_writer *writer) {
     uint64_t bits[CHUNK_TILES + 1];
-    const int one_p = digits == NULL || along.x == 0;
-    if (digits != NULL && one_p) {
-        uint64_t value;
-        memcpy(&value, digits, sizeof value);
-        if (value != cache->rule.digits) {
-            cache->rule = with_digits(&cache->rule, value);
+    const int one_p = p == NULL || along.x == 0;
+    if (p != NULL && one_p) {
+        const uint64_t digits = digits_of(p_at((each_p){p, 0}, 0));
+        if (digits != cache->rule.digits) {
+            cache->rule = with_digits(&cache->rule, digits);
             cache->drawn = 0;
         }
     }
@@ -189,7 +194,7 @@ static void pack_row(drawn_bits *cache, uint64_t start, simdrop_axis along, cons
             if (one_p) {
                 draw(&cache->rule, start + i, n, bits);
             } else {
-                const digits_of these = {digits + (ptrdiff_t)i * along.x, along.x};
+                const each_p these = {p + (ptrdiff_t)i * along.x, along.x};
                 draw_each(&cache->rule, start + i, n, these, bits);
                 shift = 0;
             }
@@ -203,27 +208,27 @@ static void pack_row(drawn_bits *cache, uint64_t start, simdrop_axis along, cons
             if (one_p) {
                 put_bits(writer, (uint64_t)keep_bit(cache, element), 1);
             } else {
-                draw_each(&cache->rule, element, 1, (digits_of){digits + (ptrdiff_t)i * along.x, 0}, bits);
+                draw_each(&cache->rule, element, 1, (each_p){p + (ptrdiff_t)i * along.x, 0}, bits);
                 put_bits(writer, bits[0], 1);
             }
         }
     }
 }
 
-static void pack_block(drawn_bits *cache, uint64_t start, int count, const simdrop_axis *axes, const char *digits,
+static void pack_block(drawn_bits *cache, uint64_t start, int count, const simdrop_axis *axes, const char *p,
                        bit_writer *writer) {
     if (count == 1) {
-        pack_row(cache, start, axes[0], digits, writer);
+        pack_row(cache, start, axes[0], p, writer);
         return;
     }
     for (size_t i = 0; i < axes[0].n; i++) {
         pack_block(cache, start + i * axes[0].element, count - 1, axes + 1,
-                   digits == NULL ? NULL : digits + (ptrdiff_t)i * axes[0].x, writer);
+                   p == NULL ? NULL : p + (ptrdiff_t)i * axes[0].x, writer);
     }
 }
 
 static void packbits_array(const simdrop_rule *rule, uint64_t start, int count, const simdrop_axis *axes,
-                           const uint64_t *digits, uint8_t *packed) {
+                           const double *p, uint8_t *packed) {
     /* Neighbours that continue each other become one, from the innermost on. */
     simdrop_axis simple[SIMDROP_MOST_AXES] = {{.n = 1, .element = 1}};
     int first = SIMDROP_MOST_AXES;
@@ -236,7 +241,7 @@ static void packbits_array(const simdrop_rule *rule, uint64_t start, int count, 
             continue;
         }
         if (inner && axes[axis].element == inner->n * inner->element &&
-            (digits == NULL || axes[axis].x == (ptrdiff_t)inner->n * inner->x)) {
+            (p == NULL || axes[axis].x == (ptrdiff_t)inner->n * inner->x)) {
             inner->n *= axes[axis].n;
         } else {
             simple[--first] = axes[axis];
@@ -245,8 +250,8 @@ static void packbits_array(const simdrop_rule *rule, uint64_t start, int count, 
     drawn_bits cache = {.rule = *rule};
     bit_writer writer = {.to = packed};
     const int none = first == SIMDROP_MOST_AXES; /* a single element */
-    pack_block(&cache, start, none ? 1 : SIMDROP_MOST_AXES - first, none ? simple : simple + first,
-               (const char *)digits, &writer);
+    pack_block(&cache, start, none ? 1 : SIMDROP_MOST_AXES - first, none ? simple : simple + first, (const char *)p,
+               &writer);
     for (; writer.count != 0; writer.count -= smaller(writer.count, 8), writer.word >>= 8) {
         *writer.to++ = (uint8_t)writer.word;
     }

@@ -95,8 +95,8 @@ void simdrop_packbits(const simdrop_rule *rule, uint64_t start, size_t n, uint8_
 }
 
 void simdrop_packbits_array(const simdrop_rule *rule, uint64_t start, int axes_count, const simdrop_axis *axes,
-                            const uint64_t *digits, uint8_t *bits) {
-    chosen->packbits_array(rule, start, axes_count, axes, digits, bits);
+                            const double *p, uint8_t *bits) {
+    chosen->packbits_array(rule, start, axes_count, axes, p, bits);
 }
 
 const simdrop_fused *simdrop_fused_kernels(void) { return &chosen->fused; }

@@ -23,7 +23,7 @@ typedef struct simdrop_kernels {
     void (*keep)(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *keep);
     void (*packbits)(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *bits);
     void (*packbits_array)(const simdrop_rule *rule, uint64_t start, int axes_count, const simdrop_axis *axes,
-                           const uint64_t *digits, uint8_t *bits);
+                           const double *p, uint8_t *bits);
     void (*indices)(const uint8_t *bits, size_t n, intptr_t *indices, size_t count);
     simdrop_fused fused;
     simdrop_noise noise;

@@ -94,11 +94,10 @@ void simdrop_keep(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *k
 void simdrop_packbits(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *bits);
 
 /* The bits of a block of a mask, in the C order of its axes, whose `element` says how elements are numbered; element
-   `start` is its first. Where `digits` is not NULL, each element has a p of its own instead of the rule's: axes have in
-   `x` the bytes from one's to the next one's, where 0 repeats it. Elements that share a decision share p. The digits of
-   p are a rule's, of simdrop_set_p. */
+   `start` is its first. Where `p` is not NULL, each element has one of its own instead of the rule's: axes have in `x`
+   the bytes from one's to the next one's, where 0 repeats it. Elements that share a decision share p. */
 void simdrop_packbits_array(const simdrop_rule *rule, uint64_t start, int axes_count, const simdrop_axis *axes,
-                            const uint64_t *digits, uint8_t *bits);
+                            const double *p, uint8_t *bits);
 
 /* The numbers of the set bits among the first n, ascending; there are `count`, and the bits after them are 0. */
 void simdrop_indices(const uint8_t *bits, size_t n, intptr_t *indices, size_t count);

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 LARGEST = 16  # bytes of an element
-LARGEST_BELOW_1 = 1 - 2.0**-53
+NEAR = 1 << 15  # elements
 
 
 def apart(x: np.ndarray, out: np.ndarray) -> bool:
@@ -137,18 +137,14 @@ def factors(p: np.ndarray) -> np.ndarray:
     return result
 
 
-def digits(p: np.ndarray) -> np.ndarray:
-    """p out of 2**64, to nearest, ties to even, uint64; all ones for p = 1 (simdrop_set_p)."""
-    # In halves: from 2**63 on, NumPy converts floats to integers far more slowly.
-    product: np.ndarray = np.minimum(p, LARGEST_BELOW_1)
-    product *= 2.0**32
-    result: np.ndarray = product.astype(np.int64)
-    product -= result
-    product *= 2.0**32
-    result <<= 32
-    result += np.rint(product, out=product).astype(np.int64)
-    result[p == 1] = -1
-    return result.view(np.uint64)
+def scale(y: np.ndarray, p: np.ndarray) -> None:
+    """y times what is kept with each p, in place; a large p in parts that stay in the caches."""
+    if p.size <= NEAR or p.shape != y.shape or p.ndim == 0:
+        multiply(y, factors(p))
+        return
+    rows = max(1, NEAR * len(p) // p.size)
+    for i in range(0, len(p), rows):
+        multiply(y[i : i + rows], factors(p[i : i + rows]))
 
 
 def multiply(y: np.ndarray, factors: np.ndarray) -> None:

@@ -61,7 +61,7 @@ cdef extern from "simdrop.h" nogil:
     void simdrop_keep(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *keep)
     void simdrop_packbits(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *bits)
     void simdrop_packbits_array(
-        const simdrop_rule *rule, uint64_t start, int axes_count, const simdrop_axis *axes, const uint64_t *digits,
+        const simdrop_rule *rule, uint64_t start, int axes_count, const simdrop_axis *axes, const double *p,
         uint8_t *bits
     )
     void simdrop_indices(const uint8_t *bits, size_t n, intptr_t *indices, size_t count)

@@ -270,7 +270,7 @@ cdef class Mask:
         else:
             self.apply_split(x, y, bits)
         if self.p_array is not None and self.scaled:
-            layouts.multiply(y, layouts.factors(self.p_array))
+            layouts.scale(y, self.p_array)
 
     cdef stored_bits(self):
         """The bits of all decisions where the kernels do not draw them themselves, else None."""
@@ -321,15 +321,15 @@ cdef class Mask:
         cdef int axis, count = len(shape)
         cdef uint64_t step = 1
         cdef tuple numbered = self.shape if self.source is None else self.source.shape
-        cdef const uint64_t *numbers = NULL
+        cdef const double *numbers = NULL
         bits = np.empty((prod(shape) + 7) // 8, np.uint8)
-        digits = None
+        p = None
         if self.p_array is not None:
-            digits = np.broadcast_to(layouts.digits(self.p_array), shape)
-            numbers = <const uint64_t *>cnp.PyArray_DATA(digits)
+            p = np.broadcast_to(self.p_array, shape)
+            numbers = <const double *>cnp.PyArray_DATA(p)
         for axis in range(count - 1, -1, -1):
             axes[axis].n = shape[axis]
-            axes[axis].x = 0 if digits is None else cnp.PyArray_STRIDE(digits, axis)
+            axes[axis].x = 0 if p is None else cnp.PyArray_STRIDE(p, axis)
             axes[axis].y = 0
             axes[axis].element = 0 if axis in self.shared_axes else step
             if axis not in self.shared_axes:
