@@ -1,6 +1,7 @@
 /* Keep bits in memory: of blocks of a mask, where p may differ from element to element, and those that were stored.
    Part of kernels.c. */
 
+/* Eight bytes, the lowest first, whatever the machine's order. */
 static inline uint64_t load_little_endian(const uint8_t *byte) {
     uint64_t word = 0;
     for (int i = 0; i < 8; i++) {
@@ -143,17 +144,6 @@ static void draw_each(const simdrop_rule *rule, uint64_t start, size_t n, each_p
     }
 }
 
-/* The rule for another p. */
-static simdrop_rule with_digits(const simdrop_rule *rule, uint64_t digits) {
-    simdrop_rule other = *rule;
-    other.digits = digits;
-    other.planes = 0;
-    for (uint64_t rest = digits == UINT64_MAX ? 0 : digits; rest != 0; rest <<= 8) {
-        other.planes++;
-    }
-    return other;
-}
-
 /* Bits of elements that have one p; those around them that were drawn last are kept for the next call. */
 typedef struct {
     simdrop_rule rule;
@@ -176,9 +166,9 @@ static void pack_row(drawn_bits *cache, uint64_t start, simdrop_axis along, cons
     uint64_t bits[CHUNK_TILES + 1];
     const int one_p = p == NULL || along.x == 0;
     if (p != NULL && one_p) {
-        const uint64_t digits = digits_of(p_at((each_p){p, 0}, 0));
-        if (digits != cache->rule.digits) {
-            cache->rule = with_digits(&cache->rule, digits);
+        const double one = p_at((each_p){p, 0}, 0);
+        if (digits_of(one) != cache->rule.digits) {
+            simdrop_set_p(&cache->rule, one);
             cache->drawn = 0;
         }
     }

@@ -356,13 +356,6 @@ static void keep(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *ke
     }
 }
 
-/* The lowest byte first, whatever the machine's order. */
-static inline void store_word(uint8_t out[8], uint64_t word) {
-    for (int i = 0; i < 8; i++) {
-        out[i] = (uint8_t)(word >> 8 * i);
-    }
-}
-
 static void packbits(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *packed) {
     uint64_t bits[CHUNK_TILES + 1];
     while (n != 0) {
@@ -370,11 +363,11 @@ static void packbits(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t
         draw_keep_bits(rule, start / TILE, tiles_of(shift, count), bits, (lookahead){0});
         size_t i = 0;
         for (; i + TILE <= count; i += TILE, packed += 8) {
-            store_word(packed, bits_at(bits + i / TILE, shift));
+            store_little_endian(packed, bits_at(bits + i / TILE, shift));
         }
         if (i < count) {
             uint8_t last[8];
-            store_word(last, bits_at(bits + i / TILE, shift) & ((UINT64_C(1) << (count - i)) - 1));
+            store_little_endian(last, bits_at(bits + i / TILE, shift) & ((UINT64_C(1) << (count - i)) - 1));
             memcpy(packed, last, (count - i + 7) / 8);
         }
         start += count, n -= count;

@@ -140,23 +140,22 @@ def factors(p: np.ndarray) -> np.ndarray:
 def scale(y: np.ndarray, p: np.ndarray) -> None:
     """y times what is kept with each p, in place; a large p in parts that stay in the caches."""
     if p.size <= NEAR or p.shape != y.shape or p.ndim == 0:
-        multiply(y, factors(p))
+        multiply(y, factors(p), y)
         return
     rows = max(1, NEAR * len(p) // p.size)
     for i in range(0, len(p), rows):
-        multiply(y[i : i + rows], factors(p[i : i + rows]))
+        part = y[i : i + rows]
+        multiply(part, factors(p[i : i + rows]), part)
 
 
-def multiply(y: np.ndarray, factors: np.ndarray) -> None:
-    """y times factors, in place and as the kernels do it: complex by parts, 16 bits in float32."""
+def multiply(x: np.ndarray, factors: Any, y: np.ndarray) -> None:
+    """Write x * factors to y, as the kernels do it: complex by parts, 16 bits in float32."""
+    parts = [(x.real, y.real), (x.imag, y.imag)] if x.dtype.kind == "c" else [(x, y)]
+    real = np.dtype(np.float32) if is_small_float(x.dtype) else native(parts[0][0].dtype)
+    factors = np.asarray(factors).astype(real)
     with np.errstate(all="ignore"):
-        if y.dtype.kind == "c":
-            for part in (y.real, y.imag):
-                np.multiply(part, factors.astype(native(part.dtype)), out=part)
-        elif y.dtype.itemsize == 2:
-            np.multiply(y, factors.astype("f"), out=y, dtype=np.float32, casting="unsafe")
-        else:
-            np.multiply(y, factors.astype(native(y.dtype)), out=y)
+        for part, to in parts:
+            np.multiply(part, factors, out=to, dtype=real, casting="unsafe")
 
 
 def block_of(p: np.ndarray, start: tuple[int, ...], shape: tuple[int, ...]) -> np.ndarray:

@@ -148,6 +148,13 @@ cdef double checked_std(std) except -1:
     return deviation
 
 
+cdef int check_std_of(double std, x) except -1:
+    """Refuse what the numbers that x is computed in cannot hold."""
+    if std > 3e38 and x.dtype.itemsize < 8:
+        raise ValueError(f"std = {std}, but for {x.dtype} it must be a float32")
+    return 0
+
+
 cdef double dropout_std(p) except -1:
     cdef double probability = checked_p(p)
     if probability == 1:
@@ -249,8 +256,7 @@ cdef class Gaussian(Drawn):
         x = self._checked(x, out)
         if self.std == 0:  # whatever x is
             return delivered(x, x, out) if out is not None else delivered(x, x, layouts.new_like(x))
-        if self.std > 3e38 and x.dtype.itemsize < 8:
-            raise ValueError(f"std = {self.std}, but for {x.dtype} it must be a float32")
+        check_std_of(self.std, x)
         return delivered(run(kernel, self.mask, x, out, self.std, 0, 0), x, out)
 
 
@@ -591,8 +597,7 @@ def gaussian_noise(x, std, *, rng=None, training=True, out=None):
     cdef GaussianNoise m = GaussianNoise.__new__(GaussianNoise)
     x = floats(x)
     cdef double deviation = checked_std(std)
-    if deviation > 3e38 and x.dtype.itemsize < 8:
-        raise ValueError(f"std = {std}, but for {x.dtype} it must be a float32")
+    check_std_of(deviation, x)
     check_out(out, x)
     m.mask = drawn(x, rng, training, 0, ())
     if training:

@@ -13,13 +13,27 @@ def check(name: str, p: float) -> None:
         raise ValueError(f"{name} = {p}, but the probability of dropping must be in [0, 1]")
 
 
-def check_steps(steps: int) -> None:
-    """Refuse what is no length of time."""
-    if not 0 < steps < math.inf:
-        raise ValueError(f"steps = {steps}, but must be positive and finite")
+class Ramp(Values):
+    """What goes from `start` to `end` over `steps` steps, and stays there."""
+
+    __slots__ = ("start", "end", "steps")
+    start: float
+    end: float
+    steps: int
+
+    def __init__(self, start: float, end: float, steps: int) -> None:
+        check("start", start)
+        check("end", end)
+        if not 0 < steps < math.inf:
+            raise ValueError(f"steps = {steps}, but must be positive and finite")
+        super().__init__(start, end, steps)
+
+    def done(self, step: int) -> float:
+        """The part of the way, from 0 to 1."""
+        return min(max(step / self.steps, 0.0), 1.0)
 
 
-class linear(Values):
+class linear(Ramp):
     """
     From `start` to `end` in a straight line over `steps` steps, then `end`.
 
@@ -39,24 +53,13 @@ class linear(Values):
     (0.0, 0.25, 0.5)
     """
 
-    __slots__ = ("start", "end", "steps")
-    start: float
-    end: float
-    steps: int
-
-    def __init__(self, start: float, end: float, steps: int) -> None:
-        check("start", start)
-        check("end", end)
-        check_steps(steps)
-        super().__init__(start, end, steps)
-
     def __call__(self, step: int) -> float:
         """p at a step, counted from 0."""
-        done = min(max(step / self.steps, 0.0), 1.0)
+        done = self.done(step)
         return (1 - done) * self.start + done * self.end
 
 
-class cosine(Values):
+class cosine(Ramp):
     """
     From `start` to `end` along half a cosine over `steps` steps, then `end`.
 
@@ -77,21 +80,9 @@ class cosine(Values):
     (0.0, 0.25, 0.5)
     """
 
-    __slots__ = ("start", "end", "steps")
-    start: float
-    end: float
-    steps: int
-
-    def __init__(self, start: float, end: float, steps: int) -> None:
-        check("start", start)
-        check("end", end)
-        check_steps(steps)
-        super().__init__(start, end, steps)
-
     def __call__(self, step: int) -> float:
         """p at a step, counted from 0."""
-        done = min(max(step / self.steps, 0.0), 1.0)
-        left = (1 + math.cos(math.pi * done)) / 2
+        left = (1 + math.cos(math.pi * self.done(step))) / 2
         return left * self.start + (1 - left) * self.end
 
 

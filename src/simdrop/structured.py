@@ -257,22 +257,12 @@ def select(x: Array, drop: NDArray[np.bool_], scale: float, y: Array) -> Array:
     """Write to y, and return: +0 where dropped, x * scale elsewhere; `drop` may be broadcast."""
     if not layouts.apart(x, y):
         x = x.copy()
-    multiply(x, scale, y)
-    np.copyto(y, np.zeros((), y.dtype), where=drop)
-    return y
-
-
-def multiply(x: Array, scale: float, y: Array) -> None:
-    """Write x * scale to y, as the kernels do it: complex numbers by parts."""
     if scale == 1:
         np.copyto(y, x)
-        return
-    parts = [(x.real, y.real), (x.imag, y.imag)] if x.dtype.kind == "c" else [(x, y)]
-    small = layouts.is_small_float(x.dtype)
-    real = np.dtype(np.float32) if small else parts[0][0].dtype.newbyteorder("=")
-    with np.errstate(all="ignore"):
-        for part, to in parts:  # the small ones are multiplied in float32 and rounded once
-            np.multiply(part, real.type(scale), out=to, dtype=real, casting="unsafe")
+    else:
+        layouts.multiply(x, scale, y)
+    np.copyto(y, np.zeros((), y.dtype), where=drop)
+    return y
 
 
 class EmbeddingDropout(Values):
