@@ -459,6 +459,8 @@ static inline size_t count_kept(const uint8_t *keep, size_t n) {
     return count;
 }
 
+enum { FETCH_AHEAD = 2048 }; /* bytes: the caches' own prefetching leaves a sixth of the memory's speed */
+
 #define T float
 #define NAME(verb) verb##_f32
 #define LANES uint32_t

@@ -11,8 +11,8 @@ typedef struct simdrop_part {
     size_t first, stop; /* the rows that a call works on */
 } simdrop_part;
 
-/* packed = what is kept of the matrix, times scale. */
-typedef void simdrop_gather(const simdrop_part *part, const void *matrix, double scale, void *packed);
+/* packed = what is kept of the matrix. */
+typedef void simdrop_gather(const simdrop_part *part, const void *matrix, void *packed);
 
 /* What the optimizers do to the weights w that are kept, with their packed gradients g; all others stay as they are,
    and so does what the optimizer remembers of them. `squares`, or NULL, is set to the sums of squares of the columns

@@ -34,7 +34,7 @@ INLINE void NAME(put)(uint64_t keep, const T *x, T *y) {
 }
 #endif
 
-static void NAME(gather)(const simdrop_part *part, const void *matrix, double scale, void *packed) {
+static void NAME(gather)(const simdrop_part *part, const void *matrix, void *packed) {
     const size_t columns = part->columns, width = count_kept(part->keep_columns, columns);
     T *to = (T *)packed + count_kept(part->keep_rows, part->first) * width;
     const T *const end = (T *)packed + count_kept(part->keep_rows, part->stop) * width;
@@ -46,14 +46,11 @@ static void NAME(gather)(const simdrop_part *part, const void *matrix, double sc
         for (size_t j = 0; j < columns; j += TILE) {
             const size_t n = smaller(TILE, columns - j);
             const uint64_t keep = tile_kept(part->keep_columns, j, n);
-            T x[TILE] = {0}, last[TILE];
-            if (n == TILE) {
-                memcpy(x, from + j, sizeof x);
-            } else {
-                memcpy(x, from + j, n * sizeof *x);
-            }
-            for (int i = 0; i < TILE; i++) {
-                x[i] *= (T)scale;
+            const T *x = from + j;
+            T whole[TILE] = {0}, last[TILE];
+            if (n < TILE) {
+                memcpy(whole, x, n * sizeof *whole);
+                x = whole;
             }
             if (end - to >= TILE) {
                 to += NAME(pack)(keep, x, to);
@@ -115,6 +112,12 @@ INLINE void NAME(descend)(const simdrop_part *part, const simdrop_descent *how, 
         for (size_t j = 0; is_kept(part->keep_rows, row) && j < columns; j += TILE) {
             const size_t n = smaller(TILE, columns - j);
             const uint64_t keep = tile_kept(part->keep_columns, j, n);
+            for (size_t line = FETCH_AHEAD; line < FETCH_AHEAD + TILE * sizeof(T); line += LINE) {
+                __builtin_prefetch((const char *)g + line, 0, 2);
+                for (int k = 0; k <= states; k++) {
+                    __builtin_prefetch((const char *)(all[k] + j) + line, 1, 2);
+                }
+            }
             if (keep == UINT64_MAX) {
                 descend_tile(&constants, g, all[0] + j, all[1] + j, states > 1 ? all[2] + j : NULL);
                 g += TILE;

@@ -123,7 +123,7 @@ cdef extern from "simdrop.h" nogil:
     ctypedef struct simdrop_descent:
         double lr, l1, l2, momentum, beta1, beta2, root_scale, eps
         int nesterov
-    ctypedef void simdrop_gather(const simdrop_part *part, const void *matrix, double scale, void *packed) noexcept
+    ctypedef void simdrop_gather(const simdrop_part *part, const void *matrix, void *packed) noexcept
     ctypedef void simdrop_sgd(
         const simdrop_part *part, const simdrop_descent *how, void *w, void *v, const void *g, double *squares
     ) noexcept

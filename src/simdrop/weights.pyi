@@ -18,7 +18,6 @@ def gather(
     rows: Kept | None = None,
     columns: Kept | None = None,
     *,
-    scale: float = 1.0,
     out: NDArray[Any] | None = None,
 ) -> NDArray[Any]: ...
 def sgd(

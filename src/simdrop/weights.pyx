@@ -18,11 +18,11 @@ from simdrop.mask cimport simdrop_descent, simdrop_part, weights_kernels
 
 cnp.import_array()
 
-# Bytes of a matrix from which a second thread was measured to win over what it costs to wake it.
-SPLIT_FROM = 1 << 20
+SPLIT_FROM = threads.SPLIT_FROM
 
 cdef enum:
     BLOCKS = 8  # of rows: each has sums of squares of its own, at any number of threads
+    NARROW = 512  # columns, of which a row leaves the kernels little to do at a time
 
 
 cdef class Kept:
@@ -73,7 +73,6 @@ cdef class Job:
     cdef simdrop_part part
     cdef simdrop_descent how
     cdef size_t block  # rows of one
-    cdef double scale
     cdef void *matrix
     cdef void *packed
     cdef void *first_state
@@ -95,7 +94,7 @@ cdef class Job:
         part.first = block * self.block
         part.stop = min(part.first + self.block, part.rows)
         if self.kernel == GATHER:
-            weights_kernels().gather[self.double](&part, self.matrix, self.scale, self.packed)
+            weights_kernels().gather[self.double](&part, self.matrix, self.packed)
         elif self.kernel == SGD:
             weights_kernels().sgd[self.double](
                 &part, &self.how, self.matrix, self.first_state, self.packed, squares
@@ -121,12 +120,15 @@ cdef Job job_of(int kernel, matrix, rows, columns):
 
 cdef int share(Job job, matrix, squares) except -1:
     """Run it, in all threads if the matrix is large."""
+    if job.part.keep_rows is NULL and job.part.keep_columns is NULL and squares is None:
+        if job.part.columns < NARROW:
+            job.part.rows, job.part.columns = 1, job.part.rows * job.part.columns
     job.block = max((job.part.rows + BLOCKS - 1) // BLOCKS, 1)
     cdef size_t blocks = (job.part.rows + job.block - 1) // job.block
     if squares is not None:
         sums = np.empty((blocks, job.part.columns))
         job.squares = <double *>cnp.PyArray_DATA(sums)
-    if cnp.PyArray_NBYTES(matrix) < SPLIT_FROM:
+    if cnp.PyArray_NBYTES(matrix) < SPLIT_FROM or blocks == 0:
         with nogil:
             job.run(0, blocks)
     else:
@@ -144,9 +146,9 @@ cdef tuple packed_shape(matrix, rows, columns):
     return (shape[0] if rows is None else rows.count, width)
 
 
-def gather(matrix, rows=None, columns=None, *, scale=1.0, out=None):
+def gather(matrix, rows=None, columns=None, *, out=None):
     """
-    What is kept of a matrix, times a scale: ``scale * matrix[rows][:, columns]``.
+    What is kept of a matrix: ``matrix[rows][:, columns]``.
 
     Parameters
     ----------
@@ -154,8 +156,6 @@ def gather(matrix, rows=None, columns=None, *, scale=1.0, out=None):
         (n, m) or (m,), float32 or float64, C-contiguous.
     rows, columns : Kept or None
         Of n and m; None keeps all.
-    scale : float
-        Rounded to the matrix's type.
     out : ndarray, optional
         Where to write the result; C-contiguous, of its shape and type, apart from the matrix.
 
@@ -177,7 +177,6 @@ def gather(matrix, rows=None, columns=None, *, scale=1.0, out=None):
         check_like(out, "out", shape, matrix.dtype, True)
         if np.may_share_memory(out, matrix):
             raise ValueError("out overlaps the matrix that it is gathered from")
-    job.scale = scale
     job.packed = cnp.PyArray_DATA(out)
     share(job, matrix, None)
     return out

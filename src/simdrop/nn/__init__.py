@@ -2,6 +2,8 @@
 
 from .activations import ReLU, Sigmoid, Tanh
 from .base import Layer, Parameter
+from .batchwise import BatchwiseLinear, KeptInputs, Units
+from .dense import Dense
 from .dropout import (
     AlphaDropout,
     DropBlock,
@@ -17,22 +19,27 @@ from .layers import Linear
 from .losses import SoftmaxCrossEntropy, SquaredError
 from .mlp import MLP
 from .network import Network
-from .optimizers import SGD
+from .optimizers import SGD, Adam, Optimizer
 
 __all__ = [
     "MLP",
     "SGD",
+    "Adam",
     "AlphaDropout",
+    "BatchwiseLinear",
+    "Dense",
     "DropBlock",
     "DropConnect",
     "DropPath",
     "Dropout",
     "GaussianDropout",
     "GaussianNoise",
+    "KeptInputs",
     "Layer",
     "Linear",
     "LockedDropout",
     "Network",
+    "Optimizer",
     "Parameter",
     "ReLU",
     "Sigmoid",
@@ -40,4 +47,5 @@ __all__ = [
     "SquaredError",
     "Tanh",
     "Transform",
+    "Units",
 ]

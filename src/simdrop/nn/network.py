@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from .base import Array, Layer, Parameter
 from .layers import Linear
 from .losses import SoftmaxCrossEntropy, SquaredError
-from .optimizers import SGD
+from .optimizers import Optimizer
 
 Criterion = type[SoftmaxCrossEntropy] | type[SquaredError]
 CHUNK = 2048  # rows that `predict` takes at a time, so that its memory is bounded
@@ -68,7 +68,7 @@ class Network:
             dy = layer.backward(dy)
         return dy
 
-    def train_step(self, x: ArrayLike, y: ArrayLike, optimizer: SGD) -> float:
+    def train_step(self, x: ArrayLike, y: ArrayLike, optimizer: Optimizer) -> float:
         """Forward, backward, update, advance; returns the loss before the update."""
         loss = self.loss(x, y)
         self.backward()
