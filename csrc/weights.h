@@ -47,6 +47,9 @@ static void NAME(gather)(const simdrop_part *part, const void *matrix, void *pac
             const size_t n = smaller(TILE, columns - j);
             const uint64_t keep = tile_kept(part->keep_columns, j, n);
             const T *x = from + j;
+            for (size_t line = FETCH_AHEAD; line < FETCH_AHEAD + TILE * sizeof(T); line += LINE) {
+                __builtin_prefetch((const char *)x + line, 0, 2);
+            }
             T whole[TILE] = {0}, last[TILE];
             if (n < TILE) {
                 memcpy(whole, x, n * sizeof *whole);

@@ -43,18 +43,24 @@ cdef class Kept:
     """
 
     cdef readonly Py_ssize_t size, count
-    cdef readonly object indices
+    cdef object mask
     cdef object bits  # in whole words
 
     def __init__(self, mask):
-        kept = mask.indices()
-        self.size = mask.size
-        self.count = kept.size
-        self.indices = kept
-        bits = np.zeros((self.size + 63) // 64 * 8, np.uint8)
         packed = mask.packbits()
+        bits = np.zeros((mask.size + 63) // 64 * 8, np.uint8)
         bits[: packed.size] = packed
+        self.mask = mask
         self.bits = bits
+        self.size = mask.size
+        self.count = int(np.bitwise_count(bits).sum())
+
+    @property
+    def indices(self):
+        return self.mask.indices()
+
+    def __reduce__(self):
+        return Kept, (self.mask,)
 
     def __repr__(self):
         return f"Kept({self.count} of {self.size})"

@@ -2,7 +2,7 @@
 
 from .activations import ReLU, Sigmoid, Tanh
 from .base import Layer, Parameter
-from .batchwise import BatchwiseLinear, KeptInputs, Units
+from .batchwise import BatchwiseDense, KeptInputs, Units
 from .dense import Dense
 from .dropout import (
     AlphaDropout,
@@ -26,7 +26,7 @@ __all__ = [
     "SGD",
     "Adam",
     "AlphaDropout",
-    "BatchwiseLinear",
+    "BatchwiseDense",
     "Dense",
     "DropBlock",
     "DropConnect",

@@ -16,8 +16,8 @@ from simdrop.transforms import draw_mask
 from simdrop.weights import Kept, gather
 
 from .base import Array, Layer, Seed
+from .dense import Dense
 from .dropout import Probability, at, check_p, checked_stream
-from .layers import Linear
 
 
 class Units:
@@ -86,34 +86,33 @@ class KeptInputs(Layer):
         return f"KeptInputs({self.units.n}, p={self.units.p})"
 
 
-class BatchwiseLinear(Linear):
-    """y = f x W + b of kept inputs and units alone: x is (batch, kept inputs), y (batch, kept).
+class BatchwiseDense(Dense):
+    """y = activation(f x W + b) of kept inputs and units alone: (batch, kept inputs) becomes
+    (batch, kept units).
 
     Parameters
     ----------
     units_in : Units
         Which inputs x has, as drawn by the layer before; f is their factor.
-    units_out : Units or None
-        Which outputs are computed: a call draws them. None: all.
-    rng, dtype, activation
-        As in `Linear`.
-    n_out : int
-        The number of outputs where `units_out` is None.
+    units_out : Units or int
+        Which outputs are computed: a call draws them. A number is all of so many.
+    activation, rng, dtype
+        As in `Dense`.
     """
 
     def __init__(
         self,
         units_in: Units,
-        units_out: Units | None = None,
-        n_out: int = 0,
+        units_out: Units | int,
         *,
+        activation: str = "relu",
         rng: Seed,
         dtype: DTypeLike = np.float32,
-        activation: str = "relu",
     ) -> None:
-        n_out = units_out.n if units_out else n_out
-        super().__init__(units_in.n, n_out, rng=rng, dtype=dtype, activation=activation)
-        self.units_in, self.units_out = units_in, units_out
+        n_out = units_out if isinstance(units_out, int) else units_out.n
+        super().__init__(units_in.n, n_out, activation=activation, rng=rng, dtype=dtype)
+        self.units_in = units_in
+        self.units_out = None if isinstance(units_out, int) else units_out
 
     def __call__(self, x: Array) -> Array:
         rows, columns, factor = self.units_in.kept, None, self.units_in.factor
@@ -125,24 +124,24 @@ class BatchwiseLinear(Linear):
             weight, bias = gather(weight, rows, columns), gather(bias, None, columns)
         if factor != 1:
             x = x * x.dtype.type(factor)
-        self._saved = x, weight, rows, columns, factor
-        y: Array = x @ weight
-        y += bias
+        y, context = self._activate(x @ weight, bias, 0.0, False)
+        self._saved = x, context, weight, rows, columns, factor
         return y
 
     def backward(self, dy: Array) -> Array:
-        self.write_gradients(dy)
-        _, weight, _, _, factor = self._from_forward()
-        dx: Array = dy @ weight.T
+        _, _, weight, _, _, factor = self._from_forward()
+        dx: Array = self._backward(dy) @ weight.T
         if factor != 1:
             dx *= dx.dtype.type(factor)
         return dx
 
-    def write_gradients(self, dy: Array) -> None:
-        x, _, rows, columns, _ = self._from_forward()
+    def _backward(self, dy: Array) -> Array:
+        x, context, _, rows, columns, _ = self._from_forward()
+        dy, self.bias.take_part(None, columns)[:] = context.backward(dy)
         np.matmul(x.T, dy, out=self.weight.take_part(rows, columns))
-        np.sum(dy, axis=0, out=self.bias.take_part(None, columns))
+        return dy
 
     def __repr__(self) -> str:
         shape = "{}, {}".format(*self.weight.value.shape)
-        return f"BatchwiseLinear({shape}{f', p={self.units_out.p}' if self.units_out else ''})"
+        p = f", p={self.units_out.p}" if self.units_out else ""
+        return f"BatchwiseDense({shape}{p}, activation={self.activation!r})"

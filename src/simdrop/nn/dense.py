@@ -46,20 +46,28 @@ class Dense(Linear):
 
     def __call__(self, x: Array) -> Array:
         p = at(self.p, self.step)
-        y, context = fused.bias_dropout(
-            x @ self.weight.value,
-            self.bias.value,
-            p,
-            activation=FUSED[self.activation],
-            rng=self.stream,
-            training=self.training,
-            scale=self.inverted,
-        )
+        y, context = self._activate(x @ self.weight.value, self.bias.value, p, self.training)
         factor = 1.0 if self.training or self.inverted else 1.0 - p
         if factor != 1:
             y = y * y.dtype.type(factor)
         self._saved = x, context, factor
         return y
+
+    def _activate(
+        self, y: Array, bias: Array, p: float, training: bool
+    ) -> tuple[Array, fused.BiasDropout]:
+        """dropout(activation(y + bias)), in the place of y where the derivative does not need y."""
+        name = FUSED[self.activation]
+        return fused.bias_dropout(
+            y,
+            bias,
+            p,
+            activation=name,
+            rng=self.stream,
+            training=training,
+            scale=self.inverted,
+            out=y if name in (None, "relu") else None,
+        )
 
     def backward(self, dy: Array) -> Array:
         return self._backward(dy) @ self.weight.value.T

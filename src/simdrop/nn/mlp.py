@@ -12,16 +12,15 @@ from numpy.typing import DTypeLike
 
 import simdrop as sd
 
-from .activations import ReLU, Sigmoid, Tanh
 from .base import Layer, Seed
-from .batchwise import BatchwiseLinear, KeptInputs, Units
-from .dense import Dense
+from .batchwise import BatchwiseDense, KeptInputs, Units
+from .dense import FUSED, Dense
 from .dropout import Dropout, Probability
 from .layers import Linear
 from .losses import SoftmaxCrossEntropy, SquaredError
 from .network import Criterion, Network
 
-ACTIVATIONS: dict[str, type[Layer]] = {"relu": ReLU, "tanh": Tanh, "sigmoid": Sigmoid}
+HIDDEN = {name: name for name in FUSED if name != "identity"}
 LOSSES: dict[str, Criterion] = {"cross_entropy": SoftmaxCrossEntropy, "squared_error": SquaredError}
 
 
@@ -41,7 +40,7 @@ class MLP(Network):
     dropout : "elementwise" or "batchwise"
         Whether each sample of a batch has decisions of its own (`Dense`), or all share them, so
         that only kept rows and columns of the weights are multiplied and updated
-        (`BatchwiseLinear`).
+        (`BatchwiseDense`).
     inverted : bool
         False is that paper's form of dropout: scaled at inference instead of in training.
     loss : "cross_entropy" or "squared_error"
@@ -81,7 +80,7 @@ class MLP(Network):
             raise ValueError(f"sizes must be two or more positive integers, got {self.sizes}")
         if np.dtype(dtype) not in (np.float32, np.float64):
             raise ValueError(f"dtype must be float32 or float64, got {np.dtype(dtype)}")
-        _choose("activation", activation, ACTIVATIONS)
+        _choose("activation", activation, HIDDEN)
         criterion = _choose("loss", loss, LOSSES)
         make_layers = _choose("dropout", dropout, {"elementwise": _dense, "batchwise": _batchwise})
 
@@ -119,16 +118,13 @@ def _batchwise(
     inverted: bool,
     **options: Any,
 ) -> list[Layer]:
-    units = Units(sizes[0], p_input, stream, inverted=inverted)
-    layers: list[Layer] = [KeptInputs(units)]
-    for n in sizes[1:-1]:
-        following = Units(n, p, stream, inverted=inverted)
-        layers += [
-            BatchwiseLinear(units, following, activation=activation, **options),
-            ACTIVATIONS[activation](),
-        ]
-        units = following
-    return [*layers, BatchwiseLinear(units, n_out=sizes[-1], activation="identity", **options)]
+    units = [
+        Units(n, p if i else p_input, stream, inverted=inverted) for i, n in enumerate(sizes[:-1])
+    ]
+    layers: list[Layer] = [KeptInputs(units[0])]
+    for units_in, units_out in pairwise(units):
+        layers.append(BatchwiseDense(units_in, units_out, activation=activation, **options))
+    return [*layers, BatchwiseDense(units[-1], sizes[-1], activation="identity", **options)]
 
 
 T = TypeVar("T")

@@ -142,8 +142,9 @@ class SGD(Optimizer):
         self.momentum, self.nesterov = float(momentum), nesterov
 
     def _descend(self, value: Array, grad: Array, state: list[Array], **settings: Any) -> None:
-        momentum, nesterov = float(self.momentum), self.nesterov
-        weights.sgd(value, grad, *state, momentum=momentum, nesterov=nesterov, **settings)
+        settings |= {"momentum": float(self.momentum), "nesterov": self.nesterov}
+        (velocity,) = state
+        weights.sgd(value, grad, velocity, **settings)
 
 
 class Adam(Optimizer):
@@ -188,8 +189,9 @@ class Adam(Optimizer):
         self.beta1, self.beta2, self.eps = float(beta1), float(beta2), float(eps)
 
     def _descend(self, value: Array, grad: Array, state: list[Array], **settings: Any) -> None:
-        betas = {"beta1": self.beta1, "beta2": self.beta2}
-        weights.adam(value, grad, *state, step=self.steps, eps=self.eps, **betas, **settings)
+        mean, square = state
+        settings |= {"beta1": self.beta1, "beta2": self.beta2, "eps": self.eps}
+        weights.adam(value, grad, mean, square, step=self.steps, **settings)
 
 
 def as_matrix(array: Array) -> Array:
