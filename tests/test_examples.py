@@ -42,13 +42,12 @@ def run(name):
     return {name: [float(number.rstrip("%")) for number in numbers] for name, *numbers in rows}
 
 
-def check_page(name, *numbers):
-    """Those of examples/README.md, which another BLAS changes a little."""
-    (row,) = re.findall(
-        rf"^\| \[{name}\.py\].*$", (EXAMPLES / "README.md").read_text(), re.MULTILINE
-    )
+def check_page(name, *numbers, tolerance):
+    """Those of examples/README.md; another BLAS rounds otherwise, which training makes larger."""
+    page = (EXAMPLES / "README.md").read_text()
+    (row,) = re.findall(rf"^\| \[{name}\.py\].*$", page, re.MULTILINE)
     written = [float(number) for number in re.findall(r"\d+\.\d+", row.split("|")[3])]
-    assert written == pytest.approx(numbers, rel=0.25, abs=1)
+    assert written == pytest.approx(numbers, abs=tolerance)
 
 
 ATTENTION, CHAR_RNN, RBM = load("attention"), load("char_rnn"), load("rbm")
@@ -65,7 +64,7 @@ def test_training_loop():
     )  # by heart, the fifth of the labels that is wrong too
     assert dropout[0] > 15 and dropout[1] < 10
     assert dropout[2] < 0.85 * without[2]
-    check_page("training_loop", without[2], dropout[2])
+    check_page("training_loop", without[2], dropout[2], tolerance=1.5)
 
 
 def test_char_rnn():
@@ -78,7 +77,7 @@ def test_char_rnn():
     (least,) = rows["who knows the grammar"]
     assert without[0] < least  # by heart: one that knows the grammar cannot
     assert least < both[1] < without[1] - 0.1 and least < locked[1] < without[1] - 0.1
-    check_page("char_rnn", without[1], locked[1], both[1], least)
+    check_page("char_rnn", without[1], locked[1], both[1], least, tolerance=0.03)
 
 
 def test_rbm():
@@ -87,7 +86,7 @@ def test_rbm():
     assert without[0] < dropout[0] < dropout[1] < without[1] - 1
     assert dropout[2] < 0.8 * without[2] and dropout[3] < 0.8 * without[3]
     assert dropout[4] < 1 < without[4]
-    check_page("rbm", without[1], dropout[1], without[3], dropout[3])
+    check_page("rbm", without[1], dropout[1], without[3], dropout[3], tolerance=0.8)
 
 
 def test_attention():
@@ -100,7 +99,7 @@ def test_attention():
     assert wrong[0] < 10 < wrong_dropout[0] < 20
     assert wrong_dropout[1] < 0.8 * wrong[1]
     assert right[1] - 1 < right_dropout[1] < 5 and right[1] < 5
-    check_page("attention", wrong[1], wrong_dropout[1], right[1], right_dropout[1])
+    check_page("attention", wrong[1], wrong_dropout[1], right[1], right_dropout[1], tolerance=1.5)
 
 
 @pytest.mark.parametrize("name", ["training_loop", "char_rnn", "rbm", "attention"])
