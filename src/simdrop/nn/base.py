@@ -52,16 +52,14 @@ class Parameter:
 
     def whole_grad(self) -> Array:
         """The gradient of all of value: zero where `grad` has none."""
+        axes = [np.arange(n) if kept is None else kept.indices for n, kept in self._axes()]
         whole = np.zeros_like(self.value)
-        whole[np.ix_(*(np.arange(n) if k is None else k.indices for n, k in self._axes()))] = (
-            self.grad
-        )
+        whole[np.ix_(*axes)] = self.grad
         return whole
 
     def _axes(self) -> list[tuple[int, Kept | None]]:
-        kept = [self.rows, self.columns] if self.value.ndim == 2 else [self.columns]
-        kept += [None] * (self.value.ndim - len(kept))
-        return list(zip(self.value.shape, kept, strict=True))
+        kept = {1: [self.columns], 2: [self.rows, self.columns]}.get(self.value.ndim)
+        return list(zip(self.value.shape, kept or [None] * self.value.ndim, strict=True))
 
     def __repr__(self) -> str:
         return f"Parameter({self.kind}, shape={self.value.shape}, dtype={self.value.dtype})"
