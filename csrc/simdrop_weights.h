@@ -8,7 +8,7 @@
 typedef struct simdrop_part {
     size_t rows, columns;
     const uint8_t *keep_rows, *keep_columns; /* a bit each, in whole words of 8 bytes; NULL: all are kept */
-    size_t first, stop; /* the rows that a call works on */
+    size_t first, stop;                      /* the rows that a call works on */
 } simdrop_part;
 
 /* packed = what is kept of the matrix. */
@@ -18,11 +18,11 @@ typedef void simdrop_gather(const simdrop_part *part, const void *matrix, void *
    and so does what the optimizer remembers of them. `squares`, or NULL, is set to the sums of squares of the columns
    afterwards, over the rows that the call works on, kept or not. */
 typedef struct simdrop_descent {
-    double lr, l1, l2;       /* of g + l2 w + l1 sign(w) */
-    double momentum;         /* SGD: step = -lr g; v = momentum v + step; w += v */
-    int nesterov;            /* w += momentum v + step instead */
-    double beta1, beta2;     /* Adam: m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g g; */
-    double root_scale, eps;  /* w -= lr m / (sqrt(v) root_scale + eps) */
+    double lr, l1, l2;      /* of g + l2 w + l1 sign(w) */
+    double momentum;        /* SGD: step = -lr g; v = momentum v + step; w += v */
+    int nesterov;           /* w += momentum v + step instead */
+    double beta1, beta2;    /* Adam: m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g g; */
+    double root_scale, eps; /* w -= lr m / (sqrt(v) root_scale + eps) */
 } simdrop_descent;
 
 typedef void simdrop_sgd(const simdrop_part *part, const simdrop_descent *how, void *w, void *v, const void *g,

@@ -34,6 +34,17 @@ INLINE void NAME(put)(uint64_t keep, const T *x, T *y) {
 }
 #endif
 
+/* Lines that a tile further on begins with, while the caches' own prefetching leaves some of the memory's speed. */
+INLINE void NAME(fetch_tile)(const T *tile, int written) {
+    for (size_t line = 0; line < TILE * sizeof(T); line += LINE) {
+        if (written) {
+            __builtin_prefetch((const char *)tile + line, 1, 2);
+        } else {
+            __builtin_prefetch((const char *)tile + line, 0, 2);
+        }
+    }
+}
+
 static void NAME(gather)(const simdrop_part *part, const void *matrix, void *packed) {
     const size_t columns = part->columns, width = count_kept(part->keep_columns, columns);
     T *to = (T *)packed + count_kept(part->keep_rows, part->first) * width;
@@ -43,13 +54,12 @@ static void NAME(gather)(const simdrop_part *part, const void *matrix, void *pac
             continue;
         }
         const T *from = (const T *)matrix + row * columns;
+        const size_t ahead = fetch_ahead(part, row, sizeof(T));
         for (size_t j = 0; j < columns; j += TILE) {
             const size_t n = smaller(TILE, columns - j);
             const uint64_t keep = tile_kept(part->keep_columns, j, n);
             const T *x = from + j;
-            for (size_t line = FETCH_AHEAD; line < FETCH_AHEAD + TILE * sizeof(T); line += LINE) {
-                __builtin_prefetch((const char *)x + line, 0, 2);
-            }
+            NAME(fetch_tile)(x + ahead, 0);
             T whole[TILE] = {0}, last[TILE];
             if (n < TILE) {
                 memcpy(whole, x, n * sizeof *whole);
@@ -111,15 +121,14 @@ INLINE void NAME(descend)(const simdrop_part *part, const simdrop_descent *how, 
         squares[j] = 0;
     }
     for (size_t row = part->first; row < part->stop; row++) {
+        const size_t ahead = fetch_ahead(part, row, sizeof(T));
         T *all[3] = {w + row * columns, state + row * columns, states > 1 ? other + row * columns : NULL};
         for (size_t j = 0; is_kept(part->keep_rows, row) && j < columns; j += TILE) {
             const size_t n = smaller(TILE, columns - j);
             const uint64_t keep = tile_kept(part->keep_columns, j, n);
-            for (size_t line = FETCH_AHEAD; line < FETCH_AHEAD + TILE * sizeof(T); line += LINE) {
-                __builtin_prefetch((const char *)g + line, 0, 2);
-                for (int k = 0; k <= states; k++) {
-                    __builtin_prefetch((const char *)(all[k] + j) + line, 1, 2);
-                }
+            NAME(fetch_tile)(g + FETCHED / sizeof(T), 0);
+            for (int k = 0; k <= states; k++) {
+                NAME(fetch_tile)(all[k] + j + ahead, 1);
             }
             if (keep == UINT64_MAX) {
                 descend_tile(&constants, g, all[0] + j, all[1] + j, states > 1 ? all[2] + j : NULL);

@@ -1,6 +1,8 @@
 """The command line: what it prints and writes, and the one line and exit code of each failure."""
 
 import argparse
+import importlib
+import importlib.metadata
 import os
 import pty
 import re
@@ -16,6 +18,7 @@ import numpy as np
 import pytest
 
 import simdrop
+import simdrop.mask
 from simdrop.cli import main
 from simdrop.train import command, data, loop, options, picture, progress, report, sources
 
@@ -752,3 +755,35 @@ for name in ("matplotlib", "rich", "sklearn", "simdrop.nn", "simdrop.train.loop"
 """
     code, _, err = finish(start(code=code))
     assert (code, err) == (0, "")
+
+
+PROGRAM = "import sys; from simdrop_command import main; sys.exit(main())"
+
+
+@pytest.mark.parametrize("words", [("info",), ("train", "--epochs", "1"), ("--help",)])
+def test_an_instruction_set_that_is_not_there(words):
+    code, out, err = finish(start(*words, code=PROGRAM, env={"SIMDROP_ISA": "nonesuch"}))
+    here = ", ".join(simdrop.mask.instruction_sets())
+    wanted = "simdrop: error: SIMDROP_ISA: instruction set 'nonesuch' is not available; "
+    wanted += f"this CPU and build have {here}\n"
+    assert (code, out, err) == (2, "", wanted)
+
+
+def test_an_instruction_set_that_is_there():
+    code, out, err = finish(start("info", code=PROGRAM, env={"SIMDROP_ISA": "portable"}))
+    assert (code, err) == (0, "") and "portable" in out.split("chosen:")[1].splitlines()[0]
+
+
+def test_the_program_is_installed():
+    (program,) = importlib.metadata.entry_points(group="console_scripts", name="simdrop")
+    assert program.value == "simdrop_command:main"
+    assert program.load() is importlib.import_module("simdrop_command").main
+
+
+@pytest.mark.parametrize("given", ["many", "0", ""])
+@pytest.mark.parametrize("command", ["info", "train"])
+def test_threads_that_are_no_number(command, given, monkeypatch, capsys):
+    monkeypatch.setenv("SIMDROP_NUM_THREADS", given)
+    assert main([command]) == 2
+    wanted = f"SIMDROP_NUM_THREADS must be a positive integer, not {given!r}"
+    assert one_error_line(capsys) == wanted

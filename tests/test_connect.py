@@ -159,6 +159,7 @@ def test_the_same_on_every_instruction_set(instruction_set):
 
 
 X, W, DY = case(2, 3, 4)
+BOTH = np.zeros(X.size + W.size - 1)  # an element too few for gradients of both
 
 
 @pytest.mark.parametrize(
@@ -196,10 +197,13 @@ def test_bad_input_takes_no_draw(error, call):
         (ValueError, DY[:1], (None, None)),
         (TypeError, DY.astype("f4"), (None, None)),
         (ValueError, DY, (None,)),
+        (ValueError, DY, (None, None, None)),
         (ValueError, DY, (X, None)),
         (ValueError, DY, (None, W)),
         (ValueError, DY, (None, X)),
+        (ValueError, DY, (BOTH[: X.size].reshape(X.shape), BOTH[-W.size :].reshape(W.shape))),
         (TypeError, DY, (0, None)),
+        (TypeError, DY, None),
     ],
 )
 def test_backward_refuses(error, dy, out):

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import simdrop as sd
+from simdrop import layouts
 
 KEY = bytes(range(16))
 
@@ -153,3 +154,36 @@ def test_more_than_2_to_the_31_elements():
     mask.apply(x, out=x)
     for start in (0, 2**31 - 5000, n - 5000):
         np.testing.assert_array_equal(x[start : start + 5000], mask._keep_flat(start, start + 5000))
+
+
+@given(st.integers(0, 12), st.integers(0, 12), st.integers(0, 12), st.booleans())
+def test_a_pair_is_refused_iff_it_shares_memory(first, second, read, needed):
+    """Four numbers each, anywhere in one array; what is read counts where it is read afterwards."""
+    memory = np.zeros(16)
+    a, b, c = (memory[i : i + 4] for i in (first, second, read))
+    shared = abs(first - second) < 4
+    if needed:
+        shared |= abs(first - read) < 4 or abs(second - read) < 4
+    later = {"dy": c} if needed else None
+    likes = {"x": np.ones(4), "W": np.ones(4)}
+    for one in ((None, None), (None, b), (a, None)):
+        if not needed:
+            layouts.check_pair(one, likes, later)
+    if not shared:
+        layouts.check_pair((a, b), likes, later)
+    else:
+        with pytest.raises(ValueError, match="shares memory with"):
+            layouts.check_pair((a, b), likes, later)
+
+
+def test_what_is_no_pair_is_named():
+    likes = {"x": np.ones(4), "W": np.ones((4, 2))}
+    with pytest.raises(TypeError, match="must be a pair of arrays or None, not ndarray"):
+        layouts.check_pair(np.ones((2, 4)), likes)
+    with pytest.raises(ValueError, match="gradients of x and of W, not of 3"):
+        layouts.check_pair((None, None, None), likes)
+    with pytest.raises(ValueError, match="out has shape"):
+        layouts.check_pair((None, np.ones(4)), likes)
+    x = np.ones(4)
+    with pytest.raises(ValueError, match="gradient of x shares memory with W"):
+        layouts.check_pair((x, None), likes, {"W": x})

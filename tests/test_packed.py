@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import simdrop as sd
+import simdrop.mask
 
 EVAL = {"PackedMask": sd.PackedMask}
 
@@ -161,6 +162,13 @@ def test_values():
             assert again == mask and hash(again) == hash(mask)
             np.testing.assert_array_equal(again.keep(), mask.keep())
     assert len(repr(sd.Mask.from_keep(np.ones(10**6, bool)))) < 3000
+
+
+def test_pickles_name_what_stays_where_it_is():
+    """A pickle names the function that restores it, by module, too."""
+    (restore, arguments) = sd.PackedMask(bytes([5]), 0.5, (3,)).__reduce__()
+    assert restore is simdrop.mask.restore_packed
+    assert restore(*arguments) == sd.PackedMask(bytes([5]), 0.5, (3,))
 
 
 def test_bits_after_the_last_are_ignored():

@@ -226,6 +226,7 @@ def test_bad_input_takes_no_draw(error, call):
         (TypeError, H, (None, [0])),
         (ValueError, H, (np.zeros(3), None)),
         (ValueError, H, (H, H)),
+        (TypeError, H, np.zeros((2, *H.shape))),
     ],
 )
 def test_backward_refuses(error, dy, out):

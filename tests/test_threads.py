@@ -2,6 +2,7 @@
 
 import os
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import simdrop as sd
 from simdrop import threads
 
 COUNTS = (1, 2, 3, 7)
+SOURCES = Path(__file__).parent.parent / "src" / "simdrop"
 
 
 @pytest.fixture(autouse=True)
@@ -159,3 +161,11 @@ def test_environment_variable(monkeypatch):
         monkeypatch.setenv("SIMDROP_NUM_THREADS", bad)
         with pytest.raises(ValueError, match="SIMDROP_NUM_THREADS must be a positive integer"):
             sd.get_num_threads()
+
+
+def test_every_module_says_that_it_needs_no_global_lock():
+    """Else a free-threaded interpreter takes one, with a warning, as soon as it is imported."""
+    modules = sorted(SOURCES.glob("*.pyx"))
+    assert len(modules) >= 6
+    for module in modules:
+        assert "freethreading_compatible=True" in module.read_text().splitlines()[0], module.name

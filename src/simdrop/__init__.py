@@ -3,7 +3,7 @@
 from simdrop import schedule, theory
 from simdrop.config import show_config
 from simdrop.connect import drop_connect, drop_connect_matmul
-from simdrop.mask import Mask, PackedMask, apply_packed
+from simdrop.mask import Mask
 from simdrop.noise import (
     AlphaDropout,
     GaussianDropout,
@@ -12,6 +12,7 @@ from simdrop.noise import (
     gaussian_dropout,
     gaussian_noise,
 )
+from simdrop.packed import PackedMask, apply_packed
 from simdrop.recurrent import locked_dropout, zoneout
 from simdrop.stream import Stream
 from simdrop.structured import drop_block, drop_path, embedding_dropout

@@ -107,6 +107,10 @@ def _run(argv: Sequence[str] | None) -> None:
         return
     if "function" not in options:
         raise InputError("no command given; wanted train or info (see simdrop --help)")
+    try:
+        simdrop.get_num_threads()
+    except ValueError as error:  # what SIMDROP_NUM_THREADS says
+        raise InputError(str(error)) from None
     options.function(options)
 
 

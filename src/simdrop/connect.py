@@ -117,14 +117,9 @@ class DropConnectMatmul(Values):
         dy = np.asarray(dy)
         batch, n_in, n_out = self.mask.shape
         check("dy", dy, (batch, n_out), self.W.dtype)
-        if len(out) != 2:
-            raise ValueError("out must be a pair: for the gradients of x and of W")
-        for i, (array, like) in enumerate(zip(out, (self.x, self.W), strict=True)):
-            if array is not None:
-                layouts.check_out(array, like)
-                others = (self.x, self.W, dy, out[1 - i])
-                if any(one is not None and np.may_share_memory(array, one) for one in others):
-                    raise ValueError("an array of out shares memory with x, W, dy or the other")
+        layouts.check_pair(
+            out, {"x": self.x, "W": self.W}, read={"x": self.x, "W": self.W, "dy": dy}
+        )
         dx, dW = (
             np.empty(like.shape, layouts.native(like.dtype)) if array is None else array
             for array, like in zip(out, (self.x, self.W), strict=True)

@@ -83,6 +83,33 @@ def check_out(out: Any, x: np.ndarray) -> None:
         )
 
 
+def check_pair(
+    out: Any, likes: dict[str, np.ndarray], read: dict[str, np.ndarray] | None = None
+) -> None:
+    """
+    Refuse a pair `out` that cannot hold two gradients, before anything is written.
+
+    `likes` are what the gradients are of and look like; `read` is what must not share memory with
+    them, because it is read after they are written.
+    """
+    first, second = likes
+    if not isinstance(out, (tuple, list)):
+        raise TypeError(f"out must be a pair of arrays or None, not {type(out).__name__}")
+    if len(out) != 2:
+        raise ValueError(
+            f"out must be a pair, for the gradients of {first} and of {second}, not of {len(out)}"
+        )
+    elsewhere = dict(read or {})
+    for (name, like), array in zip(likes.items(), out, strict=True):
+        if array is None:
+            continue
+        check_out(array, like)
+        for other, memory in elsewhere.items():
+            if np.may_share_memory(array, memory):
+                raise ValueError(f"out for the gradient of {name} shares memory with {other}")
+        elsewhere[f"the one for that of {name}"] = array
+
+
 def overlaps_itself(array: np.ndarray) -> bool:
     """Whether two elements share a byte, as only broadcast and hand-made strides have it."""
     if array.size < 2:

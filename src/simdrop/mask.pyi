@@ -4,6 +4,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from simdrop.packed import PackedMask
+
 STREAM_VERSION: int
 COMPILER: str
 
@@ -50,24 +52,6 @@ class Mask:
     def __eq__(self, other: object) -> bool: ...
     def __hash__(self) -> int: ...
 
-class PackedMask(Mask):
-    def __init__(
-        self,
-        bits: bytes | NDArray[np.uint8],
-        p: float,
-        shape: int | Sequence[int],
-        *,
-        scale: bool = True,
-    ) -> None: ...
-
-def apply_packed(
-    x: ArrayLike,
-    bits: NDArray[np.uint8],
-    p: float = 0.5,
-    *,
-    scale: bool = True,
-    out: NDArray[Any] | None = None,
-) -> NDArray[Any]: ...
 def keystream(
     key: bytes, draw: int, plane: int, first_block: int, n_blocks: int
 ) -> NDArray[np.uint8]: ...

@@ -1,7 +1,6 @@
 # cython: language_level=3, binding=True, embedsignature=True, embedsignature.format=python, freethreading_compatible=True
-"""Mask and PackedMask: which elements are dropped, as a few numbers or as bits, and the kernels that apply it."""
+"""Mask: which elements are dropped, as a few numbers, and the kernels that apply it."""
 
-import operator
 import os
 from math import prod
 
@@ -11,7 +10,6 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from simdrop import layouts, threads
 
 cimport numpy as cnp
-from cpython.float cimport PyFloat_AsDouble
 from libc.stdint cimport intptr_t, uint8_t, uint64_t
 from libc.string cimport memcpy
 
@@ -104,10 +102,10 @@ cdef class Mask:
         self.scaled = scale
         self.factor = 1.0 if not scale else 1 / (1 - probability) if probability < 1 else 0.0
         simdrop_set_p(&self.rule, probability)
-        self.shape = shape if type(shape) is tuple else checked_shape(shape)
+        self.shape = shape if type(shape) is tuple else layouts.ints(shape, "shape")
         for length in self.shape:
             if type(length) is not int:
-                self.shape = checked_shape(shape)
+                self.shape = layouts.ints(shape, "shape")
                 return self.set_form(p, self.shape, shared_axes, scale)
             n = checked_length(length, shape)
             size = multiplied(size, n, shape)
@@ -467,6 +465,8 @@ cdef class Mask:
         keep = np.asarray(keep)
         if keep.dtype != np.bool_:
             raise TypeError(f"keep must be an array of bool, not of {keep.dtype}")
+        from simdrop.packed import PackedMask  # a subclass, whose module needs this one
+
         return PackedMask(np.packbits(keep, bitorder="little"), p, keep.shape, scale=scale)
 
     def __array__(self, dtype=None, copy=None):
@@ -552,156 +552,11 @@ def restore_window(source, start, shape):
     return source.window(start, shape)
 
 
-cdef class PackedMask(Mask):
-    """
-    A mask that is stored, a bit an element, instead of drawn: what ``Mask.from_keep`` gives.
-
-    It has all that a Mask has, but a key and a draw.
-
-    Parameters
-    ----------
-    bits : bytes or ndarray of uint8
-        ``(size + 7) // 8`` of them, as ``Mask.packbits`` gives them: the first element, in the C order of `shape`, is the
-        lowest bit of the first byte; set where it is kept. Bits after the last element are ignored.
-    p : float
-        The probability of dropping that it was made with, for the scale.
-    shape : int or tuple of ints
-        Shape of the arrays that it is applied to.
-    scale : bool, optional
-        Whether kept elements are multiplied by ``1 / (1 - p)``.
-
-    Attributes
-    ----------
-    p, shape, size, scale, scaled
-        As a Mask's.
-    shared_axes : tuple
-        Empty.
-
-    Raises
-    ------
-    TypeError
-        If one of them has the wrong type.
-    ValueError
-        If there are more or fewer bytes, p is not in [0, 1], or p is 1 though elements are kept and scaled.
-
-    Examples
-    --------
-    >>> mask = simdrop.Mask.from_keep([True, False, True], p=0.5)
-    >>> mask.apply(np.array([1.0, 2.0, 3.0]))
-    array([2., 0., 6.])
-    """
-
-    def __init__(self, bits, p, shape, *, scale=True):
-        if self.shape is not None:
-            raise TypeError("a Mask cannot be changed")
-        if isinstance(bits, (bytes, bytearray)):
-            bits = np.frombuffer(bits, np.uint8)
-        self.set_bits(bits, p, shape, scale)
-        self.bits = self.bits.copy()
-        if self.size % 8:
-            self.bits[-1] &= (1 << self.size % 8) - 1
-        self.bits.flags.writeable = False
-
-    cdef int set_bits(self, bits, p, shape, bint scale) except -1:
-        """All of it; bits are not copied."""
-        checked_p(p)
-        if not isinstance(bits, np.ndarray) or bits.dtype != np.uint8:
-            given = f"an array of {bits.dtype}" if isinstance(bits, np.ndarray) else type(bits).__name__
-            raise TypeError(f"bits must be an array of uint8, as packbits gives it, not {given}")
-        self.set_form(p, shape, (), scale)
-        if bits.shape != ((self.size + 7) // 8,):
-            raise ValueError(
-                f"bits have shape {bits.shape}, but a mask of shape {self.shape} has {((self.size + 7) // 8,)}"
-            )
-        self.direct = self.in_order = False
-        self.bits = np.ascontiguousarray(bits)
-        if self.probability == 1 and scale and np.unpackbits(self.bits, count=self.size, bitorder="little").any():
-            raise ValueError("p = 1 drops everything, but bits keep elements: pass the p that they were made with")
-        return 0
-
-    cdef stored_bits(self):
-        return self.bits
-
-    @property
-    def key(self):
-        """A PackedMask was not drawn: AttributeError."""
-        raise AttributeError("a PackedMask was not drawn and has no key")
-
-    @property
-    def draw(self):
-        """A PackedMask was not drawn: AttributeError."""
-        raise AttributeError("a PackedMask was not drawn and has no draw")
-
-    def _keep_flat(self, start, stop):
-        return self.keep().reshape(-1)[start:stop]
-
-    def packbits(self):
-        """One bit an element in C order, as a new array: see `Mask.packbits`."""
-        return self.bits.copy()
-
-    def window(self, start, shape):
-        """A block of this mask, as a PackedMask of its own: see `Mask.window`."""
-        corner, lengths = layouts.checked_block(start, shape, self.shape)
-        block = tuple([slice(i, i + n) for i, n in zip(corner, lengths)])
-        return Mask.from_keep(self.keep()[block], self.probability, scale=self.scaled)
-
-    def _numbers(self):
-        return self.bits.tobytes(), self.probability, self.shape, self.scaled
-
-    def __reduce__(self):
-        return restore_packed, (self.bits.tobytes(), self.probability, self.shape, self.scaled)
-
-    def __repr__(self):
-        scale = "" if self.scaled else ", scale=False"
-        hexadecimal = self.bits[:1024].tobytes().hex() + ("..." if len(self.bits) > 1024 else "")
-        return f"PackedMask(bytes.fromhex('{hexadecimal}'), p={self.probability}, shape={self.shape}{scale})"
-
-
 def restore_packed(bits, p, shape, scale):
     """A PackedMask from what it was pickled as."""
+    from simdrop.packed import PackedMask
+
     return PackedMask(bits, p, shape, scale=scale)
-
-
-def apply_packed(x, bits, p=0.5, *, scale=True, out=None):
-    """
-    Apply a mask that was stored, or came from elsewhere, as one bit an element.
-
-    Parameters
-    ----------
-    x : array_like
-        Any shape, type and layout that `Mask.apply` takes.
-    bits : ndarray of uint8
-        ``(x.size + 7) // 8`` of them, as ``Mask.packbits`` or ``np.packbits(keep, bitorder="little")`` gives them: the
-        first element of x, in C order, is the lowest bit of the first byte; set where it is kept.
-    p : float, optional
-        The probability of dropping that the mask was made with, for the scale.
-    scale : bool, optional
-        Whether kept elements are multiplied by ``1 / (1 - p)``.
-    out : ndarray, optional
-        Where to write the result; of x's shape and type. May be x itself.
-
-    Returns
-    -------
-    ndarray
-        ``x * scale`` where the bit is set, exactly +0 elsewhere.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `PackedMask` and `Mask.apply`; nothing is written then.
-
-    Examples
-    --------
-    >>> simdrop.apply_packed(np.array([1.0, 2.0, 3.0]), np.array([0b101], np.uint8))
-    array([2., 0., 6.])
-    """
-    cdef PackedMask mask = PackedMask.__new__(PackedMask)
-    if not cnp.PyArray_CheckExact(x):
-        x = np.asarray(x)
-    mask.set_bits(bits, p, x.shape, scale)
-    if isinstance(out, np.ndarray) and np.may_share_memory(out, mask.bits):
-        mask.bits = mask.bits.copy()
-    return mask.apply(x, out=out)
 
 
 cdef int scaled_type(int number) noexcept:
@@ -771,72 +626,6 @@ cdef Mask new_mask(const uint8_t *round_keys, uint64_t draw, p, shape, shared_ax
     mask.rule.draw = draw
     mask.set_form(p, shape, shared_axes, scale)
     return mask
-
-
-cdef bint is_array_p(p) noexcept:
-    """Whether p is an array of probabilities; one without axes is a number."""
-    return cnp.PyArray_Check(p) and cnp.PyArray_NDIM(p) != 0
-
-
-cdef int check_p(p) except -1:
-    """Refuse what no mask takes as p; an array's shape is for later."""
-    if is_array_p(p):
-        layouts.probabilities(p)
-    else:
-        checked_p(p)
-    return 0
-
-
-cdef double checked_p(p) except -1:
-    """p where it must be one number."""
-    cdef double probability
-    if type(p) is not float and is_array_p(p):
-        raise TypeError(f"p, the probability of dropping, must be one number here, not an array of shape {p.shape}")
-    try:
-        probability = PyFloat_AsDouble(p)
-    except TypeError:
-        raise TypeError(
-            f"p, the probability of dropping, must be a number in [0, 1], or a NumPy array of them, not {p!r}"
-        ) from None
-    except OverflowError:
-        probability = 2
-    if not 0 <= probability <= 1:
-        raise ValueError(f"p = {p}, but the probability of dropping must be in [0, 1]")
-    return probability
-
-
-cdef uint64_t checked_draw(draw) except? 0:
-    number = operator.index(draw)
-    if not 0 <= number < SIMDROP_DRAWS:
-        raise ValueError(f"draw = {draw}, but draws are numbered from 0 to 2**56 - 1")
-    return number
-
-
-cdef tuple checked_shape(shape):
-    """A shape given as an int or as a sequence of ints."""
-    try:
-        return (int(operator.index(shape)),)
-    except TypeError:
-        pass
-    try:
-        return tuple([int(operator.index(n)) for n in shape])
-    except TypeError:
-        raise TypeError(f"shape must be an int or a tuple of ints, not {shape!r}") from None
-
-
-cdef Py_ssize_t checked_length(length, shape) except -1:
-    if length < 0:
-        raise ValueError(f"shape = {shape}, but lengths must not be negative")
-    try:
-        return length
-    except OverflowError:
-        raise ValueError(f"shape = {shape} has more than 2**63 - 1 elements") from None
-
-
-cdef Py_ssize_t multiplied(Py_ssize_t size, Py_ssize_t n, shape) except -1:
-    if n != 0 and size > (<Py_ssize_t>((<size_t>-1) >> 1)) // n:
-        raise ValueError(f"shape = {shape} has more than 2**63 - 1 elements")
-    return size * n
 
 
 def keystream(key, draw, plane, first_block, n_blocks):

@@ -104,13 +104,7 @@ class Zoneout(Values):
         """
         dy = np.asarray(dy)
         check_state(dy, "dy", self.mask.shape)
-        if len(out) != 2:
-            raise ValueError("out must be a pair: for the gradients of h_prev and of h")
-        for array in out:
-            if array is not None:
-                layouts.check_out(array, dy)
-        if out[0] is not None and out[1] is not None and np.may_share_memory(*out):
-            raise ValueError("the two arrays of out share memory")
+        layouts.check_pair(out, {"h_prev": dy, "h": dy})
         if any(array is not None and np.may_share_memory(array, dy) for array in out):
             dy = dy.copy()
         dh_prev, dh = (layouts.new_like(dy) if array is None else array for array in out)

@@ -3,7 +3,8 @@
 
 from libc.stdint cimport uint8_t, uint64_t
 
-from simdrop.mask cimport SIMDROP_SCHEDULE_BYTES, Mask
+from simdrop.csimdrop cimport SIMDROP_SCHEDULE_BYTES
+from simdrop.mask cimport Mask
 
 
 cdef class Stream:

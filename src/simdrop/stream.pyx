@@ -11,7 +11,8 @@ cimport cython
 from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcpy
 
-from simdrop.mask cimport SIMDROP_DRAWS, SIMDROP_KEY_BYTES, SIMDROP_STREAM_VERSION, Mask, checked_p, expand_key, new_mask
+from simdrop.csimdrop cimport SIMDROP_DRAWS, SIMDROP_KEY_BYTES, SIMDROP_SCHEDULE_BYTES, SIMDROP_STREAM_VERSION
+from simdrop.mask cimport Mask, expand_key, new_mask
 
 # How many forks made this process: a Stream that was made before the last of them came from the parent.
 cdef uint64_t forks = 0

@@ -8,13 +8,24 @@ from simdrop import layouts
 cimport numpy as cnp
 from libc.stdint cimport uint8_t
 
-from simdrop.mask cimport SIMDROP_SCHEDULE_BYTES, Mask, check_p, checked_p, is_array_p, new_mask
+from simdrop.checks cimport checked_p, is_array_p
+from simdrop.csimdrop cimport SIMDROP_SCHEDULE_BYTES
+from simdrop.mask cimport Mask, new_mask
 from simdrop.stream cimport stream_of
 
 cnp.import_array()
 
 # A mask that keeps everything needs no key.
 cdef uint8_t[SIMDROP_SCHEDULE_BYTES] no_key
+
+
+cdef int check_p(p) except -1:
+    """Refuse what no mask takes as p; an array's shape is for later."""
+    if is_array_p(p):
+        layouts.probabilities(p)
+    else:
+        checked_p(p)
+    return 0
 
 
 def dropout(x, p=0.5, *, rng=None, shared_axes=(), training=True, scale=True, out=None):

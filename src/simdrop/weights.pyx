@@ -12,13 +12,17 @@ import numpy as np
 from simdrop import threads
 
 cimport numpy as cnp
-from libc.stdint cimport uint8_t
+from libc.stdint cimport uint8_t, uint64_t
+from libc.string cimport memcpy
 
 from simdrop.mask cimport simdrop_descent, simdrop_part, weights_kernels
 
 cnp.import_array()
 
 SPLIT_FROM = threads.SPLIT_FROM
+
+cdef extern from *:
+    int popcount "__builtin_popcountll"(uint64_t) nogil
 
 cdef enum:
     BLOCKS = 8  # of rows: each has sums of squares of its own, at any number of threads
@@ -47,13 +51,15 @@ cdef class Kept:
     cdef object bits  # in whole words
 
     def __init__(self, mask):
+        cdef Py_ssize_t i
         packed = mask.packbits()
-        bits = np.zeros((mask.size + 63) // 64 * 8, np.uint8)
-        bits[: packed.size] = packed
-        self.mask = mask
-        self.bits = bits
+        self.mask, self.count = mask, 0
         self.size = mask.size
-        self.count = int(np.bitwise_count(bits).sum())
+        self.bits = np.zeros((self.size + 63) // 64, np.uint64)
+        cdef uint64_t *words = <uint64_t *>cnp.PyArray_DATA(self.bits)
+        memcpy(words, cnp.PyArray_DATA(packed), cnp.PyArray_NBYTES(packed))
+        for i in range((self.size + 63) // 64):
+            self.count += popcount(words[i])
 
     @property
     def indices(self):

@@ -157,7 +157,8 @@ static void check_apply(void) {
     expect("in place", y - AROUND, expected_memory, bytes + 2 * AROUND);
 }
 
-static void check_array(void) {
+/* Drawn, or with stored bits. */
+static void check_array(int stored) {
     const simdrop_rule rule = take_rule();
     const uint64_t start = take_number();
     simdrop_elements elements = {.type = (simdrop_type)take_number(), .bytes = take_number()};
@@ -168,8 +169,9 @@ static void check_array(void) {
     elements.scale = take_double();
     simdrop_axis axes[8];
     const size_t count = take_number();
-    int length = snprintf(about, sizeof about, "apply to an array of %s (%zu bytes, %s to %s) from %" PRIu64,
-                          type_names[elements.type], elements.bytes, big_x ? ">" : "<", big_y ? ">" : "<", start);
+    int length = snprintf(about, sizeof about, "%s an array of %s (%zu bytes, %s to %s) from %" PRIu64,
+                          stored ? "select from" : "apply to", type_names[elements.type], elements.bytes,
+                          big_x ? ">" : "<", big_y ? ">" : "<", start);
     for (size_t i = 0; i < count; i++) {
         axes[i].n = take_number();
         axes[i].x = (ptrdiff_t)take_number();
@@ -181,8 +183,39 @@ static void check_array(void) {
     const size_t x_at = take_number(), x_bytes = take_number(), y_at = take_number(), y_bytes = take_number();
     memcpy(x_memory, take(x_bytes), x_bytes);
     memset(y_memory, POISON, y_bytes);
-    simdrop_apply_array(&rule, start, elements, (int)count, axes, x_memory + x_at, y_memory + y_at);
+    if (stored) {
+        const size_t bytes = take_number();
+        simdrop_select_array(take(bytes), start, elements, (int)count, axes, x_memory + x_at, y_memory + y_at);
+    } else {
+        simdrop_apply_array(&rule, start, elements, (int)count, axes, x_memory + x_at, y_memory + y_at);
+    }
     expect("y", y_memory, take(y_bytes), y_bytes);
+}
+
+/* The bits of a block, with one p or one for each element. */
+static void check_block(void) {
+    const simdrop_rule rule = take_rule();
+    const uint64_t start = take_number();
+    simdrop_axis axes[8];
+    const size_t count = take_number();
+    int length = snprintf(about, sizeof about, "bits of a block from %" PRIu64, start);
+    size_t n = 1;
+    for (size_t i = 0; i < count; i++) {
+        axes[i].n = take_number();
+        axes[i].x = (ptrdiff_t)take_number();
+        axes[i].element = take_number();
+        n *= axes[i].n;
+        length += snprintf(about + length, sizeof about - (size_t)length, ", %zu by %" PRIu64 " (p by %td)", axes[i].n,
+                           axes[i].element, axes[i].x);
+    }
+    const size_t p_at = take_number(), p_bytes = take_number(), packed = (n + 7) / 8;
+    take_numbers(x_memory, p_bytes, sizeof(double));
+    const double *p = p_bytes == 0 ? NULL : (const double *)(x_memory + p_at);
+    memset(expected_memory, POISON, packed + 2 * AROUND);
+    memcpy(expected_memory + AROUND, take(packed), packed);
+    memset(y_memory, POISON, packed + 2 * AROUND);
+    simdrop_packbits_array(&rule, start, (int)count, axes, p, y_memory + AROUND);
+    expect("packbits", y_memory, expected_memory, packed + 2 * AROUND);
 }
 
 /* Forward and backward, each in two parts: a row, and those after it. */
@@ -335,7 +368,13 @@ int main(int argc, char **argv) {
                 check_apply();
                 break;
             case 'S':
-                check_array();
+                check_array(0);
+                break;
+            case 'B':
+                check_array(1);
+                break;
+            case 'P':
+                check_block();
                 break;
             case 'F':
                 check_fused();

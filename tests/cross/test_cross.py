@@ -83,8 +83,10 @@ def test_other_machines(machine, file, tmp_path):
     [
         vectors.keystream_cases,
         vectors.mask_cases,
+        vectors.block_cases,
         vectors.apply_cases,
         vectors.array_cases,
+        vectors.stored_cases,
         vectors.fused_cases,
         vectors.noise_cases,
     ],

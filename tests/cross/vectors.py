@@ -1,8 +1,8 @@
 """Cases for check.c: what each call is given, and what the oracle says that it gives.
 
-A case is a letter (K: keystream, M: mask, A: apply, S: to a strided array, F: fused, N: normal
-numbers and noise, L: to a large array), then the numbers that `check_*` in check.c takes, each of
-them 8 bytes, and arrays; all of it little-endian."""
+A case is a letter (K: keystream, M: mask, P: bits of a block, A: apply, S: to a strided array,
+B: the same with stored bits, F: fused, N: normal numbers and noise, L: to a large array), then the
+numbers that `check_*` in check.c takes, each of them 8 bytes, and arrays; all little-endian."""
 
 import itertools
 import struct
@@ -94,6 +94,32 @@ def rule(p, key=KEY, draw=DRAW):
     return key + numbers(draw, float(p))
 
 
+def uniforms_of(elements):
+    """Of elements in any order, uint64: blocks that follow each other are drawn together."""
+    if elements.size == 0:
+        return elements
+    blocks, where = np.unique(elements // np.uint64(16), return_inverse=True)
+    runs = np.split(blocks, np.flatnonzero(np.diff(blocks) != 1) + 1)
+    spans = ((16 * int(run[0]), 16 * (int(run[-1]) + 1)) for run in runs)
+    uniforms = np.concatenate([oracle.uniforms(KEY, DRAW, *span) for span in spans])
+    return uniforms.reshape(-1, 16)[where.reshape(elements.shape), elements % np.uint64(16)]
+
+
+def kept(p, elements):
+    """Whether elements are kept, with one p or an array of them, by exact thresholds."""
+    threshold = np.vectorize(lambda value: round(Fraction(value) * 2**64), otypes=[object])(p)
+    return (uniforms_of(elements).astype(object) >= threshold).astype(bool)
+
+
+def numbered(axes, start):
+    """The elements of a block, as the last number of each axis says, uint64."""
+    elements = np.full([axis[0] for axis in axes], start, np.uint64)
+    for i, (n, *_, step) in enumerate(axes):
+        along = np.arange(n, dtype=np.uint64) * np.uint64(step)
+        elements += along.reshape([-1 if i == axis else 1 for axis in range(len(axes))])
+    return elements
+
+
 def keystream_case(key, draw, plane, block, blocks):
     stream = b"".join(  # block numbers wrap around
         oracle.aes(key, (b % 2**64 | draw << 64 | plane << 120).to_bytes(16, "little"))
@@ -146,6 +172,43 @@ def mask_cases():
         yield mask_case(float(p), 0, LONG)
 
 
+def each_p(p, axes):
+    """The numbers of p that the elements of a block have."""
+    before, _ = extent(axes, 1, 8)
+    shape, strides = zip(*[(n, 8 * step) for n, step, _ in axes], strict=True) if axes else ((), ())
+    return as_strided(p[before // 8 :], shape, strides, writeable=True)
+
+
+def block_case(axes, p, start):
+    """With one p, or an array whose elements `axes` step over."""
+    elements = numbered(axes, start)
+    given = [start, len(axes)]
+    for n, step, element in axes:
+        given += [n, step * 8, element]
+    if isinstance(p, np.ndarray):
+        each = each_p(p, axes)
+        given, array, p = [*given, extent(axes, 1, 8)[0], p.nbytes], p.tobytes(), 0.5
+    else:
+        given, array, each = [*given, 0, 0], b"", p
+    packed = np.packbits(kept(each, elements), bitorder="little")
+    return b"P" + rule(p) + numbers(*given) + array + packed.tobytes()
+
+
+def block_cases():
+    rng = np.random.default_rng(4)
+    one = itertools.cycle(P)
+    for axes, start in itertools.product(BLOCKS.values(), (0, 77, *WINDOW_STARTS)):
+        yield block_case(axes, next(one), start)
+        elements = numbered(axes, start)
+        p = rng.random(sum(extent(axes, 1, 8)) // 8)
+        special = rng.random(len(p)) < 0.3
+        p[special] = rng.choice(P, special.sum())
+        # The uniforms of some elements, as floats: most of their digits tie.
+        uniforms = uniforms_of(elements) / 2.0**64
+        np.copyto(each_p(p, axes), uniforms, where=rng.random(elements.shape) < 0.3)
+        yield block_case(axes, p, start)
+
+
 def apply_cases():
     rng = np.random.default_rng(1)
     spans = list(itertools.product(P, LENGTHS, STARTS))
@@ -190,6 +253,42 @@ LARGER = {
     "panels to C": [(600, 1, 530, 530), (530, 600, 1, 1)],
     "long rows": [(3, 5000, 3100, 3000), (3000, 1, 1, 1)],
 }
+# Blocks of masks that no memory holds.
+WINDOWS = {
+    "rows": [(5, 300, 300, 2**40), (300, 1, 1, 1)],
+    "short rows": [(90, 7, 7, 2**20), (7, 1, 1, 1)],
+    "a column": [(777, 1, 1, 2**33)],
+    "Fortran": [(70, 1, 1, 2**21), (90, 70, 70, 1)],
+    "to Fortran": [(70, 90, 1, 2**21), (90, 1, 70, 1)],
+    "reversed": [(13, -70, 70, 2**32), (70, -1, 1, 1)],
+    "to reversed": [(13, 70, -70, 2**32), (70, 1, -1, 1)],
+    "three axes": [(4, 210, 210, 2**50), (30, 7, 7, 1000), (7, 1, 1, 1)],
+    "shared rows": [(13, 70, 70, 0), (70, 1, 1, 1)],
+    "shared columns": [(50, 20, 20, 2**33), (20, 1, 1, 0)],
+    "shared middle": [(4, 350, 350, 2**33), (5, 70, 70, 0), (70, 1, 1, 1)],
+}
+WINDOW_STARTS = [7, 2**33 + 77, 2**62 + 1023]
+
+# An axis of a block: its length, the step in p (numbers), and how its elements are numbered.
+BLOCKS = {
+    "no axes": [],
+    "empty": [(3, 5, 5), (0, 1, 1)],
+    **{f"{n} elements": [(n, 1, 1)] for n in (1, 63, 64, 65, 1023, 1024, 1025, 5000)},
+    "p reversed": [(777, -1, 1)],
+    "every third p": [(777, 3, 1)],
+    "one p": [(777, 0, 1)],
+    "a column": [(300, 1, 2**33)],
+    "p of samples": [(40, 1, 300), (300, 0, 1)],
+    "p of units": [(7, 0, 1500), (1500, 1, 1)],
+    "p of all": [(7, 1500, 1500), (1500, 1, 1)],
+    "p transposed": [(30, 1, 90), (90, 30, 1)],
+    "a window": [(13, 70, 1000), (70, 1, 1)],
+    "a window, p of samples": [(13, 1, 2**40), (70, 0, 1)],
+    "shared rows": [(6, 0, 0), (777, 1, 1)],
+    "shared columns": [(13, 1, 1), (70, 0, 0)],
+    "shared middle": [(4, 7, 7), (5, 0, 0), (7, 1, 1)],
+    "a window, shared middle": [(4, 70, 2**33), (5, 0, 0), (70, 1, 1)],
+}
 
 
 def extent(axes, which, size):
@@ -204,9 +303,9 @@ def reordered(raw, part):
     return raw.reshape(*shape, size // part, part)[..., ::-1].reshape(raw.shape)
 
 
-def array_case(kind, size, part, axes, p, start, big_x, big_y, x_lead, y_lead, rng):
+def array_case(kind, size, part, axes, p, start, big_x, big_y, x_lead, y_lead, rng, stored=False):
     """`size` bytes an element: those of the type; or fewer, of U128, that are not numbers, with a
-    `part` of 1."""
+    `part` of 1. Stored bits begin with element 0 and are followed by ones."""
     _, dtype, parts = TYPES[kind]
     shape = [axis[0] for axis in axes]
     x_before, x_after = extent(axes, 1, size)
@@ -229,37 +328,54 @@ def array_case(kind, size, part, axes, p, start, big_x, big_y, x_lead, y_lead, r
         result = reordered(result, part) if big_y else result
     else:
         result = np.ascontiguousarray(x_view)
-    element = np.zeros(shape, np.int64)
-    for axis, (n, _, _, step) in enumerate(axes):
-        element += (np.arange(n) * step).reshape([-1 if i == axis else 1 for i in range(len(axes))])
-    keep = ~oracle.dropped(KEY, DRAW, p, start, start + element.max(initial=0) + 1)
-    y_view[...] = np.where(keep[element][..., None], result, 0)
+    elements = numbered(axes, start)
+    y_view[...] = np.where(kept(p, elements)[..., None], result, 0)
 
     given = [start, kind, size, part, big_x, big_y, scale_of(p, dtype), len(axes)]
     for n, x_step, y_step, step in axes:
         given += [n, x_step * size, y_step * size, step]
     given += [x_lead + x_before, len(x), y_lead + y_before, len(y)]
     # check_array takes x's bytes before it takes y's
-    return b"S" + rule(p) + numbers(*given) + x.tobytes() + y.tobytes()
+    before = rule(p) + numbers(*given) + x.tobytes()
+    if not stored:
+        return b"S" + before + y.tobytes()
+    keep = ~oracle.dropped(KEY, DRAW, p, 0, int(elements.max(initial=0)) + 1)
+    keep = np.append(keep, np.ones(-len(keep) % 8, bool))
+    bits = np.packbits(keep, bitorder="little")
+    return b"B" + before + numbers(len(bits)) + bits.tobytes() + y.tobytes()
+
+
+ELEMENTS = [(kind, dtype.itemsize * n, dtype.itemsize) for kind, (_, dtype, n) in enumerate(TYPES)]
+ELEMENTS += [(U128, size, 1) for size in (3, 5, 10, 12, 16)] + [(U128, 16, 16)]
+# x and y aligned to a line, to a part, and to nothing
+LEADS = [(0, 0), (0, 16), (16, 0), (1, 0), (0, 1), (2, 4), (3, 3)]
 
 
 def array_cases():
     rng = np.random.default_rng(2)
-    elements = [
-        (kind, dtype.itemsize * n, dtype.itemsize) for kind, (_, dtype, n) in enumerate(TYPES)
-    ]
-    elements += [(U128, size, 1) for size in (3, 5, 10, 12, 16)] + [(U128, 16, 16)]
-    # x and y aligned to a line, to a part, and to nothing
-    leads = itertools.cycle([(0, 0), (0, 16), (16, 0), (1, 0), (0, 1), (2, 4), (3, 3)])
-    probabilities = itertools.cycle([0.3, 0.5, 1 / 3, 0.9])
+    leads, probabilities = itertools.cycle(LEADS), itertools.cycle([0.3, 0.5, 1 / 3, 0.9])
     orders = list(itertools.product((0, 1), repeat=2))
-    for axes, (kind, size, part) in itertools.product(LAYOUTS.values(), elements):
+    for axes, (kind, size, part) in itertools.product(LAYOUTS.values(), ELEMENTS):
         for big_x, big_y in orders if part > 1 else [(0, 0)]:
             p, start = next(probabilities), int(rng.integers(0, 2000))
             yield array_case(kind, size, part, axes, p, start, big_x, big_y, *next(leads), rng)
     for axes, kind in itertools.product(LARGER.values(), (0, 2, 7)):
-        yield array_case(kind, *elements[kind][1:], axes, 0.3, 5, 0, 0, 0, 0, rng)
-        yield array_case(kind, *elements[kind][1:], axes, 0.3, 2**40 + 5, 1, 1, 0, 0, rng)
+        yield array_case(*ELEMENTS[kind], axes, 0.3, 5, 0, 0, 0, 0, rng)
+        yield array_case(*ELEMENTS[kind], axes, 0.3, 2**40 + 5, 1, 1, 0, 0, rng)
+    for axes, start, kind in itertools.product(WINDOWS.values(), WINDOW_STARTS, (1, 2, 5, 6)):
+        p = next(probabilities)
+        yield array_case(*ELEMENTS[kind], axes, p, start, 0, 0, *next(leads), rng)
+
+
+def stored_cases():
+    rng = np.random.default_rng(5)
+    leads, probabilities = itertools.cycle(LEADS), itertools.cycle([0.3, 0.5, 0.9])
+    for axes, element in itertools.product(LAYOUTS.values(), ELEMENTS):
+        p, start = next(probabilities), int(rng.integers(0, 2000))
+        big = int(element[2] > 1 and rng.integers(0, 2))
+        yield array_case(*element, axes, p, start, big, 0, *next(leads), rng, stored=True)
+    for axes, kind in itertools.product(LARGER.values(), (0, 2, 7)):
+        yield array_case(*ELEMENTS[kind], axes, 0.3, 5, 0, 0, 0, 0, rng, stored=True)
 
 
 def fused_case(function, activation, p, x, other, dy):
@@ -328,8 +444,10 @@ def cases():
     """Every case, as bytes."""
     yield from keystream_cases()
     yield from mask_cases()
+    yield from block_cases()
     yield from apply_cases()
     yield from array_cases()
+    yield from stored_cases()
     yield from fused_cases()
     yield from noise_cases()
     yield from (b"L" + numbers(kind) for kind in range(len(TYPES)))
