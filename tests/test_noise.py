@@ -10,7 +10,7 @@ import ml_dtypes
 import numpy as np
 import oracle
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import simdrop as sd
@@ -275,6 +275,109 @@ def test_layouts(name, layout):
         assert same_bits(out.copy(), plain)
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0), (2, 0, 1)])
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_large_arrays_of_any_order(name, order):
+    """More than a block; the result has x's order, as ufuncs do it."""
+    shape = (37, 70, 61)
+    x = values(shape)
+    memory = np.empty([2 * shape[axis] for axis in order], np.float32)
+    laid_out = memory[::-2, ::2, ::2].transpose(np.argsort(order))
+    laid_out[...] = x
+    for count in (1, 3):
+        sd.set_num_threads(count)
+        try:
+            y, m = TRANSFORMS[name](laid_out, rng=stream())
+        finally:
+            sd.set_num_threads(None)
+        assert same_bits(y, expected(name, x))
+        assert y.strides == np.add(laid_out, 0).strides
+        assert same_bits(m.apply(laid_out, out=laid_out.copy(order="K")), y)
+
+
+@given(st.data())
+def test_views(data):
+    """Any strides, negative and zero ones too, into any other."""
+    shape = data.draw(st.lists(st.integers(0, 40), min_size=1, max_size=3))
+    name = data.draw(st.sampled_from(sorted(TRANSFORMS)))
+    dtype = data.draw(st.sampled_from(DTYPES))
+
+    def view(zero):
+        memory = values([3 * n for n in shape], dtype).transpose(
+            data.draw(st.permutations(range(len(shape))))
+        )
+        steps = [data.draw(st.sampled_from([1, 2, 3, -1, -2])) for _ in shape]
+        found = memory[tuple(slice(None, None, k) for k in steps)]
+        found = found[tuple(slice(n) for n in shape)]
+        assume(list(found.shape) == shape)
+        return np.broadcast_to(found[:1], found.shape) if zero and shape[0] else found
+
+    x, out = view(data.draw(st.booleans())), view(False)
+    y, m = TRANSFORMS[name](x, rng=stream())
+    assert same_bits(y, expected(name, np.ascontiguousarray(x)))
+    assert m.apply(x, out=out) is out and same_bits(out.copy(), y.copy())
+
+
+# --- Windows and shared axes ---
+
+GAUSSIAN = {name: TRANSFORMS[name] for name in ("dropout", "noise")}
+
+
+@given(st.data())
+def test_windows(data):
+    """A window's numbers are the block's, whatever is shared."""
+    shape = tuple(data.draw(st.lists(st.integers(1, 70), min_size=1, max_size=3)))
+    axes = data.draw(st.sets(st.integers(0, len(shape) - 1)))
+    ends = [sorted(data.draw(st.tuples(*[st.integers(0, n)] * 2))) for n in shape]
+    start, lengths = tuple(a for a, _ in ends), tuple(b - a for a, b in ends)
+    block = tuple(slice(a, b) for a, b in ends)
+    name = data.draw(st.sampled_from(sorted(GAUSSIAN)))
+    x = values(shape)
+    y, m = GAUSSIAN[name](x, rng=stream(2), shared_axes=axes)
+    decided = tuple(1 if axis in axes else n for axis, n in enumerate(shape))
+    z = oracle.normals(KEY, 2, math.prod(decided)).reshape(decided)
+    assert same_bits(m.normals(), np.broadcast_to(z, shape))
+    f = np.float32
+    plain = x * (1 + f((0.3 / 0.7) ** 0.5) * z) if name == "dropout" else x + f(0.7) * z
+    assert same_bits(y, plain)
+    part = m.window(start, lengths)
+    assert type(part) is type(m) and part.shape == lengths and part.std == m.std
+    assert same_bits(part.normals(), m.normals()[block])
+    assert same_bits(part.apply(x[block]), y[block])
+    again = part.window((0,) * len(shape), lengths)
+    copy = pickle.loads(pickle.dumps(part))
+    assert again == part == copy == eval(repr(part), vars(sd)) and hash(copy) == hash(part)
+    assert (part == m) == (lengths == shape)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", GAUSSIAN)
+def test_shared_numbers(name, dtype):
+    x = values((3, 4, 5, 6), dtype)
+    y, m = GAUSSIAN[name](x, rng=stream(), shared_axes=(2, -1))
+    v = wide(x)
+    z = oracle.normals(KEY, 0, 12).reshape(3, 4, 1, 1).astype(v.dtype)
+    f = v.dtype.type
+    plain = v * (1 + f((0.3 / 0.7) ** 0.5) * z) if name == "dropout" else v + f(0.7) * z
+    assert same_bits(y, plain.astype(dtype)) and m.shared_axes == (2, 3)
+    out = np.empty_like(x, order="F")
+    assert m.apply(x, out=out) is out and same_bits(out.copy(), y)
+    if name == "dropout":
+        assert same_bits(m.backward(x), y)
+
+
+def test_errors_of_windows_and_axes():
+    s = stream(2)
+    with pytest.raises(ValueError, match="axis"):
+        sd.gaussian_dropout(np.zeros((2, 3)), 0.5, rng=s, shared_axes=2)
+    assert s.draw == 2
+    m = sd.GaussianNoise(KEY, 0, 1, (3, 4), shared_axes=0)
+    with pytest.raises(IndexError, match="not inside"):
+        m.window((2, 0), (2, 4))
+    with pytest.raises(ValueError, match="axes"):
+        m.window(0, 1)
+
+
 @pytest.mark.parametrize("name", TRANSFORMS)
 def test_an_overlapping_out_gives_what_a_copy_would(name):
     memory = values(3000)
@@ -285,7 +388,7 @@ def test_an_overlapping_out_gives_what_a_copy_would(name):
 
 @pytest.mark.parametrize("name", TRANSFORMS)
 def test_threads_change_nothing(name):
-    x = values(threads.SPLIT_FROM // 4 + 4321)
+    x = values(max(threads.SPLIT_FROM // 4, threads.SPLIT_NORMALS_FROM) + 4321)
     results = []
     for count in (1, 2, 5):
         sd.set_num_threads(count)
