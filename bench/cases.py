@@ -201,6 +201,9 @@ def structured() -> Iterator[Group]:
     for work, shape in shapes.items():
         names, limits = ("naive", "torch", "simdrop"), (Limit("naive", 1.0), Limit("torch", 1.0))
         yield Group("structured", work, shape, names, limits, p=0.1)
+    for work in ("p_per_unit", "p_per_sample", "p_per_element", "apply_packed"):
+        names, limits = ("naive", "simdrop"), (Limit("naive", 1.0),)
+        yield Group("structured", work, (128, 1024), names, limits, p=0.1)
 
 
 LISTS = (

@@ -118,8 +118,11 @@ STRUCTURED = (
     "locked_dropout",
     "embedding_dropout",
 )
+PROBABILITIES = ("p_per_unit", "p_per_sample", "p_per_element", "apply_packed")
 for who in ("simdrop", "naive", "torch"):
     LINES[who] |= dict.fromkeys(STRUCTURED, "transform.run(x, dy)")
+for who in ("simdrop", "naive"):
+    LINES[who] |= dict.fromkeys(PROBABILITIES, "transform.run(x, dy)")
 LINES["single"] = LINES["simdrop"]
 
 

@@ -27,6 +27,18 @@ def tokens_for(x: np.ndarray) -> np.ndarray:
     return np.minimum(np.random.default_rng(1).zipf(1.3, TOKENS), len(x)) - 1
 
 
+def probabilities_for(work: str, shape: tuple[int, ...]) -> np.ndarray:
+    """A p for each unit, each sample or each element."""
+    rows, columns = shape
+    of = {"p_per_unit": (columns,), "p_per_sample": (rows, 1), "p_per_element": shape}
+    return np.random.default_rng(1).uniform(0.05, 0.5, of[work])
+
+
+def bits_for(x: np.ndarray, p: float) -> np.ndarray:
+    """A stored mask: one bit an element."""
+    return np.packbits(np.random.default_rng(1).random(x.shape) >= p, bitorder="little")
+
+
 class Plain:
     """
     One transform; its decisions come from `draw`, which tests replace.
@@ -42,6 +54,11 @@ class Plain:
             self.W = weights_for(x)
         if work == "embedding_dropout":
             self.tokens = tokens_for(x)
+        if work.startswith("p_per"):
+            self.probabilities = probabilities_for(work, x.shape)
+            setattr(self, work, self.varying)
+        if work == "apply_packed":
+            self.bits = bits_for(x, p)
         self.previous = np.roll(x, 1)
         self.y, self.dx = np.empty_like(x), np.empty_like(x)
 
@@ -49,7 +66,7 @@ class Plain:
         """Masked forward and backward."""
         return np.multiply(x, mask, out=self.y), np.multiply(dy, mask, out=self.dx)
 
-    def draw(self, shape: tuple[int, ...], p: float) -> np.ndarray:
+    def draw(self, shape: tuple[int, ...], p: float | np.ndarray) -> np.ndarray:
         """Whether each element is kept."""
         return self.random(shape) >= p
 
@@ -70,6 +87,17 @@ class Plain:
 
     def drop_connect(self, x: np.ndarray, dy: np.ndarray) -> Result:
         mask = self.scaled(x.shape)
+        return self.both(x, dy, mask)
+
+    def varying(self, x: np.ndarray, dy: np.ndarray) -> Result:
+        """One p for each unit, sample or element."""
+        scale = (1 / (1 - self.probabilities)).astype(np.float32)
+        mask = self.draw(x.shape, self.probabilities).astype(np.float32) * scale
+        return self.both(x, dy, mask)
+
+    def apply_packed(self, x: np.ndarray, dy: np.ndarray) -> Result:
+        keep = np.unpackbits(self.bits, count=x.size, bitorder="little").reshape(x.shape)
+        mask = keep.astype(np.float32) * np.float32(1 / (1 - self.p))
         return self.both(x, dy, mask)
 
     def drop_block(self, x: np.ndarray, dy: np.ndarray) -> Result:
@@ -115,7 +143,7 @@ class Ours:
 
     def __init__(self, work: str, x: np.ndarray, p: float) -> None:
         self.work, self.p, self.stream = work, p, sd.Stream(0)
-        self.function = getattr(sd, work)
+        self.function = sd.dropout if work.startswith("p_per") else getattr(sd, work)
         self.arguments: tuple[Any, ...] = ()
         self.options: dict[str, Any] = {}
         if work == "drop_block":
@@ -124,11 +152,18 @@ class Ours:
             self.arguments = (weights_for(x),)
         if work == "embedding_dropout":
             self.options = {"indices": tokens_for(x)}
+        if work.startswith("p_per"):
+            self.options = {"p": probabilities_for(work, x.shape)}
+        if work == "apply_packed":
+            self.bits = bits_for(x, p)
         self.previous = np.roll(x, 1)
         self.y, self.dx = np.empty_like(x), np.empty_like(x)
 
     def run(self, x: np.ndarray, dy: np.ndarray) -> Any:
         """y and the gradients."""
+        if self.work == "apply_packed":
+            y = self.function(x, self.bits, self.p, out=self.y)
+            return y, self.function(dy, self.bits, self.p, out=self.dx)
         before = (self.previous,) if self.work == "zoneout" else ()
         if self.work == "embedding_dropout":
             dy = dy[self.options["indices"]]

@@ -148,6 +148,66 @@ static inline void tile_u64(uint64_t keep, const uint64_t *x, uint64_t *y) {
     }
 }
 
+/* Normal numbers: normals.h says what each step is. */
+
+#define NORMALS
+
+/* z of eight numbers in [2^24, 2^31], all but one in 128: their pieces are eight of sixteen. */
+static inline __m256 normals_near_zero(__m256 t, __m256i piece, const float (*columns)[NORMAL_PIECES]) {
+    __m256 y = _mm256_setzero_ps();
+    for (int k = NORMAL_DEGREE; k >= 0; k--) {
+        const __m256 column = _mm256_blend_ps(_mm256_load_ps(columns[k] + 8), _mm256_load_ps(columns[k]), 0x80);
+        const __m256 c = _mm256_permutevar8x32_ps(column, piece);
+        y = k == NORMAL_DEGREE ? c : _mm256_fmadd_ps(y, t, c);
+    }
+    return y;
+}
+
+static __attribute__((noinline)) __m256 normals_anywhere(__m256 t, __m256i piece,
+                                                         const float (*columns)[NORMAL_PIECES]) {
+    const __m256 is_high = _mm256_castsi256_ps(_mm256_slli_epi32(piece, 28));
+    __m256 y = _mm256_setzero_ps();
+    for (int k = NORMAL_DEGREE; k >= 0; k--) {
+        const __m256 low = _mm256_permutevar8x32_ps(_mm256_load_ps(columns[k]), piece);
+        const __m256 high = _mm256_permutevar8x32_ps(_mm256_load_ps(columns[k] + 8), piece);
+        const __m256 c = _mm256_blendv_ps(low, high, is_high);
+        y = k == NORMAL_DEGREE ? c : _mm256_fmadd_ps(y, t, c);
+    }
+    return y;
+}
+
+static inline int any_below(__m256 sizes, float bound) {
+    return _mm256_movemask_ps(_mm256_cmp_ps(sizes, _mm256_set1_ps(bound), _CMP_LT_OQ)) != 0;
+}
+
+typedef int least_word; /* whether it is tiny */
+
+static inline least_word no_word(void) { return 0; }
+
+static inline least_word normals_of(bytes64 keystream, const float (*columns)[NORMAL_PIECES], float *z,
+                                    least_word least) {
+    const __m256 sign = _mm256_set1_ps(-0.0f);
+    for (int i = 0; i < 2; i++) {
+        const __m256 f = _mm256_cvtepi32_ps(_mm256_or_si256(keystream.half[i], _mm256_set1_epi32(1)));
+        const __m256 size = _mm256_andnot_ps(sign, f);
+        const __m256i digits = _mm256_castps_si256(f), piece = _mm256_srli_epi32(digits, 23);
+        const __m256i scaled =
+            _mm256_or_si256(_mm256_and_si256(digits, _mm256_set1_epi32(0x7fffff)), _mm256_set1_epi32(0x3f800000));
+        const __m256 t = _mm256_sub_ps(_mm256_castsi256_ps(scaled), _mm256_set1_ps(1.5f));
+        __m256 y;
+        if (__builtin_expect(any_below(size, 0x1p24f), 0)) {
+            y = normals_anywhere(t, piece, columns);
+            least |= any_below(size, 0x1p16f);
+        } else {
+            y = normals_near_zero(t, piece, columns);
+        }
+        _mm256_storeu_ps(z + 8 * i, _mm256_xor_ps(y, _mm256_and_ps(f, sign)));
+    }
+    return least;
+}
+
+static inline int is_tiny(least_word least) { return least; }
+
 /* Whole lines past the caches, to an address that is aligned to one. */
 static inline void stream_lines(void *y, const void *from, size_t bytes) {
     for (size_t i = 0; i < bytes; i += 32) {

@@ -26,11 +26,11 @@ DEGREES = {
         "TAIL": 10,
         "TAIL_SLOPE": 9,
         "MINUS_TWO_LOG": 9,
-        "SINE": 3,
-        "COSINE_REST": 3,
+        "NORMAL_TAIL": 7,
     },
     "f64": {"EXP_REST": 9, "CENTRAL": 11, "TAIL": 24, "TAIL_SLOPE": 22},
 }
+NORMAL_DEGREE, NORMAL_PIECES = 6, 16
 DENSITY_AT_ZERO = 1 / mp.sqrt(2 * mp.pi)
 
 
@@ -173,30 +173,59 @@ def print_all(suffix, bits, exponent_bits):
     print_polynomial("TAIL_SLOPE", suffix, lambda t: tail_slope(z_of(t)), first, last)
 
 
+def tail_end(probability):
+    """The z beyond which a standard normal number is with this probability, below 1/2."""
+    log = mp.log(probability)
+    start = mp.sqrt(2) * mp.erfinv(1 - 2 * max(probability, mpf("1e-9")))
+    z = max(start, mp.sqrt(-2 * log) - 1)
+    return mp.findroot(lambda z: mp.log(mp.erfc(z / mp.sqrt(2)) / 2) - log, z)
+
+
+def normal_columns():
+    """Of NORMAL: the inverse of the normal distribution function, in pieces.
+
+    z is for the probability f / 2^32 of more than z, for f in [2^e, 2^(e+1)) and e from 16 to 30;
+    it is a polynomial of t = f / 2^e - 3/2. Column k has the coefficients of t^k, each at the place
+    that is the last four bits of the exponent as IEEE 754 has it. f = 2^31 is probability 1/2, or
+    z = 0.
+    """
+    columns = [[mpf(0)] * NORMAL_PIECES for _ in range(NORMAL_DEGREE + 1)]
+    half, worst = mpf(1) / 2, mpf(0)
+    for e in range(16, 31):
+
+        def piece(t, e=e):
+            return tail_end(mpf(2) ** (e - 32) * (t + 3 * half))
+
+        coefficients, error = minimax(piece, -half, half, NORMAL_DEGREE, lambda t: mpf(1))
+        worst = max(worst, error)
+        for column, c in zip(columns, coefficients, strict=True):
+            column[(e + 127) % NORMAL_PIECES] = c
+    return columns, worst
+
+
 def print_normals():
-    """Of the radius and the angle of two normals: t = U - 1 or a part of it, q = s^2, and s in
-    [0, 1] an eighth of a turn."""
-    eighth, half = mp.pi / 4, mpf(1) / 2
+    """Of normal numbers: pieces of the inverse distribution function, and, where probabilities are
+    below 2^-16, the logarithm that leads to r = sqrt(-2 log U), and z of r."""
+    half = mpf(1) / 2
 
     def minus_two_log1p(t):
         """-2 log(1 + t) / t."""
         return -2 * mp.fsum((-t) ** k / (k + 1) for k in range(200))
 
-    def sine(q):
-        return mp.fsum(
-            (-q) ** k * eighth ** (2 * k + 1) / mp.factorial(2 * k + 1) for k in range(30)
-        )
-
-    def cosine_rest(q):
-        """(cos(s pi / 4) - 1) / s^2."""
-        terms = ((-q) ** k * eighth ** (2 * k + 2) / mp.factorial(2 * k + 2) for k in range(30))
-        return -mp.fsum(terms)
-
     print()
+    print(f"#define NORMAL_DEGREE {NORMAL_DEGREE}")
+    print(f"#define NORMAL_PIECES {NORMAL_PIECES}")
+    columns, error = normal_columns()
+    print(f"/* error {float(error):.1e} */")
+    rows = (", ".join(literal(c, "f32") for c in column) for column in columns)
+    print("#define NORMAL_COLUMNS_f32 {" + ", ".join(f"{{{row}}}" for row in rows) + "}")
     print_constant("MINUS_TWO_LN_2", "f32", -2 * mp.log(2))
     print_polynomial("MINUS_TWO_LOG", "f32", minus_two_log1p, -half, mpf(0), in_halves=True)
-    print_polynomial("SINE", "f32", sine, mpf(0), mpf(1))
-    print_polynomial("COSINE_REST", "f32", cosine_rest, mpf(0), mpf(1))
+    print_constant("RADIUS_CENTER", "f32", mpf(7))
+    first, last = (mp.sqrt(2 * bits * mp.log(2)) - 7 for bits in (16, 64))
+    print_polynomial(
+        "NORMAL_TAIL", "f32", lambda s: tail_end(mp.exp(-((s + 7) ** 2) / 2)), first, last
+    )
 
 
 if __name__ == "__main__":

@@ -18,8 +18,9 @@ unsigned simdrop_cpu_features(void) {
     if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx)) {
         return 0;
     }
-    enum { POPCNT = 1 << 23, AES = 1 << 25, OSXSAVE = 1 << 27, AVX = 1 << 28, F16C = 1 << 29 }; /* leaf 1, ecx */
-    if (!has(ecx, POPCNT | AES | OSXSAVE | AVX | F16C)) {
+    enum { FMA = 1 << 12, POPCNT = 1 << 23, AES = 1 << 25, OSXSAVE = 1 << 27 }; /* leaf 1, ecx */
+    enum { AVX = 1 << 28, F16C = 1 << 29 };
+    if (!has(ecx, FMA | POPCNT | AES | OSXSAVE | AVX | F16C)) {
         return 0;
     }
     enum { YMM_STATE = 0x6, ZMM_STATE = 0xe6 }; /* XCR0: SSE, AVX; opmask, upper ZMM halves, ZMM16 to 31 */

@@ -214,6 +214,35 @@ static inline void put_f64(uint64_t keep, const double *x, double *y) {
     }
 }
 
+/* Normal numbers: normals.h says what each step is. */
+
+#define NORMALS
+
+typedef __m512 least_word; /* of those so far, as floats without their signs */
+
+static inline least_word no_word(void) { return _mm512_set1_ps(0x1p31f); }
+
+static inline least_word normals_of(bytes64 keystream, const float (*columns)[NORMAL_PIECES], float *z,
+                                    least_word least) {
+    const __m512 f = _mm512_cvtepi32_ps(_mm512_or_si512(keystream, _mm512_set1_epi32(1)));
+    const __m512i digits = _mm512_castps_si512(f), piece = _mm512_srli_epi32(digits, 23);
+    const __m512i scaled =
+        _mm512_or_si512(_mm512_and_si512(digits, _mm512_set1_epi32(0x7fffff)), _mm512_set1_epi32(0x3f800000));
+    const __m512 t = _mm512_sub_ps(_mm512_castsi512_ps(scaled), _mm512_set1_ps(1.5f));
+    __m512 y = _mm512_setzero_ps();
+    for (int k = NORMAL_DEGREE; k >= 0; k--) {
+        const __m512 c = _mm512_permutexvar_ps(piece, _mm512_load_ps(columns[k]));
+        y = k == NORMAL_DEGREE ? c : _mm512_fmadd_ps(y, t, c);
+    }
+    const __m512i sign = _mm512_and_si512(digits, _mm512_set1_epi32(INT32_MIN));
+    _mm512_storeu_ps(z, _mm512_castsi512_ps(_mm512_xor_si512(_mm512_castps_si512(y), sign)));
+    return _mm512_range_ps(least, f, 0xa); /* the smaller absolute value */
+}
+
+static inline int is_tiny(least_word least) {
+    return _mm512_cmp_ps_mask(least, _mm512_set1_ps(0x1p16f), _CMP_LT_OQ) != 0;
+}
+
 /* Whole lines past the caches, to an address that is aligned to one. */
 static inline void stream_lines(void *y, const void *from, size_t bytes) {
     for (size_t i = 0; i < bytes; i += 64) {

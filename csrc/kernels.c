@@ -3,6 +3,7 @@
    Keystream -> compare -> settle ties -> select and scale, a chunk at a time: draw_keep_bits leaves one bit an element
    in the first-level cache, and every kernel is a loop over those bits. README.md walks through it. */
 #include "kernels.h"
+#include "polynomials.h"
 
 #include <math.h>
 #include <string.h>
@@ -396,8 +397,6 @@ typedef struct {
 } column_sums;
 
 enum { ROWS = 4, WIDE = 1 << 12 };
-
-#include "polynomials.h"
 
 #define UNLIFT_f32 0x1p-64f
 #define UNLIFT_f64 0x1p-128

@@ -13,19 +13,19 @@ INLINE void NAME(noise_tile)(const float *z, const T *x, T *y, T deviation, int 
 
 INLINE void NAME(noise)(const simdrop_rule *rule, uint64_t start, size_t n, const T *x, T *y, T deviation,
                         int multiplied) {
-    _Alignas(LINE) float z[CHUNK_TILES * TILE + TILE];
+    normal_drawing drawing;
+    begin_normals(&drawing, rule, start / TILE);
     while (n != 0) {
-        const size_t shift = start % TILE, count = smaller(n, CHUNK);
-        draw_normals(rule, start / TILE, tiles_of(shift, count), z);
-        size_t i = 0;
-        for (; i + TILE <= count; i += TILE) {
-            NAME(noise_tile)(z + shift + i, x + i, y + i, deviation, multiplied);
-        }
-        if (i < count) {
-            T last[TILE];
-            NAME(stand_in)(last, x + i, count - i);
-            NAME(noise_tile)(z + shift + i, last, last, deviation, multiplied);
-            memcpy(y + i, last, (count - i) * sizeof(T));
+        const size_t at = start % TILE, count = smaller(TILE - at, n);
+        _Alignas(LINE) float z[TILE];
+        next_normals(&drawing, rule, n == count, z);
+        if (count == TILE) {
+            NAME(noise_tile)(z, x, y, deviation, multiplied);
+        } else {
+            T part[TILE] = {0};
+            memcpy(part + at, x, count * sizeof(T));
+            NAME(noise_tile)(z, part, part, deviation, multiplied);
+            memcpy(y, part + at, count * sizeof(T));
         }
         start += count, x += count, y += count, n -= count;
     }

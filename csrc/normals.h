@@ -1,17 +1,20 @@
 /* Normal numbers from keystream, and what adds or multiplies them: a part of kernels.c.
 
-   Two numbers come from a radius and an angle (Box and Muller 1958, "A note on the generation of random normal
-   deviates"): of a tile's 64 words of plane 16, word i < 32 gives the radius of elements i and i + 32, word i + 32
-   their angle. docs/stream.md has the rule. Every step is an integer operation or a correctly rounded +, -, *, sqrt or
-   conversion of floats, so vectors of any length, on any machine, give the same bits. */
+   Element e of a draw has word e of plane 16, 32 bits. The word as a signed number says how far in the tails of the
+   normal distribution the element's number is: the inverse of the distribution function, a polynomial in each half of
+   each octave, of which vectors look up the coefficients. docs/stream.md has the rule. Every step is an integer
+   operation or a correctly rounded one of floats, so vectors of any length, on any machine, give the same bits. */
 
 enum {
-    PAIRS = TILE / 2,
     NORMALS_PLANE = 16,
-    MORE_PLANE = 17,             /* what follows a radius word that is tiny */
-    TINY = 1 << 16,              /* words below it have too few digits for a radius */
+    MORE_PLANE = 17,             /* what follows a word that is tiny */
+    TINY = 1 << 16,              /* words nearer to 0 have too few digits */
     WORD_BLOCKS = TILE * 4 / 16, /* blocks that hold a tile's words */
+    WORD_VECTORS = WORD_BLOCKS / 4,
+    WORDS = TILE / WORD_VECTORS, /* of a vector */
 };
+
+static const _Alignas(LINE) float normal_columns[NORMAL_DEGREE + 1][NORMAL_PIECES] = NORMAL_COLUMNS_f32;
 
 static inline uint32_t little_endian(uint32_t word) {
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
@@ -21,106 +24,142 @@ static inline uint32_t little_endian(uint32_t word) {
 #endif
 }
 
-/* The square root of -2 log U. Of U in [1/2, 1), `below_one` is U - 1; of smaller ones, `scaled` is 2^bits U. */
-INLINE float radius(float scaled, float below_one, int in_upper_half, int bits) {
+#ifndef NORMALS
+/* a b + c, rounded once. Of the polynomials' steps, the sum has no more than 53 bits: a double holds it as it is. */
+INLINE float multiply_add(float a, float b, float c) {
+#ifdef __FP_FAST_FMAF
+    return __builtin_fmaf(a, b, c);
+#else
+    return (float)((double)a * b + c);
+#endif
+}
+
+typedef uint32_t least_word; /* of those so far, as floats without their signs */
+
+static inline least_word no_word(void) { return UINT32_MAX; }
+
+/* The normal numbers of sixteen words, and the least of these and those before. */
+static inline least_word normals_of(bytes64 keystream, const float (*columns)[NORMAL_PIECES], float *restrict z,
+                                    least_word least) {
+    uint32_t words[WORDS], piece[WORDS], sign[WORDS];
+    float t[WORDS], y[WORDS];
+    store_bytes((uint8_t *)words, keystream);
+    for (size_t i = 0; i < WORDS; i++) {
+        const float f = (float)(int32_t)(little_endian(words[i]) | 1);
+        uint32_t digits;
+        memcpy(&digits, &f, sizeof digits);
+        const uint32_t size = digits & 0x7fffffff, fraction = (digits & 0x7fffff) | 0x3f800000;
+        float scaled;
+        memcpy(&scaled, &fraction, sizeof scaled);
+        t[i] = scaled - 1.5f;
+        piece[i] = digits >> 23 & (NORMAL_PIECES - 1);
+        sign[i] = digits & 0x80000000;
+        least = size < least ? size : least;
+    }
+    for (size_t i = 0; i < WORDS; i++) {
+        y[i] = columns[NORMAL_DEGREE][piece[i]];
+    }
+    for (size_t k = NORMAL_DEGREE; k-- != 0;) {
+        float c[WORDS];
+        for (size_t i = 0; i < WORDS; i++) {
+            c[i] = columns[k][piece[i]];
+        }
+        for (size_t i = 0; i < WORDS; i++) {
+            y[i] = multiply_add(y[i], t[i], c[i]);
+        }
+    }
+    for (size_t i = 0; i < WORDS; i++) {
+        uint32_t digits;
+        memcpy(&digits, y + i, sizeof digits);
+        digits ^= sign[i];
+        memcpy(z + i, &digits, sizeof digits);
+    }
+    return least;
+}
+
+static inline int is_tiny(least_word least) { return least < 0x47800000; } /* TINY as a float */
+#endif
+
+/* The normal number that a word of 64 bits gives, of magnitude below 2^48: r is the square root of -2 log U, with the
+   probability U = |word| / 2^64. */
+INLINE float normal_in_tail(int64_t word) {
+    const float f = (float)(word < 0 ? -word : word);
     uint32_t digits;
-    memcpy(&digits, &scaled, sizeof digits);
-    const int32_t exponent = (int32_t)(digits >> 23) - 126 - bits; /* U = 2^exponent m, with m in [1/2, 1) */
+    memcpy(&digits, &f, sizeof digits);
+    const float exponent = (float)((int32_t)(digits >> 23) - 126 - 64); /* U = 2^exponent m, with m in [1/2, 1) */
     const uint32_t fraction = (digits & 0x7fffff) | 0x3f000000;
     float m;
     memcpy(&m, &fraction, sizeof m);
-    const float t = in_upper_half ? below_one : m - 1;
-    const float e = in_upper_half ? 0 : (float)exponent;
-    return sqrtf(t * MINUS_TWO_LOG_f32(t, t * t) + e * MINUS_TWO_LN_2_f32);
+    const float t = m - 1, r = sqrtf(t * MINUS_TWO_LOG_f32(t, t * t) + exponent * MINUS_TWO_LN_2_f32);
+    const float z = NORMAL_TAIL_f32((r - RADIUS_CENTER_f32));
+    return word < 0 ? -z : z;
 }
 
-/* U = word / 2^32, of an odd word */
-INLINE float radius_of(uint32_t word) {
-    const float u = (float)(int32_t)word; /* from 2^31 on, what U lacks of 1 */
-    return radius(u, u * 0x1p-32f, u < 0, 32);
-}
-
-INLINE void find_radii(const uint32_t *words, float *restrict radii) {
-    for (size_t i = 0; i < PAIRS; i++) {
-        radii[i] = radius_of(words[i] | 1);
-    }
-}
-
-/* The tiny words, one in 65,536, get 32 more bits. */
-static __attribute__((noinline)) void settle_tiny(const simdrop_rule *rule, uint64_t tile, const uint32_t *words,
-                                                  float *radii) {
+/* The tiny words of a tile, one in 32,768, get 32 more bits. */
+static __attribute__((noinline)) void settle_tiny(const simdrop_rule *rule, uint64_t tile, float *z) {
     const cipher keys = load_cipher(rule->round_keys);
-    for (size_t i = 0; i < PAIRS; i++) {
-        if (words[i] < TINY) {
-            uint32_t more[TILE / 4];
-            const counters at = counters_from(tile * WORD_BLOCKS + i / 4, counter_high(rule, MORE_PLANE));
-            store_bytes((uint8_t *)more, encrypt(keys, at));
-            const uint64_t word = (uint64_t)words[i] << 32 | little_endian(more[i % 4]) | 1;
-            radii[i] = radius((float)(int64_t)word, 0, 0, 64);
+    for (size_t i = 0; i < TILE; i += WORDS) {
+        uint32_t words[WORDS], more[WORDS];
+        const uint64_t block = tile * WORD_BLOCKS + i / 4;
+        store_bytes((uint8_t *)words, encrypt(keys, counters_from(block, counter_high(rule, NORMALS_PLANE))));
+        store_bytes((uint8_t *)more, encrypt(keys, counters_from(block, counter_high(rule, MORE_PLANE))));
+        for (size_t j = 0; j < WORDS; j++) {
+            const uint32_t word = little_endian(words[j]);
+            if ((word | 1) + TINY < 2 * TINY) {
+                z[i + j] = normal_in_tail((int64_t)((uint64_t)word << 32 | little_endian(more[j]) | 1));
+            }
         }
     }
 }
 
-/* The cosines and sines of a tile's angles, times the radii: of s eighths of a turn, s in [0, 1), in the one of eight
-   that three bits say: the cosine's sign, the sine's, and whether the two are exchanged. */
-INLINE void turn(const uint32_t *words, const float *radii, float *restrict z) {
-    for (size_t i = 0; i < PAIRS; i++) {
-        const uint32_t word = little_endian(words[i]);
-        const float s = (float)(int32_t)((word & 0x1fffffff) | 1) * 0x1p-29f, q = s * s;
-        const float sine = radii[i] * (s * SINE_f32(q)), cosine = radii[i] * (1 + q * COSINE_REST_f32(q));
-        const float first = word & 0x20000000 ? sine : cosine, second = word & 0x20000000 ? cosine : sine;
-        uint32_t digits[2];
-        memcpy(digits, &first, sizeof first);
-        memcpy(digits + 1, &second, sizeof second);
-        digits[0] ^= word & 0x80000000;
-        digits[1] ^= word << 1 & 0x80000000;
-        memcpy(z + i, digits, sizeof first);
-        memcpy(z + PAIRS + i, digits + 1, sizeof second);
+/* What draws the normal numbers of one tile after the other. The keystream of the next is drawn before the numbers of
+   this one are made: the AES units work while the CPU multiplies. */
+typedef struct {
+    cipher keys;
+    counters next;
+    uint64_t tile;
+    bytes64 words[WORD_VECTORS]; /* the keystream of this tile */
+} normal_drawing;
+
+INLINE void draw_word_vector(normal_drawing *drawing, size_t i) {
+    drawing->words[i] = encrypt(drawing->keys, drawing->next);
+    drawing->next = counters_after(drawing->next);
+}
+
+INLINE void begin_normals(normal_drawing *drawing, const simdrop_rule *rule, uint64_t tile) {
+    drawing->keys = load_cipher(rule->round_keys);
+    drawing->next = counters_from(tile * WORD_BLOCKS, counter_high(rule, NORMALS_PLANE));
+    drawing->tile = tile;
+    for (size_t i = 0; i < WORD_VECTORS; i++) {
+        draw_word_vector(drawing, i);
     }
 }
 
-/* The normal numbers of at most a chunk's tiles. Each step is a loop over all of them, since what a number goes through
-   is a long chain of operations that wait for each other: the CPU works on many numbers at once. */
-static void draw_normals(const simdrop_rule *rule, uint64_t tile, size_t tiles, float *z) {
-    const cipher keys = load_cipher(rule->round_keys);
-    counters next = counters_from(tile * WORD_BLOCKS, counter_high(rule, NORMALS_PLANE));
-    _Alignas(LINE) uint32_t radius_words[CHUNK_TILES * PAIRS], angle_words[CHUNK_TILES * PAIRS];
-    _Alignas(LINE) float radii[CHUNK_TILES * PAIRS];
-    for (size_t t = 0; t < tiles; t++) {
-        for (size_t i = 0; i < TILE; i += TILE / 4) {
-            uint32_t *words = i < PAIRS ? radius_words + i : angle_words + i - PAIRS;
-            store_bytes((uint8_t *)(words + t * PAIRS), encrypt(keys, next));
-            next = counters_after(next);
+INLINE void next_normals(normal_drawing *drawing, const simdrop_rule *rule, int is_last, float *z) {
+    least_word least = no_word();
+    for (size_t i = 0; i < WORD_VECTORS; i++) {
+        const bytes64 words = drawing->words[i];
+        if (!is_last) {
+            draw_word_vector(drawing, i);
         }
+        least = normals_of(words, normal_columns, z + i * WORDS, least);
     }
-    uint32_t least = UINT32_MAX;
-    for (size_t i = 0; i < tiles * PAIRS; i++) {
-        radius_words[i] = little_endian(radius_words[i]);
-        least = radius_words[i] < least ? radius_words[i] : least;
+    if (__builtin_expect(is_tiny(least), 0)) {
+        settle_tiny(rule, drawing->tile, z);
     }
-    for (size_t t = 0; t < tiles; t++) {
-        find_radii(radius_words + t * PAIRS, radii + t * PAIRS);
-    }
-    if (least < TINY) {
-        for (size_t t = 0; t < tiles; t++) {
-            settle_tiny(rule, tile + t, radius_words + t * PAIRS, radii + t * PAIRS);
-        }
-    }
-    for (size_t t = 0; t < tiles; t++) {
-        turn(angle_words + t * PAIRS, radii + t * PAIRS, z + t * TILE);
-    }
+    drawing->tile++;
 }
 
 static void normals(const simdrop_rule *rule, uint64_t start, size_t n, float *z) {
+    normal_drawing drawing;
+    begin_normals(&drawing, rule, start / TILE);
     while (n != 0) {
-        const size_t at = start % TILE;
-        size_t count = smaller(TILE - at, n);
+        const size_t at = start % TILE, count = smaller(TILE - at, n);
         if (count == TILE) {
-            count = smaller(n / TILE * TILE, CHUNK);
-            draw_normals(rule, start / TILE, count / TILE, z);
+            next_normals(&drawing, rule, n == count, z);
         } else {
             float tile[TILE];
-            draw_normals(rule, start / TILE, 1, tile);
+            next_normals(&drawing, rule, n == count, tile);
             memcpy(z, tile + at, count * sizeof *z);
         }
         start += count, z += count, n -= count;

@@ -45,12 +45,15 @@
 /* error 2^-61.2 */
 #define TAIL_SLOPE_f64(x) (0x1.d4449ed9d99f3p-2 + (x) * (-0x1.908e4a089405cp-3 + (x) * (0x1.14d58aa5e7d86p-2 + (x) * (-0x1.4a03e035c3093p-2 + (x) * (0x1.4b962be13e568p-2 + (x) * (-0x1.0dcb6d9f07522p-2 + (x) * (0x1.46aec9dcde56dp-3 + (x) * (-0x1.bfb2bb5cdbdf3p-5 + (x) * (-0x1.4c1391e0664cbp-7 + (x) * (0x1.81033e8ab8768p-6 + (x) * (-0x1.f64867fe3bff7p-8 + (x) * (-0x1.91794061e86cep-8 + (x) * (0x1.5824b0ef512cep-8 + (x) * (0x1.6fcc6f6824a97p-10 + (x) * (-0x1.6d28157714ccap-9 + (x) * (-0x1.61830bccdad3ap-12 + (x) * (0x1.87965df89fbedp-10 + (x) * (0x1.3795fd82d795p-13 + (x) * (-0x1.af770a4b786cp-11 + (x) * (-0x1.00215e06c4d67p-13 + (x) * (0x1.a5ab0f80a7fd7p-12 + (x) * (0x1.275a391469cfdp-14 + (x) * -0x1.d9ffd54b29dbdp-14))))))))))))))))))))))
 
+#define NORMAL_DEGREE 6
+#define NORMAL_PIECES 16
+/* error 5.4e-07 */
+#define NORMAL_COLUMNS_f32 {{0x1.f4baep+1f, 0x1.dee15cp+1f, 0x1.c81a78p+1f, 0x1.b0465p+1f, 0x1.973d58p+1f, 0x1.7ccd7ap+1f, 0x1.60b5d2p+1f, 0x1.429fdp+1f, 0x1.2213b8p+1f, 0x1.fcc812p+0f, 0x1.ad0a6p+0f, 0x1.516928p+0f, 0x1.c6380ep-1f, 0x1.46495cp-2f, 0x0p+0f, 0x1.04e09p+2f}, {-0x1.49a8d6p-3f, -0x1.57180cp-3f, -0x1.66417cp-3f, -0x1.778acp-3f, -0x1.8b7cf6p-3f, -0x1.a2d62ep-3f, -0x1.bea6bep-3f, -0x1.e084cp-3f, -0x1.05767p-2f, -0x1.2103fep-2f, -0x1.46b642p-2f, -0x1.7e613p-2f, -0x1.db8fdap-2f, -0x1.518f86p-1f, 0x0p+0f, -0x1.3da6ccp-3f}, {0x1.9f36e4p-5f, 0x1.ae1eecp-5f, 0x1.beab9p-5f, 0x1.d12c1ep-5f, 0x1.e60502p-5f, 0x1.fdb696p-5f, 0x1.0c72fp-4f, 0x1.1c331ap-4f, 0x1.2e9ee2p-4f, 0x1.4445a6p-4f, 0x1.5d6ee2p-4f, 0x1.786e4p-4f, 0x1.87e9c8p-4f, 0x1.1bb5fp-4f, 0x0p+0f, 0x1.91b426p-5f}, {-0x1.6613b8p-6f, -0x1.724c96p-6f, -0x1.7fcc9cp-6f, -0x1.8ece52p-6f, -0x1.9f9b2cp-6f, -0x1.b2906p-6f, -0x1.c82582p-6f, -0x1.e0f58p-6f, -0x1.fdca66p-6f, -0x1.0fd67ap-5f, -0x1.24004cp-5f, -0x1.3c8ad4p-5f, -0x1.5e5cf2p-5f, -0x1.d4deb6p-5f, 0x0p+0f, -0x1.5af2dcp-6f}, {0x1.5e254ep-7f, 0x1.69ba62p-7f, 0x1.767bacp-7f, 0x1.849d3p-7f, 0x1.945fcep-7f, 0x1.a61558p-7f, 0x1.ba2638p-7f, 0x1.d1190cp-7f, 0x1.eb9ceep-7f, 0x1.054b3ep-6f, 0x1.1796f4p-6f, 0x1.2d643cp-6f, 0x1.4692aep-6f, 0x1.34cfd2p-6f, 0x0p+0f, 0x1.53924ep-7f}, {-0x1.aef102p-8f, -0x1.bccc66p-8f, -0x1.cc04dap-8f, -0x1.dcd526p-8f, -0x1.ef8638p-8f, -0x1.0239cap-7f, -0x1.0e08aep-7f, -0x1.1b7a48p-7f, -0x1.2aef2ap-7f, -0x1.3ce55ap-7f, -0x1.52017ap-7f, -0x1.6b193p-7f, -0x1.897812p-7f, -0x1.ce4b7cp-7f, 0x0p+0f, -0x1.a242d2p-8f}, {0x1.f36efep-9f, 0x1.01999p-8f, 0x1.0a3e8ap-8f, 0x1.13c6ap-8f, 0x1.1e59acp-8f, 0x1.2a297ap-8f, 0x1.3775p-8f, 0x1.468cc4p-8f, 0x1.57d8d4p-8f, 0x1.6be0ccp-8f, 0x1.835602p-8f, 0x1.9f1ec4p-8f, 0x1.c04df4p-8f, 0x1.d2de5p-8f, 0x0p+0f, 0x1.e4fc08p-9f}}
 #define MINUS_TWO_LN_2_f32 -0x1.62e43p+0f
 /* error 2^-28.1 */
 #define MINUS_TWO_LOG_f32(x, q) ((-0x1p+1f + (q) * (-0x1.553e46p-1f + (q) * (-0x1.62e4e6p-2f + (q) * (0x1.4463ccp+0f + (q) * 0x1.46c31ap+2f)))) + (x) * (0x1.00002ep+0f + (q) * (0x1.0236dp-1f + (q) * (0x1.69dd4cp-1f + (q) * (0x1.0601ecp+2f + (q) * 0x1.c69642p+1f)))))
-/* error 2^-28.2 */
-#define SINE_f32(x) (0x1.921fb6p-1f + (x) * (-0x1.4abbbap-4f + (x) * (0x1.465e92p-9f + (x) * -0x1.2d9304p-15f)))
-/* error 2^-30.6 */
-#define COSINE_REST_f32(x) (-0x1.3bd3ccp-2f + (x) * (0x1.03c1eap-6f + (x) * (-0x1.55cb88p-12f + (x) * 0x1.db5fa8p-19f)))
+#define RADIUS_CENTER_f32 0x1.cp+2f
+/* error 2^-25.4 */
+#define NORMAL_TAIL_f32(x) (0x1.a5605p+2f + (x) * (0x1.0a498ap+0f + (x) * (-0x1.23e9ccp-8f + (x) * (0x1.116e6ap-11f + (x) * (-0x1.04b71cp-14f + (x) * (0x1.fbfd8cp-18f + (x) * (-0x1.36fc92p-20f + (x) * 0x1.46dd44p-23f)))))))
 
 /* clang-format on */

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import operator
 from functools import lru_cache
+from math import prod
 from typing import Any
 
 import numpy as np
 
 LARGEST = 16  # bytes of an element
 NEAR = 1 << 15  # elements
+RUN = 512  # elements of consecutive numbers that are worth a kernel's call
+LINES = 64  # elements: some lines of memory, which are read whole
 
 
 def apart(x: np.ndarray, out: np.ndarray) -> bool:
@@ -127,6 +130,40 @@ def overlaps_itself(array: np.ndarray) -> bool:
     for stride, n in axes:
         offsets = np.add.outer(offsets, np.arange(n) * stride).ravel()
     return bool((np.diff(np.sort(offsets)) < array.itemsize).any())
+
+
+def block_lengths(x: np.ndarray) -> tuple[int, ...]:
+    """
+    The shape of blocks that a buffer in the caches holds, for work on x in order of its numbers.
+
+    They are long along the last axes, whose elements have consecutive numbers, and along the axis
+    whose elements are neighbours in memory.
+    """
+    lengths = [1] * x.ndim
+    strides = [abs(s) if n > 1 else 2**62 for s, n in zip(x.strides, x.shape, strict=True)]
+    wanted = [(x.ndim - 1, RUN), (strides.index(min(strides)), LINES)] if x.ndim else []
+    wanted += [(axis, x.shape[axis]) for axis in reversed(range(x.ndim))]
+    for axis, n in wanted:
+        room = NEAR * lengths[axis] // prod(lengths)
+        lengths[axis] = max(lengths[axis], min(x.shape[axis], n, room))
+    return tuple(lengths)
+
+
+def number_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """How far the numbers of neighbours are apart along each axis, in C order."""
+    return tuple(prod(shape[axis + 1 :]) for axis in range(len(shape)))
+
+
+def runs(shape: tuple[int, ...], strides: tuple[int, ...]) -> tuple[int, np.ndarray]:
+    """How long the runs of consecutive numbers in a block are, and where they start."""
+    run, axis = 1, len(shape)
+    while axis > 0 and (shape[axis - 1] == 1 or strides[axis - 1] == run):
+        axis -= 1
+        run *= shape[axis]
+    starts = np.zeros((), np.uint64)
+    for n, stride in zip(shape[:axis], strides[:axis], strict=True):
+        starts = np.add.outer(starts, np.arange(n, dtype=np.uint64) * np.uint64(stride))
+    return run, np.ravel(starts)
 
 
 def probabilities(p: np.ndarray) -> np.ndarray:

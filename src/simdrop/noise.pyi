@@ -1,5 +1,5 @@
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,15 +23,34 @@ class Drawn:
 class Gaussian(Drawn):
     @property
     def std(self) -> float: ...
+    @property
+    def shared_axes(self) -> tuple[int, ...]: ...
     def normals(self) -> NDArray[np.float32]: ...
+    def window(self, start: int | Sequence[int], shape: int | Sequence[int]) -> Self: ...
 
 class GaussianDropout(Gaussian):
-    def __init__(self, key: bytes, draw: int, p: float, shape: int | Sequence[int]) -> None: ...
+    def __init__(
+        self,
+        key: bytes,
+        draw: int,
+        p: float,
+        shape: int | Sequence[int],
+        *,
+        shared_axes: int | Sequence[int] = (),
+    ) -> None: ...
     @property
     def p(self) -> float: ...
 
 class GaussianNoise(Gaussian):
-    def __init__(self, key: bytes, draw: int, std: float, shape: int | Sequence[int]) -> None: ...
+    def __init__(
+        self,
+        key: bytes,
+        draw: int,
+        std: float,
+        shape: int | Sequence[int],
+        *,
+        shared_axes: int | Sequence[int] = (),
+    ) -> None: ...
 
 class AlphaDropout(Drawn):
     def __init__(
@@ -58,6 +77,7 @@ def gaussian_dropout(
     p: float = 0.5,
     *,
     rng: Rng = None,
+    shared_axes: int | Sequence[int] = (),
     training: bool = True,
     out: NDArray[Any] | None = None,
 ) -> tuple[NDArray[Any], GaussianDropout]: ...
@@ -66,6 +86,7 @@ def gaussian_noise(
     std: float,
     *,
     rng: Rng = None,
+    shared_axes: int | Sequence[int] = (),
     training: bool = True,
     out: NDArray[Any] | None = None,
 ) -> tuple[NDArray[Any], GaussianNoise]: ...

@@ -1,6 +1,9 @@
 # cython: language_level=3, binding=True, embedsignature=True, embedsignature.format=python, freethreading_compatible=True
 """Relatives of dropout: Gaussian dropout, Gaussian noise, and alpha dropout for self-normalizing nets."""
 
+from itertools import product
+from math import prod
+
 import numpy as np
 
 from simdrop import layouts, threads
@@ -8,7 +11,7 @@ from simdrop import layouts, threads
 cimport numpy as cnp
 from cpython.float cimport PyFloat_AsDouble
 from libc.math cimport INFINITY, isfinite, sqrt
-from libc.stdint cimport uint8_t
+from libc.stdint cimport uint8_t, uint64_t
 
 from simdrop.mask cimport (
     SIMDROP_SCHEDULE_BYTES,
@@ -27,6 +30,8 @@ cdef enum:
     GRAIN = 4096  # elements: threads' parts begin at lines of memory and of keystream
 
 cdef Py_ssize_t SPLIT_FROM = threads.SPLIT_FROM
+cdef Py_ssize_t SPLIT_NORMALS_FROM = threads.SPLIT_NORMALS_FROM
+cdef Py_ssize_t NEAR = layouts.NEAR
 
 # The limit of SELU to the left, -lambda alpha (Klambauer et al. 2017).
 cdef double ALPHA = -1.7580993408473766
@@ -39,6 +44,7 @@ cdef enum:
     MULTIPLY
     ADD
     SHIFT
+    NORMALS  # which read no x
 
 
 cdef class Work:
@@ -53,44 +59,106 @@ cdef class Work:
 
     def __call__(self, size_t start, size_t stop):
         with nogil:
-            self.run(start, stop)
+            self.run(self.mask.first + start, stop - start, self.x + start * self.size, self.y + start * self.size)
 
-    cdef void run(self, size_t start, size_t stop) noexcept nogil:
+    cdef void run(self, uint64_t start, size_t n, const char *x, char *y) noexcept nogil:
+        """Of n elements, numbered from `start` on."""
         cdef const simdrop_rule *rule = &self.mask.rule
         cdef const simdrop_noise *kernels = noise_kernels()
-        cdef const char *x = self.x + start * self.size
-        cdef char *y = self.y + start * self.size
         if self.kernel == MULTIPLY:
-            kernels.multiply_noise[self.double](rule, start, stop - start, x, y, self.first)
+            kernels.multiply_noise[self.double](rule, start, n, x, y, self.first)
         elif self.kernel == ADD:
-            kernels.add_noise[self.double](rule, start, stop - start, x, y, self.first)
+            kernels.add_noise[self.double](rule, start, n, x, y, self.first)
+        elif self.kernel == SHIFT:
+            kernels.dropout_shift[self.double](rule, start, n, x, y, self.first, self.second, self.third)
         else:
-            kernels.dropout_shift[self.double](
-                rule, start, stop - start, x, y, self.first, self.second, self.third
-            )
+            kernels.normals(rule, start, n, <float *>y)
+
+
+cdef class Blocks:
+    """
+    Work on arrays of any layout, or of a window: threads call it for ranges of blocks. Each is copied to a buffer that
+    stays in the caches, where its elements lie in the order of their numbers, as far as these go on.
+    """
+
+    cdef Work work
+    cdef object x, y, dtype
+    cdef tuple lengths, strides  # of a block, and between numbers
+    cdef list corners
+
+    def __call__(self, Py_ssize_t first, Py_ssize_t last):
+        buffer = np.empty(prod(self.lengths), self.dtype)
+        known = {}  # runs of blocks by their shape: those at an edge are smaller
+        with np.errstate(all="ignore"):  # as a kernel rounds
+            for corner in self.corners[first:last]:
+                part = tuple([slice(i, i + n) for i, n in zip(corner, self.lengths)]) + (...,)
+                y = self.y[part]
+                block = buffer[: y.size].reshape(y.shape)
+                if self.x is not None:
+                    np.copyto(block, self.x[part])
+                if y.shape not in known:
+                    known[y.shape] = layouts.runs(y.shape, self.strides)
+                run, starts = known[y.shape]
+                self.run(sum([i * n for i, n in zip(corner, self.strides)]), run, starts, block)
+                np.copyto(y, block, casting="unsafe")
+
+    cdef int run(self, uint64_t number, size_t run, cnp.ndarray starts, cnp.ndarray block) except -1:
+        """Of runs of consecutive numbers, which begin so far behind a number."""
+        cdef const uint64_t *start = <const uint64_t *>cnp.PyArray_DATA(starts)
+        cdef size_t i, rows = cnp.PyArray_SIZE(starts), size = run * self.work.size
+        cdef char *memory = <char *>cnp.PyArray_DATA(block)
+        number += self.work.mask.first
+        with nogil:
+            for i in range(rows):
+                self.work.run(number + start[i], run, memory + i * size, memory + i * size)
+        return 0
 
 
 cdef run(int kernel, Mask mask, x, out, double first, double second, double third):
     """
-    A kernel's result for x, in `out` if there is one. Kernels take float32 and float64 in C order: what is not, is
-    copied; 16-bit floats are computed in float32 and rounded once.
+    A kernel's result for x, in `out` if there is one. Kernels take float32 and float64 in the order of their numbers;
+    what is not goes through blocks, and 16-bit floats are computed in float32 and rounded once.
     """
     cdef Work work = Work.__new__(Work)
-    if is_plain(x) and (out is None or (is_plain(out) and cnp.PyArray_TYPE(out) == cnp.PyArray_TYPE(x) and apart(x, out))):
-        y = cnp.PyArray_EMPTY(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x), 0) if out is None else out
+    cdef Blocks blocks
+    cdef bint plain = mask.in_order and is_plain(x) and (
+        out is None or (is_plain(out) and cnp.PyArray_TYPE(out) == cnp.PyArray_TYPE(x) and apart(x, out))
+    )
+    if out is not None:
+        y = out
+    elif plain:
+        y = cnp.PyArray_EMPTY(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x), 0)
     else:
-        y = x = np.array(x, np.float64 if x.dtype.char == "d" else np.float32, order="C")
-    work.kernel, work.mask, work.first, work.second, work.third = kernel, mask, first, second, third
-    work.size = cnp.PyArray_ITEMSIZE(x)
-    work.double = work.size == sizeof(double)
-    work.x = <const char *>cnp.PyArray_DATA(x)
-    work.y = <char *>cnp.PyArray_DATA(y)
+        y = layouts.new_like(x)
     cdef Py_ssize_t n = cnp.PyArray_SIZE(x)
-    if cnp.PyArray_NBYTES(x) < SPLIT_FROM:
+    cdef bint few = cnp.PyArray_NBYTES(x) < SPLIT_FROM if kernel == SHIFT else n < SPLIT_NORMALS_FROM
+    work.kernel, work.mask, work.first, work.second, work.third = kernel, mask, first, second, third
+    work.double = cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT64
+    work.size = sizeof(double) if work.double else sizeof(float)
+    if plain:
+        work.x = <const char *>cnp.PyArray_DATA(x)
+        work.y = <char *>cnp.PyArray_DATA(y)
+        if few:
+            with nogil:
+                work.run(mask.first, n, work.x, work.y)
+        else:
+            threads.run(work, threads.split(n, threads.get_num_threads(), GRAIN))
+    elif mask.in_order and n <= NEAR:
+        block = np.array(x, np.float64 if work.double else np.float32, order="C")
+        work.x = work.y = <char *>cnp.PyArray_DATA(block)
         with nogil:
-            work.run(0, n)
-    else:
-        threads.run(work, threads.split(n, threads.get_num_threads(), GRAIN))
+            work.run(mask.first, n, work.x, work.y)
+        with np.errstate(all="ignore"):  # as a kernel rounds
+            np.copyto(y, block, casting="unsafe")
+    elif n != 0:
+        blocks = Blocks.__new__(Blocks)
+        blocks.work, blocks.y, blocks.dtype = work, y, np.float64 if work.double else np.float32
+        if kernel != NORMALS:
+            blocks.x = x if layouts.apart(x, y) else x.copy()
+        blocks.lengths = layouts.block_lengths(x)
+        blocks.strides = layouts.number_strides((mask if mask.source is None else mask.source).decided())
+        blocks.corners = list(product(*[range(0, m, k) for m, k in zip(x.shape, blocks.lengths)]))
+        threads.run(blocks, threads.split(len(blocks.corners), 1 if few else threads.get_num_threads(), 1))
     return y
 
 
@@ -109,13 +177,10 @@ cdef bint apart(x, y) noexcept:
     return first == second or first + size <= second or second + size <= first
 
 
-cdef delivered(y, x, out):
-    """A result that was computed for x, of x's type and order, in `out` if there is one."""
-    if y is out or (out is None and is_plain(x)):
-        return y
+cdef copied(x, out):
+    """x in `out`, or in a new array of its type and order."""
     result = layouts.new_like(x) if out is None else out
-    with np.errstate(all="ignore"):  # as a kernel rounds
-        result[...] = y
+    result[...] = x
     return result
 
 
@@ -244,20 +309,100 @@ cdef class Gaussian(Drawn):
         ndarray of float32
             Of the draw's shape; the same for every type of x and every standard deviation.
         """
-        z = np.empty(self.mask.shape, np.float32)
-        cdef float *target = <float *>cnp.PyArray_DATA(z)
-        cdef const simdrop_rule *rule = &self.mask.rule
-        cdef size_t n = self.mask.size
-        with nogil:
-            noise_kernels().normals(rule, 0, n, target)
-        return z
+        z = self.decided_normals()
+        return z if z.shape == self.mask.shape else np.broadcast_to(z, self.mask.shape).copy()
+
+    def window(self, start, shape):
+        """
+        A block of this draw: its numbers are ``self.normals()[block]``, computed alone, for shards of an array.
+
+        Parameters
+        ----------
+        start : int or tuple of ints
+            Index of the block's first element.
+        shape : int or tuple of ints
+            Shape of the block.
+
+        Returns
+        -------
+        GaussianDropout or GaussianNoise
+            Of the same kind as this.
+
+        Raises
+        ------
+        ValueError
+            If start or shape has another number of axes, or a length is negative.
+        IndexError
+            If the block is not inside this draw.
+        TypeError
+            If they are not of ints.
+
+        Examples
+        --------
+        >>> m = simdrop.GaussianNoise(bytes(16), draw=0, std=1, shape=(2**30, 2**20))
+        >>> m.window((2**29, 7), (2, 4)).normals().shape
+        (2, 4)
+        """
+        cdef Gaussian part = type(self).__new__(type(self))
+        part.take_numbers(self)
+        part.mask = self.mask.window(start, shape)
+        return part
+
+    @property
+    def shared_axes(self):
+        return self.mask.shared_axes
+
+    cdef int take_numbers(self, Gaussian whole) except -1:
+        """What a window has of the draw that it is part of."""
+        self.std = whole.std
+        return 0
+
+    cdef Gaussian whole(self):
+        """The draw that this is a window of."""
+        cdef Gaussian whole = type(self).__new__(type(self))
+        whole.take_numbers(self)
+        whole.mask = self.mask.source
+        return whole
+
+    def __reduce__(self):
+        if self.mask.source is None:
+            return restore_gaussian, (type(self), *self._numbers()[:5])
+        return restore_window, (self.whole(), self.mask.at, self.mask.shape)
+
+    def __repr__(self):
+        if self.mask.source is not None:
+            return f"{self.whole()!r}.window({self.mask.at}, {self.mask.shape})"
+        key, draw, number, shape, axes, *_ = self._numbers()
+        options = f", shared_axes={axes}" if axes else ""
+        name = "p" if type(self) is GaussianDropout else "std"
+        return f"{type(self).__name__}(bytes.fromhex('{key.hex()}'), draw={draw}, {name}={number}, shape={shape}{options})"
+
+    cdef tuple numbers_with(self, double number):
+        source = None if self.mask.source is None else self.mask.source.shape
+        return self.key, self.draw, number, self.shape, self.mask.shared_axes, self.mask.at, source
 
     cdef noised(self, int kernel, x, out):
         x = self._checked(x, out)
         if self.std == 0:  # whatever x is
-            return delivered(x, x, out) if out is not None else delivered(x, x, layouts.new_like(x))
+            return copied(x, out)
         check_std_of(self.std, x)
-        return delivered(run(kernel, self.mask, x, out, self.std, 0, 0), x, out)
+        if not self.mask.shared_axes:
+            return run(kernel, self.mask, x, out, self.std, 0, 0)
+        y = layouts.new_like(x) if out is None else out
+        # As many numbers as decisions, broadcast.
+        real = np.float64 if x.dtype.char == "d" else np.float32
+        noise = real(self.std) * self.decided_normals().astype(real)
+        if kernel == MULTIPLY:
+            layouts.multiply(x, 1 + noise, y)
+        else:
+            with np.errstate(all="ignore"):
+                np.add(x, noise, out=y, dtype=real, casting="unsafe")
+        return y
+
+    cdef decided_normals(self):
+        """One number for each decision, with the shared axes 1."""
+        z = np.empty(self.mask.decided(), np.float32)
+        return run(NORMALS, self.mask, z, z, 0, 0, 0)
 
 
 cdef class GaussianDropout(Gaussian):
@@ -274,11 +419,13 @@ cdef class GaussianDropout(Gaussian):
         In [0, 1).
     shape : int or tuple of ints
         Shape of the arrays that it is applied to.
+    shared_axes : int or tuple of ints, optional
+        Axes along which one number is shared.
 
     Attributes
     ----------
-    key, draw, p, shape
-        As given.
+    key, draw, p, shape, shared_axes
+        As given; the axes ascending and not negative.
     std : float
         ``sqrt(p / (1 - p))``.
     size : int
@@ -287,18 +434,23 @@ cdef class GaussianDropout(Gaussian):
     Raises
     ------
     ValueError
-        If p, draw, the key's length or the shape is out of range.
+        If p, draw, the key's length, the shape or an axis is out of range.
     TypeError
         If one of them has the wrong type.
     """
 
     cdef readonly double p
 
-    def __init__(self, key, draw, p, shape):
+    def __init__(self, key, draw, p, shape, *, shared_axes=()):
         self._unset()
         self.std = dropout_std(p)
         self.p = PyFloat_AsDouble(p)
-        self.mask = Mask(key, draw, 0, shape)
+        self.mask = Mask(key, draw, 0, shape, shared_axes=shared_axes)
+
+    cdef int take_numbers(self, Gaussian whole) except -1:
+        self.std = whole.std
+        self.p = (<GaussianDropout>whole).p
+        return 0
 
     def apply(self, x, *, out=None):
         """
@@ -330,10 +482,7 @@ cdef class GaussianDropout(Gaussian):
         return self.noised(MULTIPLY, dy, out)
 
     def _numbers(self):
-        return self.key, self.draw, self.p, self.shape
-
-    def __repr__(self):
-        return f"GaussianDropout(bytes.fromhex('{self.key.hex()}'), draw={self.draw}, p={self.p}, shape={self.shape})"
+        return self.numbers_with(self.p)
 
 
 cdef class GaussianNoise(Gaussian):
@@ -350,26 +499,28 @@ cdef class GaussianNoise(Gaussian):
         Finite and not negative.
     shape : int or tuple of ints
         Shape of the arrays that it is applied to.
+    shared_axes : int or tuple of ints, optional
+        Axes along which one number is shared.
 
     Attributes
     ----------
-    key, draw, std, shape
-        As given.
+    key, draw, std, shape, shared_axes
+        As given; the axes ascending and not negative.
     size : int
         Number of elements.
 
     Raises
     ------
     ValueError
-        If std, draw, the key's length or the shape is out of range.
+        If std, draw, the key's length, the shape or an axis is out of range.
     TypeError
         If one of them has the wrong type.
     """
 
-    def __init__(self, key, draw, std, shape):
+    def __init__(self, key, draw, std, shape, *, shared_axes=()):
         self._unset()
         self.std = checked_std(std)
-        self.mask = Mask(key, draw, 0, shape)
+        self.mask = Mask(key, draw, 0, shape, shared_axes=shared_axes)
 
     def apply(self, x, *, out=None):
         """
@@ -382,13 +533,10 @@ cdef class GaussianNoise(Gaussian):
     def backward(self, dy, *, out=None):
         """The gradient with respect to x: dy itself, or its copy in `out`."""
         dy = self._checked(dy, out)
-        return dy if out is None else delivered(dy, dy, out)
+        return dy if out is None else copied(dy, out)
 
     def _numbers(self):
-        return self.key, self.draw, self.std, self.shape
-
-    def __repr__(self):
-        return f"GaussianNoise(bytes.fromhex('{self.key.hex()}'), draw={self.draw}, std={self.std}, shape={self.shape})"
+        return self.numbers_with(self.std)
 
 
 cdef class AlphaDropout(Drawn):
@@ -463,17 +611,20 @@ cdef class AlphaDropout(Drawn):
         """
         x = self._checked(x, out)
         if self.mask.probability == 0:
-            return delivered(x, x, layouts.new_like(x) if out is None else out)
+            return copied(x, out)
         dropped = self.a * ALPHA + self.b
         if not self.mask.shared_axes:
-            return delivered(run(SHIFT, self.mask, x, out, self.a, self.b, dropped), x, out)
+            return run(SHIFT, self.mask, x, out, self.a, self.b, dropped)
         # As many numbers as decisions, broadcast.
         wide = x if x.dtype.itemsize > 2 else x.astype(np.float32)
         y = self.mask.apply(wide, out=out if wide is x else None)
         decided = tuple([1 if axis in self.mask.shared_axes else n for axis, n in enumerate(self.mask.shape)])
         keep = self.mask._keep_flat(0, self.mask.decisions).reshape(decided)
         y += np.where(keep, y.dtype.type(self.b), y.dtype.type(dropped))
-        return y if wide is x else delivered(y, x, out)
+        if wide is x:
+            return y
+        with np.errstate(all="ignore"):  # as a kernel rounds
+            return copied(y.astype(x.dtype), out)
 
     def backward(self, dy, *, out=None):
         """The gradient with respect to x: ``a * dy`` where kept, exactly +0 where dropped."""
@@ -498,7 +649,17 @@ def restore_alpha_dropout(key, draw, p, shape, shared_axes):
     return AlphaDropout(key, draw, p, shape, shared_axes=shared_axes)
 
 
-def gaussian_dropout(x, p=0.5, *, rng=None, training=True, out=None):
+def restore_gaussian(kind, key, draw, number, shape, shared_axes):
+    """A GaussianDropout or GaussianNoise from the numbers that it was pickled as."""
+    return kind(key, draw, number, shape, shared_axes=shared_axes)
+
+
+def restore_window(whole, start, shape):
+    """A window from what it was pickled as."""
+    return whole.window(start, shape)
+
+
+def gaussian_dropout(x, p=0.5, *, rng=None, shared_axes=(), training=True, out=None):
     """
     Gaussian dropout: every element is multiplied by a normal number of mean 1 and variance p / (1 - p).
 
@@ -507,11 +668,13 @@ def gaussian_dropout(x, p=0.5, *, rng=None, training=True, out=None):
     Parameters
     ----------
     x : array_like
-        Any shape; float16, bfloat16, float32 or float64. Arrays in another layout than C order are copied.
+        Any shape; float16, bfloat16, float32 or float64.
     p : float, optional
         In [0, 1): the probability of dropping of the dropout that has the same variance.
     rng : None, int, sequence of ints, SeedSequence, BitGenerator, Generator or Stream, optional
         As in `simdrop.dropout`.
+    shared_axes : int or tuple of ints, optional
+        Axes along which one number is shared: ``(2, 3)`` gives each channel of NCHW images one.
     training : bool, optional
         False is evaluation: nothing changes, and no draw is taken.
     out : ndarray, optional
@@ -529,7 +692,7 @@ def gaussian_dropout(x, p=0.5, *, rng=None, training=True, out=None):
     TypeError
         If the type of an argument is wrong.
     ValueError
-        If p is not in [0, 1), or `out` has another shape or cannot be written.
+        If p is not in [0, 1), an axis is out of range, or `out` has another shape or cannot be written.
 
     References
     ----------
@@ -545,7 +708,7 @@ def gaussian_dropout(x, p=0.5, *, rng=None, training=True, out=None):
     x = floats(x)
     cdef double std = dropout_std(p)
     check_out(out, x)
-    m.mask = drawn(x, rng, training, 0, ())
+    m.mask = drawn(x, rng, training, 0, shared_axes)
     if training:
         m.std, m.p = std, PyFloat_AsDouble(p)
     if m.std == 0 and out is None:
@@ -553,18 +716,20 @@ def gaussian_dropout(x, p=0.5, *, rng=None, training=True, out=None):
     return m.noised(MULTIPLY, x, out), m
 
 
-def gaussian_noise(x, std, *, rng=None, training=True, out=None):
+def gaussian_noise(x, std, *, rng=None, shared_axes=(), training=True, out=None):
     """
     Additive Gaussian noise: ``y = x + std * z``.
 
     Parameters
     ----------
     x : array_like
-        Any shape; float16, bfloat16, float32 or float64. Arrays in another layout than C order are copied.
+        Any shape; float16, bfloat16, float32 or float64.
     std : float
         Standard deviation of the noise, finite and not negative.
     rng : None, int, sequence of ints, SeedSequence, BitGenerator, Generator or Stream, optional
         As in `simdrop.dropout`.
+    shared_axes : int or tuple of ints, optional
+        Axes along which one number is shared: ``(2, 3)`` gives each channel of NCHW images one.
     training : bool, optional
         False is evaluation: nothing changes, and no draw is taken.
     out : ndarray, optional
@@ -582,7 +747,7 @@ def gaussian_noise(x, std, *, rng=None, training=True, out=None):
     TypeError
         If the type of an argument is wrong.
     ValueError
-        If std is negative, infinite, NaN or too large for x's type, or `out` has another shape or cannot be written.
+        If std is negative, infinite, NaN or too large for x's type, an axis is out of range, or `out` has another shape or cannot be written.
 
     References
     ----------
@@ -599,7 +764,7 @@ def gaussian_noise(x, std, *, rng=None, training=True, out=None):
     cdef double deviation = checked_std(std)
     check_std_of(deviation, x)
     check_out(out, x)
-    m.mask = drawn(x, rng, training, 0, ())
+    m.mask = drawn(x, rng, training, 0, shared_axes)
     if training:
         m.std = deviation
     if m.std == 0 and out is None:

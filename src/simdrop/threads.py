@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 # Bytes of an array from which a second thread was measured to win over what it costs to wake it.
 SPLIT_FROM = 12 << 20
 
+# Elements from which it was of normal numbers, which take longer than their memory does.
+SPLIT_NORMALS_FROM = 3 << 19
+
 _count: int | None = None  # set by the user
 _executor: ThreadPoolExecutor | None = None
 
