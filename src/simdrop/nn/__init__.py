@@ -1,6 +1,6 @@
 """A multi-layer perceptron with dropout in plain NumPy, small enough to read in one sitting."""
 
-from .activations import ReLU, Sigmoid, Tanh
+from .activations import Identity, ReLU, Sigmoid, Tanh
 from .base import Layer, Parameter
 from .dropout import (
     AlphaDropout,
@@ -14,7 +14,7 @@ from .dropout import (
     Transform,
 )
 from .layers import Linear
-from .losses import SoftmaxCrossEntropy, SquaredError
+from .losses import BinaryCrossEntropy, Poisson, SoftmaxCrossEntropy, SquaredError
 from .mlp import MLP
 from .network import Network
 from .optimizers import SGD
@@ -23,17 +23,20 @@ __all__ = [
     "MLP",
     "SGD",
     "AlphaDropout",
+    "BinaryCrossEntropy",
     "DropBlock",
     "DropConnect",
     "DropPath",
     "Dropout",
     "GaussianDropout",
     "GaussianNoise",
+    "Identity",
     "Layer",
     "Linear",
     "LockedDropout",
     "Network",
     "Parameter",
+    "Poisson",
     "ReLU",
     "Sigmoid",
     "SoftmaxCrossEntropy",

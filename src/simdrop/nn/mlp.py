@@ -12,15 +12,25 @@ from numpy.typing import DTypeLike
 
 import simdrop as sd
 
-from .activations import ReLU, Sigmoid, Tanh
+from .activations import Identity, ReLU, Sigmoid, Tanh
 from .base import Layer, Seed
 from .dropout import Dropout, Probability
 from .layers import Linear
-from .losses import SoftmaxCrossEntropy, SquaredError
+from .losses import BinaryCrossEntropy, Poisson, SoftmaxCrossEntropy, SquaredError
 from .network import Criterion, Network
 
-ACTIVATIONS: dict[str, type[Layer]] = {"relu": ReLU, "tanh": Tanh, "sigmoid": Sigmoid}
-LOSSES: dict[str, Criterion] = {"cross_entropy": SoftmaxCrossEntropy, "squared_error": SquaredError}
+ACTIVATIONS: dict[str, type[Layer]] = {
+    "relu": ReLU,
+    "tanh": Tanh,
+    "sigmoid": Sigmoid,
+    "identity": Identity,
+}
+LOSSES: dict[str, Criterion] = {
+    "cross_entropy": SoftmaxCrossEntropy,
+    "binary_cross_entropy": BinaryCrossEntropy,
+    "squared_error": SquaredError,
+    "poisson": Poisson,
+}
 
 
 class MLP(Network):
@@ -30,7 +40,7 @@ class MLP(Network):
     ----------
     sizes : iterable of ints
         Inputs, units of each hidden layer, outputs, as in (784, 1024, 1024, 10).
-    activation : "relu", "tanh" or "sigmoid"
+    activation : "relu", "tanh", "sigmoid" or "identity"
         Of the hidden layers; the output has none.
     p, p_input : float or callable
         Probability of dropping a hidden unit and an input, in [0, 1], or a schedule of it
@@ -38,8 +48,8 @@ class MLP(Network):
         "Dropout", appendix A.4.
     inverted : bool
         False is that paper's form of dropout: scaled at inference instead of in training.
-    loss : "cross_entropy" or "squared_error"
-        For integer labels (batch,), or for targets (batch, outputs).
+    loss : "cross_entropy", "binary_cross_entropy", "squared_error" or "poisson"
+        The first is for integer labels (batch,), the others for targets (batch, outputs).
     rng : None, int, sequence of ints, SeedSequence or Generator
         Two generators are spawned from ``numpy.random.default_rng(rng)``, one for the weights and
         one for the stream: the same int gives the same net and the same draws.
