@@ -24,17 +24,17 @@ class Adam(SGD):
         max_norm: float | None = None,
     ) -> None:
         super().__init__(parameters, lr, l2=l2, max_norm=max_norm)
-        self.beta1, self.beta2, self.eps, self.t = beta1, beta2, eps, 0
+        self.beta1, self.beta2, self.eps, self.steps = beta1, beta2, eps, 0
         self.squares = [np.zeros_like(p.value) for p in self.parameters]
 
     def step(self) -> None:
-        self.t += 1
+        self.steps += 1
         for p, m, v in zip(self.parameters, self.velocities, self.squares, strict=True):
             g = p.grad + self.l2 * p.value if p.kind == "weight" else p.grad
             m += (1 - self.beta1) * (g - m)
             v += (1 - self.beta2) * (g * g - v)
-            mean = m / (1 - self.beta1**self.t)
-            root = np.sqrt(v) / math.sqrt(1 - self.beta2**self.t)
+            mean = m / (1 - self.beta1**self.steps)
+            root = np.sqrt(v) / math.sqrt(1 - self.beta2**self.steps)
             p.value -= self.lr * mean / (root + self.eps)
             if p.kind == "weight" and self.max_norm is not None:
                 self._project(p.value, self.max_norm)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -439,12 +440,21 @@ class BaseDropoutMLP(BaseEstimator, ABC):
             batch = data.rows(rows)
             if batch.size == 0:
                 continue  # no weight, no gradient
-            self._optimizer.l2 = self.alpha / batch.size
+            self._set_step(batch.size)
             penalty = self._penalty(batch.size)
             loss = net.train_step(batch.x, batch.y, self._optimizer, batch.weight)
             total += (loss + penalty) * batch.size
         net.eval()
         return total / data.size
+
+    def _set_step(self, size: float) -> None:
+        """What of the optimizer is another number in each step."""
+        self._optimizer.l2 = self.alpha / size
+        if self.solver == "adam":
+            # As scikit-learn, with the epsilon that stands beside the uncorrected root of v: Kingma
+            # and Ba 2015, "Adam", end of section 2. What the optimizer takes is beside v'.
+            corrected = 1 - self._optimizer.beta2 ** (self._optimizer.steps + 1)
+            self._optimizer.eps = self.epsilon / math.sqrt(corrected)
 
     def _penalty(self, size: float) -> float:
         """The L2 term of the loss of `size` samples."""
