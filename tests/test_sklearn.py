@@ -19,6 +19,7 @@ pytest.importorskip("sklearn", minversion="1.6")
 
 import joblib
 import scipy.sparse
+import threadpoolctl
 from sklearn.base import clone
 from sklearn.datasets import load_digits, make_classification, make_regression
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
@@ -39,6 +40,13 @@ every_estimator = pytest.mark.parametrize("estimator", OWN)
 every_kind = pytest.mark.parametrize("kind", ["elementwise", "batchwise"])
 CLASSES = make_classification(120, 8, n_informative=5, n_classes=3, random_state=0)
 NUMBERS = make_regression(120, 8, n_targets=2, random_state=0)
+
+
+@pytest.fixture(autouse=True)
+def one_blas_thread():
+    """Products this small gain nothing from more, and lose much on a machine that is busy."""
+    with threadpoolctl.threadpool_limits(1, user_api="blas"):
+        yield
 
 
 def data_for(estimator):
@@ -72,23 +80,23 @@ def masks_of_rows(*_):
 # --- scikit-learn's checks ---
 
 
-@parametrize_with_checks(
-    [
-        DropoutMLPClassifier(),
-        DropoutMLPRegressor(),
-        DropoutMLPClassifier(dropout=0.3, dropout_kind="batchwise", max_iter=100),
-        DropoutMLPRegressor(dropout=0.3, dropout_kind="batchwise", max_iter=100),
-    ]
-)
+SMALL = {"hidden_layer_sizes": (20,), "max_iter": 100}  # the suite is long
+BATCHWISE = SMALL | {"dropout": 0.2, "dropout_kind": "batchwise"}
+ELEMENTWISE = SMALL | {"dropout": 0.2, "input_dropout": 0.01}
+
+
+@parametrize_with_checks([DropoutMLPClassifier(), DropoutMLPRegressor()])
 def test_checks_of_scikit_learn(estimator, check):
     check(estimator)
 
 
+@parametrize_with_checks([DropoutMLPClassifier(**BATCHWISE), DropoutMLPRegressor(**BATCHWISE)])
+def test_checks_of_scikit_learn_with_masks_of_batches(estimator, check):
+    check(estimator)
+
+
 @parametrize_with_checks(
-    [
-        DropoutMLPClassifier(dropout=0.3, max_iter=100),
-        DropoutMLPRegressor(dropout=0.3, max_iter=100),
-    ],
+    [DropoutMLPClassifier(**ELEMENTWISE), DropoutMLPRegressor(**ELEMENTWISE)],
     expected_failed_checks=masks_of_rows,
 )
 def test_checks_of_scikit_learn_with_masks_of_rows(estimator, check):
@@ -384,7 +392,7 @@ def test_warm_start():
     best, before = model.best_validation_score_, weights(model)
     model.set_params(learning_rate_init=1e3, max_iter=3).fit(X, y)  # to nothing better
     assert (model.best_validation_score_, weights(model)) == (best, before)
-    assert max(model.validation_scores_[-3:]) < best
+    assert max(model.validation_scores_[-3:]) <= best
     with pytest.raises(ValueError, match=r"sizes \(8, 12, 7, 3\), and cannot go on with \(8, 5, 3"):
         model.set_params(hidden_layer_sizes=5).fit(X, y)
     assert model.set_params(warm_start=False).fit(X, y).coefs_[0].shape == (8, 5)

@@ -72,6 +72,21 @@ class BaseDropoutMLP(BaseEstimator, ABC):
     eval mode whenever no fit is running, so that threads may predict with one estimator.
     """
 
+    n_iter_: int
+    t_: int
+    n_layers_: int
+    n_outputs_: int
+    out_activation_: str
+    loss_: float
+    loss_curve_: list[float]
+    best_loss_: Any  # None with early stopping, the next two without
+    validation_scores_: Any
+    best_validation_score_: Any
+    _net: nn.MLP
+    _optimizer: Any
+    _settings: dict[str, Any]
+    _stale_epochs: int  # in a row, that have not improved on the best by tol
+
     _parameter_constraints = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(set(ACTIVATIONS))],
@@ -306,7 +321,7 @@ class BaseDropoutMLP(BaseEstimator, ABC):
             self.n_outputs_ = task.n_outputs
             self.out_activation_ = task.out_activation
             self.t_ = 0
-            self.loss_curve_: list[float] = []
+            self.loss_curve_ = []
             self._begin_monitoring()
         elif self._net.sizes != sizes:
             raise ValueError(f"the net has sizes {self._net.sizes}, and cannot go on with {sizes}")
@@ -325,9 +340,9 @@ class BaseDropoutMLP(BaseEstimator, ABC):
         return self.early_stopping and self.solver != "lbfgs"
 
     def _begin_monitoring(self) -> None:
-        self._stale_epochs = 0  # in a row, that have not improved on the best by tol
+        self._stale_epochs = 0
         self.best_loss_ = None if self._stops_early else np.inf
-        self.validation_scores_: list[float] | None = [] if self._stops_early else None
+        self.validation_scores_ = [] if self._stops_early else None
         self.best_validation_score_ = -np.inf if self._stops_early else None
 
     def _initial_values(
@@ -350,7 +365,7 @@ class BaseDropoutMLP(BaseEstimator, ABC):
         held_out = None
         if self.early_stopping:
             data, held_out = self._split(data, random_state)
-        batch_size = min(200, len(data)) if self.batch_size == "auto" else self.batch_size
+        batch_size = min(200, len(data)) if self.batch_size == "auto" else int(self.batch_size)
         if batch_size > len(data):
             warnings.warn(
                 f"batch_size={batch_size} is larger than the {len(data)} samples, and clipped to "
@@ -601,7 +616,7 @@ def make_net(
 def chunk_rows(X: Any) -> int:
     if not scipy.sparse.issparse(X):
         return CHUNK
-    return max(1, min(CHUNK, CHUNK_ELEMENTS // X.shape[1]))
+    return max(1, min(CHUNK, CHUNK_ELEMENTS // int(X.shape[1])))
 
 
 def dense(X: Any) -> Array:
