@@ -103,6 +103,8 @@ const simdrop_fused *simdrop_fused_kernels(void) { return &chosen->fused; }
 
 const simdrop_noise *simdrop_noise_kernels(void) { return &chosen->noise; }
 
+const simdrop_weights *simdrop_weights_kernels(void) { return &chosen->weights; }
+
 void simdrop_indices(const uint8_t *bits, size_t n, intptr_t *indices, size_t count) {
     chosen->indices(bits, n, indices, count);
 }

@@ -200,6 +200,20 @@ static inline size_t unpack_f64(uint64_t keep, const double *packed, double *y) 
     return count;
 }
 
+/* What is kept of a tile, to its places among others. */
+
+static inline void put_f32(uint64_t keep, const float *x, float *y) {
+    for (int i = 0; i < 64; i += 16) {
+        _mm512_mask_storeu_ps(y + i, (__mmask16)(keep >> i), _mm512_loadu_ps(x + i));
+    }
+}
+
+static inline void put_f64(uint64_t keep, const double *x, double *y) {
+    for (int i = 0; i < 64; i += 8) {
+        _mm512_mask_storeu_pd(y + i, (__mmask8)(keep >> i), _mm512_loadu_pd(x + i));
+    }
+}
+
 /* Whole lines past the caches, to an address that is aligned to one. */
 static inline void stream_lines(void *y, const void *from, size_t bytes) {
     for (size_t i = 0; i < bytes; i += 64) {

@@ -440,6 +440,43 @@ static inline void add_exactly(double *sum, double *lack, double x) {
 
 #include "normals.h"
 
+/* Which of a matrix's rows or columns are kept: a bit each, or NULL for all. */
+
+static inline int is_kept(const uint8_t *keep, size_t i) { return keep == NULL || (keep[i / 8] >> i % 8 & 1); }
+
+/* Of the n <= TILE from i on, i a multiple of TILE. */
+static inline uint64_t tile_kept(const uint8_t *keep, size_t i, size_t n) {
+    const uint64_t all = n < TILE ? (UINT64_C(1) << n) - 1 : UINT64_MAX;
+    return keep ? load_little_endian(keep + i / 8) & all : all;
+}
+
+/* Of the first n. */
+static inline size_t count_kept(const uint8_t *keep, size_t n) {
+    size_t count = 0;
+    for (size_t i = 0; i < n; i += TILE) {
+        count += (size_t)__builtin_popcountll(tile_kept(keep, i, smaller(TILE, n - i)));
+    }
+    return count;
+}
+
+enum { FETCH_AHEAD = 2048 }; /* bytes: the caches' own prefetching leaves a sixth of the memory's speed */
+
+#define T float
+#define NAME(verb) verb##_f32
+#define LANES uint32_t
+#define TILE_LANES tile_u32
+#define SQRT sqrtf
+#define TINY 0x1p-126f
+#include "weights.h"
+
+#define T double
+#define NAME(verb) verb##_f64
+#define LANES uint64_t
+#define TILE_LANES tile_u64
+#define SQRT sqrt
+#define TINY 0x1p-1022
+#include "weights.h"
+
 #define JOIN_(a, b) a##b
 #define JOIN(a, b) JOIN_(a, b)
 #define TEXT_(a) #a
@@ -476,5 +513,11 @@ const simdrop_kernels JOIN(simdrop_kernels_, SIMDROP_ISA) = {
             .multiply_noise = {multiply_noise_f32, multiply_noise_f64},
             .add_noise = {add_noise_f32, add_noise_f64},
             .dropout_shift = {dropout_shift_f32, dropout_shift_f64},
+        },
+    .weights =
+        {
+            .gather = {gather_f32, gather_f64},
+            .sgd = {sgd_f32, sgd_f64},
+            .adam = {adam_f32, adam_f64},
         },
 };

@@ -27,6 +27,7 @@ typedef struct simdrop_kernels {
     void (*indices)(const uint8_t *bits, size_t n, intptr_t *indices, size_t count);
     simdrop_fused fused;
     simdrop_noise noise;
+    simdrop_weights weights;
 } simdrop_kernels;
 
 /* One table an instruction set, from kernels.c compiled once for each. */

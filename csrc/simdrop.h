@@ -104,6 +104,7 @@ void simdrop_indices(const uint8_t *bits, size_t n, intptr_t *indices, size_t co
 
 #include "simdrop_fused.h"
 #include "simdrop_noise.h"
+#include "simdrop_weights.h"
 
 /* Instruction sets: number i of those that this build has and this CPU can run, best first, or NULL after the last. */
 const char *simdrop_isa_available(size_t i);

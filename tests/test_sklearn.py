@@ -80,7 +80,8 @@ def masks_of_rows(*_):
 # --- scikit-learn's checks ---
 
 
-SMALL = {"hidden_layer_sizes": (20,), "max_iter": 100, "learning_rate_init": 0.005}  # the suite is long
+# Small, since the suite is long.
+SMALL = {"hidden_layer_sizes": (20,), "max_iter": 100, "learning_rate_init": 0.005}
 BATCHWISE = SMALL | {"dropout": 0.2, "dropout_kind": "batchwise"}
 ELEMENTWISE = SMALL | {"dropout": 0.2, "input_dropout": 0.01}
 

@@ -42,6 +42,7 @@ def bias_dropout(
     activation: Activation = None,
     rng: Rng = None,
     training: bool = True,
+    scale: bool = True,
     out: NDArray[Any] | None = None,
 ) -> tuple[NDArray[Any], BiasDropout]: ...
 def dropout_add(

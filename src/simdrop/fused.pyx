@@ -265,7 +265,7 @@ cdef class BiasDropout(Context):
         return dbias
 
 
-def bias_dropout(x, bias, p=0.5, *, activation=None, rng=None, training=True, out=None):
+def bias_dropout(x, bias, p=0.5, *, activation=None, rng=None, training=True, scale=True, out=None):
     """
     Dropout of an activation of a sum: ``y = dropout(activation(x + bias))``, what follows a matrix product in a net.
 
@@ -284,6 +284,8 @@ def bias_dropout(x, bias, p=0.5, *, activation=None, rng=None, training=True, ou
         As in `simdrop.dropout`.
     training : bool, optional
         False is evaluation: nothing is dropped, and no draw is taken.
+    scale : bool, optional
+        False leaves kept elements as they are, as in `simdrop.dropout`.
     out : ndarray, optional
         Where to write the result; of x's shape and type. May be x itself, which costs a copy of x where the backward
         pass needs it (gelu, tanh, sigmoid and silu).
@@ -333,7 +335,7 @@ def bias_dropout(x, bias, p=0.5, *, activation=None, rng=None, training=True, ou
         raise ValueError("x has no axes, but its last one is the one that bias is added along")
     bias = like(bias, "bias", (x.shape[x.ndim - 1],), x.dtype)
     y = target(out, x, (x,), bias)
-    ctx.mask = mask_of(x, p, rng, training)
+    ctx.mask = mask_of(x, p, rng, training, scale)
     ctx.activation = activation
     ctx.dtype = x.dtype
     if number == SIMDROP_RELU:
@@ -524,10 +526,10 @@ cdef int checked_activation(activation) except -1:
     return ACTIVATIONS[activation]
 
 
-cdef Mask mask_of(x, p, rng, training):
+cdef Mask mask_of(x, p, rng, training, bint scale=True):
     """The mask that simdrop.dropout takes; the last thing that can fail before a kernel runs."""
     checked_p(p)
-    return stream_of(rng).take(p, x.shape, (), True) if training else new_mask(no_key, 0, 0, x.shape, (), True)
+    return stream_of(rng).take(p, x.shape, (), scale) if training else new_mask(no_key, 0, 0, x.shape, (), scale)
 
 
 cdef bint is_plain(x) noexcept:

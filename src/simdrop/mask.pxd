@@ -116,6 +116,25 @@ cdef extern from "simdrop.h" nogil:
         simdrop_add_noise *add_noise[2]
         simdrop_dropout_shift *dropout_shift[2]
     const simdrop_noise *simdrop_noise_kernels()
+    ctypedef struct simdrop_part:
+        size_t rows, columns, first, stop
+        const uint8_t *keep_rows
+        const uint8_t *keep_columns
+    ctypedef struct simdrop_descent:
+        double lr, l1, l2, momentum, beta1, beta2, root_scale, eps
+        int nesterov
+    ctypedef void simdrop_gather(const simdrop_part *part, const void *matrix, void *packed) noexcept
+    ctypedef void simdrop_sgd(
+        const simdrop_part *part, const simdrop_descent *how, void *w, void *v, const void *g, double *squares
+    ) noexcept
+    ctypedef void simdrop_adam(
+        const simdrop_part *part, const simdrop_descent *how, void *w, void *m, void *v, const void *g, double *squares
+    ) noexcept
+    ctypedef struct simdrop_weights:
+        simdrop_gather *gather[2]
+        simdrop_sgd *sgd[2]
+        simdrop_adam *adam[2]
+    const simdrop_weights *simdrop_weights_kernels()
     const char *simdrop_isa_available(size_t i)
     const char *simdrop_isa_name()
     int simdrop_isa_choose(const char *name)
@@ -161,6 +180,7 @@ cdef class PackedMask(Mask):
 cdef void expand_key(const uint8_t *key, uint8_t *round_keys) noexcept
 cdef const simdrop_fused *fused_kernels() noexcept nogil
 cdef const simdrop_noise *noise_kernels() noexcept nogil
+cdef const simdrop_weights *weights_kernels() noexcept nogil
 cdef double checked_p(p) except -1
 cdef int check_p(p) except -1
 cdef bint is_array_p(p) noexcept

@@ -759,6 +759,10 @@ cdef const simdrop_noise *noise_kernels() noexcept nogil:
     return simdrop_noise_kernels()
 
 
+cdef const simdrop_weights *weights_kernels() noexcept nogil:
+    return simdrop_weights_kernels()
+
+
 cdef Mask new_mask(const uint8_t *round_keys, uint64_t draw, p, shape, shared_axes, bint scale):
     """A Mask from an expanded key, or from none yet: what a Stream makes for each draw."""
     cdef Mask mask = Mask.__new__(Mask)

@@ -2,6 +2,8 @@
 
 from .activations import Identity, ReLU, Sigmoid, Tanh
 from .base import Layer, Parameter
+from .batchwise import BatchwiseLinear, KeptInputs, Units
+from .dense import Dense
 from .dropout import (
     AlphaDropout,
     DropBlock,
@@ -17,13 +19,16 @@ from .layers import Linear
 from .losses import BinaryCrossEntropy, Poisson, SoftmaxCrossEntropy, SquaredError
 from .mlp import MLP
 from .network import Network
-from .optimizers import SGD
+from .optimizers import SGD, Adam, Optimizer
 
 __all__ = [
     "MLP",
     "SGD",
+    "Adam",
     "AlphaDropout",
+    "BatchwiseLinear",
     "BinaryCrossEntropy",
+    "Dense",
     "DropBlock",
     "DropConnect",
     "DropPath",
@@ -31,10 +36,12 @@ __all__ = [
     "GaussianDropout",
     "GaussianNoise",
     "Identity",
+    "KeptInputs",
     "Layer",
     "Linear",
     "LockedDropout",
     "Network",
+    "Optimizer",
     "Parameter",
     "Poisson",
     "ReLU",
@@ -43,4 +50,5 @@ __all__ = [
     "SquaredError",
     "Tanh",
     "Transform",
+    "Units",
 ]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from simdrop.weights import Kept
 
 Array = NDArray[Any]
 Seed = int | Sequence[int] | np.random.SeedSequence | np.random.Generator | None
@@ -19,15 +22,46 @@ class Parameter:
     Parameters
     ----------
     value : ndarray
-        Attribute `grad` has its shape and dtype; each backward pass overwrites it.
+        Attribute `grad` has its dtype and, unless `take_part` says otherwise, its shape; each
+        backward pass overwrites it.
     kind : "weight" or "bias"
-        L2 and max-norm are for weights alone.
+        Penalties and max-norm are for weights alone.
+
+    Attributes
+    ----------
+    rows, columns : simdrop.weights.Kept or None
+        What dropout kept of a weight matrix, or of a bias (columns), where it left out others for
+        the whole batch: `grad` is that of this part, and optimizers change it alone.
     """
+
+    rows: Kept | None = None
+    columns: Kept | None = None
 
     def __init__(self, value: Array, kind: Literal["weight", "bias"]) -> None:
         self.value = value
-        self.grad = np.zeros_like(value)
+        self._room = np.zeros_like(value)
+        self.grad = self._room
         self.kind = kind
+
+    def take_part(self, rows: Kept | None, columns: Kept | None) -> Array:
+        """Let `grad`, which is returned to be written, be that of these rows and columns."""
+        self.rows, self.columns = rows, columns
+        shape = [n if kept is None else kept.count for n, kept in self._axes()]
+        self.grad = self._room.reshape(-1)[: math.prod(shape)].reshape(shape)
+        return self.grad
+
+    def whole_grad(self) -> Array:
+        """The gradient of all of value: zero where `grad` has none."""
+        whole = np.zeros_like(self.value)
+        whole[np.ix_(*(np.arange(n) if k is None else k.indices for n, k in self._axes()))] = (
+            self.grad
+        )
+        return whole
+
+    def _axes(self) -> list[tuple[int, Kept | None]]:
+        kept = [self.rows, self.columns] if self.value.ndim == 2 else [self.columns]
+        kept += [None] * (self.value.ndim - len(kept))
+        return list(zip(self.value.shape, kept, strict=True))
 
     def __repr__(self) -> str:
         return f"Parameter({self.kind}, shape={self.value.shape}, dtype={self.value.dtype})"

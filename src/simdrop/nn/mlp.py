@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -14,6 +14,8 @@ import simdrop as sd
 
 from .activations import Identity, ReLU, Sigmoid, Tanh
 from .base import Layer, Seed
+from .batchwise import BatchwiseLinear, KeptInputs, Units
+from .dense import Dense
 from .dropout import Dropout, Probability
 from .layers import Linear
 from .losses import BinaryCrossEntropy, Poisson, SoftmaxCrossEntropy, SquaredError
@@ -46,6 +48,10 @@ class MLP(Network):
         Probability of dropping a hidden unit and an input, in [0, 1], or a schedule of it
         (`simdrop.schedule`). The defaults are the typical values of Srivastava et al. 2014,
         "Dropout", appendix A.4.
+    dropout : "elementwise" or "batchwise"
+        Whether each sample of a batch has decisions of its own (`Dense`), or all share them, so
+        that only kept rows and columns of the weights are multiplied and updated
+        (`BatchwiseLinear`).
     inverted : bool
         False is that paper's form of dropout: scaled at inference instead of in training.
     loss : "cross_entropy", "binary_cross_entropy", "squared_error" or "poisson"
@@ -74,6 +80,7 @@ class MLP(Network):
         activation: str = "relu",
         p: Probability = 0.5,
         p_input: Probability = 0.2,
+        dropout: str = "elementwise",
         inverted: bool = True,
         loss: str = "cross_entropy",
         rng: Seed = None,
@@ -84,21 +91,54 @@ class MLP(Network):
             raise ValueError(f"sizes must be two or more positive integers, got {self.sizes}")
         if np.dtype(dtype) not in (np.float32, np.float64):
             raise ValueError(f"dtype must be float32 or float64, got {np.dtype(dtype)}")
-        activation_layer = _choose("activation", activation, ACTIVATIONS)
+        _choose("activation", activation, ACTIVATIONS)
         criterion = _choose("loss", loss, LOSSES)
+        make_layers = _choose("dropout", dropout, {"elementwise": _dense, "batchwise": _batchwise})
 
         weights, draws = np.random.default_rng(rng).spawn(2)
         self.stream = sd.Stream(draws)
-        layers: list[Layer] = [Dropout(p_input, self.stream, inverted=inverted)]
-        for n_in, n_out in pairwise(self.sizes[:-1]):
-            layers += [
-                Linear(n_in, n_out, rng=weights, dtype=dtype, activation=activation),
-                activation_layer(),
-                Dropout(p, self.stream, inverted=inverted),
-            ]
-        n_in, n_out = self.sizes[-2:]
-        layers.append(Linear(n_in, n_out, rng=weights, dtype=dtype, activation="identity"))
+        layers = make_layers(
+            self.sizes, activation, p, p_input, self.stream, inverted, rng=weights, dtype=dtype
+        )
         super().__init__(layers, criterion)
+
+
+def _dense(
+    sizes: Sequence[int],
+    activation: str,
+    p: Probability,
+    p_input: Probability,
+    stream: sd.Stream,
+    inverted: bool,
+    **options: Any,
+) -> list[Layer]:
+    layers: list[Layer] = [Dropout(p_input, stream, inverted=inverted)]
+    for n_in, n_out in pairwise(sizes[:-1]):
+        layers.append(
+            Dense(n_in, n_out, p, stream, activation=activation, inverted=inverted, **options)
+        )
+    return [*layers, Linear(*sizes[-2:], activation="identity", **options)]
+
+
+def _batchwise(
+    sizes: Sequence[int],
+    activation: str,
+    p: Probability,
+    p_input: Probability,
+    stream: sd.Stream,
+    inverted: bool,
+    **options: Any,
+) -> list[Layer]:
+    units = Units(sizes[0], p_input, stream, inverted=inverted)
+    layers: list[Layer] = [KeptInputs(units)]
+    for n in sizes[1:-1]:
+        following = Units(n, p, stream, inverted=inverted)
+        layers += [
+            BatchwiseLinear(units, following, activation=activation, **options),
+            ACTIVATIONS[activation](),
+        ]
+        units = following
+    return [*layers, BatchwiseLinear(units, n_out=sizes[-1], activation="identity", **options)]
 
 
 T = TypeVar("T")

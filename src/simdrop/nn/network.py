@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from .base import Array, Layer, Parameter
 from .layers import Linear
 from .losses import BinaryCrossEntropy, Poisson, SoftmaxCrossEntropy, SquaredError
-from .optimizers import SGD
+from .optimizers import Optimizer
 
 Criterion = (
     type[SoftmaxCrossEntropy] | type[BinaryCrossEntropy] | type[SquaredError] | type[Poisson]
@@ -80,7 +80,7 @@ class Network:
         self,
         x: ArrayLike,
         y: ArrayLike,
-        optimizer: SGD,
+        optimizer: Optimizer,
         sample_weight: ArrayLike | None = None,
     ) -> float:
         """Forward, backward, update, advance; returns the loss before the update."""

@@ -24,7 +24,6 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import validate_data
 
 from .. import nn
-from ..nn.adam_local import Adam
 from ..nn.network import shares
 
 Array = NDArray[Any]
@@ -411,7 +410,7 @@ class BaseDropoutMLP(BaseEstimator, ABC):
     def _make_optimizer(self) -> Any:
         parameters = self._net.parameters()
         if self.solver == "adam":
-            return Adam(
+            return nn.Adam(
                 parameters,
                 self.learning_rate_init,
                 beta1=self.beta_1,
@@ -601,13 +600,7 @@ def make_net(
     dtype: DTypeLike,
 ) -> nn.MLP:
     """An MLP of given parameters, in eval mode."""
-    settings = dict(settings)
-    kind = settings.pop("dropout")
     net = nn.MLP(sizes, rng=rng, dtype=dtype, **settings)
-    if kind == "batchwise":
-        for layer in net.layers:
-            if isinstance(layer, nn.Dropout):
-                layer.shared_axes = (0,)
     for parameter, value in zip(net.parameters(), values, strict=True):
         parameter.value[...] = value
     return net.eval()

@@ -1,0 +1,148 @@
+"""Batchwise dropout: one decision a unit for the whole batch, so that products are of kept weights.
+
+Graham, Reizenstein and Robinson 2015, "Efficient batchwise dropout training using submatrices":
+dropping a unit for all samples of a batch is dropping rows and columns of the weight matrices. Of a
+matrix with half of its rows and half of its columns kept, a quarter is gathered, multiplied and
+updated. The expectation is that of elementwise dropout; the decisions of a batch are shared.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+import simdrop as sd
+from simdrop.transforms import draw_mask
+from simdrop.weights import Kept, gather
+
+from .base import Array, Layer, Seed
+from .dropout import Probability, at, check_p, checked_stream
+from .layers import Linear
+
+
+class Units:
+    """The units of a layer, or the inputs of a net, some of which each batch in training drops.
+
+    Parameters
+    ----------
+    n : int
+        How many there are.
+    p : float or callable
+        Probability of dropping one, in [0, 1], or a schedule of it, as in `Dropout`.
+    stream : simdrop.Stream or None
+        Gives a draw for each batch. None is the process-wide stream.
+    inverted : bool
+        As in `Dropout`.
+
+    Attributes
+    ----------
+    kept : simdrop.weights.Kept or None
+        Of the latest batch; None where all are.
+    factor : float
+        What the outputs of the kept ones are to be multiplied by.
+    """
+
+    kept: Kept | None = None
+    factor = 1.0
+
+    def __init__(
+        self, n: int, p: Probability, stream: sd.Stream | None = None, *, inverted: bool = True
+    ) -> None:
+        check_p(p)
+        self.n, self.p, self.stream, self.inverted = n, p, checked_stream(stream), inverted
+
+    def draw(self, step: int, training: bool) -> None:
+        """Decide which units the next batch keeps: in training some of them, else all."""
+        p = at(self.p, step)
+        if not training:
+            self.kept, self.factor = None, 1.0 if self.inverted else 1.0 - p
+            return
+        mask = draw_mask(self.stream, p, (self.n,), scale=self.inverted)
+        kept = Kept(mask)
+        self.kept, self.factor = kept if kept.count < self.n else None, mask.scale
+
+
+class KeptInputs(Layer):
+    """The kept columns of x: (batch, n) becomes (batch, units.kept.count). A call draws them."""
+
+    def __init__(self, units: Units) -> None:
+        self.units = units
+
+    def __call__(self, x: Array) -> Array:
+        self.units.draw(self.step, self.training)
+        kept = self.units.kept
+        self._saved = x.shape, kept
+        return x if kept is None else gather(np.ascontiguousarray(x), None, kept)
+
+    def backward(self, dy: Array) -> Array:
+        shape, kept = self._from_forward()
+        if kept is None:
+            return dy
+        dx = np.zeros(shape, dy.dtype)
+        dx[:, kept.indices] = dy
+        return dx
+
+    def __repr__(self) -> str:
+        return f"KeptInputs({self.units.n}, p={self.units.p})"
+
+
+class BatchwiseLinear(Linear):
+    """y = f x W + b of kept inputs and units alone: x is (batch, kept inputs), y (batch, kept).
+
+    Parameters
+    ----------
+    units_in : Units
+        Which inputs x has, as drawn by the layer before; f is their factor.
+    units_out : Units or None
+        Which outputs are computed: a call draws them. None: all.
+    rng, dtype, activation
+        As in `Linear`.
+    n_out : int
+        The number of outputs where `units_out` is None.
+    """
+
+    def __init__(
+        self,
+        units_in: Units,
+        units_out: Units | None = None,
+        n_out: int = 0,
+        *,
+        rng: Seed,
+        dtype: DTypeLike = np.float32,
+        activation: str = "relu",
+    ) -> None:
+        n_out = units_out.n if units_out else n_out
+        super().__init__(units_in.n, n_out, rng=rng, dtype=dtype, activation=activation)
+        self.units_in, self.units_out = units_in, units_out
+
+    def __call__(self, x: Array) -> Array:
+        rows, columns, factor = self.units_in.kept, None, self.units_in.factor
+        if self.units_out:
+            self.units_out.draw(self.step, self.training)
+            columns = self.units_out.kept
+        weight, bias = self.weight.value, self.bias.value
+        if rows or columns:
+            weight, bias = gather(weight, rows, columns), gather(bias, None, columns)
+        if factor != 1:
+            x = x * x.dtype.type(factor)
+        self._saved = x, weight, rows, columns, factor
+        y: Array = x @ weight
+        y += bias
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        self.write_gradients(dy)
+        _, weight, _, _, factor = self._from_forward()
+        dx: Array = dy @ weight.T
+        if factor != 1:
+            dx *= dx.dtype.type(factor)
+        return dx
+
+    def write_gradients(self, dy: Array) -> None:
+        x, _, rows, columns, _ = self._from_forward()
+        np.matmul(x.T, dy, out=self.weight.take_part(rows, columns))
+        np.sum(dy, axis=0, out=self.bias.take_part(None, columns))
+
+    def __repr__(self) -> str:
+        shape = "{}, {}".format(*self.weight.value.shape)
+        return f"BatchwiseLinear({shape}{f', p={self.units_out.p}' if self.units_out else ''})"

@@ -1,0 +1,53 @@
+from typing import Any
+
+from numpy.typing import NDArray
+
+from simdrop.mask import Mask, PackedMask
+
+class Kept:
+    def __init__(self, mask: Mask | PackedMask) -> None: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def count(self) -> int: ...
+    @property
+    def indices(self) -> NDArray[Any]: ...
+
+def gather(
+    matrix: NDArray[Any],
+    rows: Kept | None = None,
+    columns: Kept | None = None,
+    *,
+    out: NDArray[Any] | None = None,
+) -> NDArray[Any]: ...
+def sgd(
+    value: NDArray[Any],
+    grad: NDArray[Any],
+    velocity: NDArray[Any],
+    rows: Kept | None = None,
+    columns: Kept | None = None,
+    *,
+    lr: float,
+    momentum: float = 0.0,
+    nesterov: bool = False,
+    l2: float = 0.0,
+    l1: float = 0.0,
+    squares: NDArray[Any] | None = None,
+) -> None: ...
+def adam(
+    value: NDArray[Any],
+    grad: NDArray[Any],
+    mean: NDArray[Any],
+    square: NDArray[Any],
+    rows: Kept | None = None,
+    columns: Kept | None = None,
+    *,
+    lr: float,
+    step: int,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+    l2: float = 0.0,
+    l1: float = 0.0,
+    squares: NDArray[Any] | None = None,
+) -> None: ...

@@ -1,0 +1,210 @@
+"""Weight matrices in parts: gathering and updating them against plain NumPy."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import simdrop as sd
+from simdrop import weights
+
+DTYPES = (np.float32, np.float64)
+
+
+def kept(n, p, seed):
+    mask = sd.Stream(seed).mask((1, n), p, shared_axes=(0,))
+    return weights.Kept(mask), mask.keep()[0]
+
+
+def parts(rows, columns, p_rows, p_columns, seed):
+    """Kept rows and columns, and the same as indices; p None keeps all without a Kept."""
+    row_kept, row_bools = kept(rows, p_rows, [seed, 0]) if p_rows is not None else (None, None)
+    column_kept, column_bools = (
+        kept(columns, p_columns, [seed, 1]) if p_columns is not None else (None, None)
+    )
+    row_indices = np.arange(rows) if row_bools is None else np.flatnonzero(row_bools)
+    column_indices = np.arange(columns) if column_bools is None else np.flatnonzero(column_bools)
+    return row_kept, column_kept, np.ix_(row_indices, column_indices)
+
+
+def plain_sgd(w, g, v, where, lr, momentum, nesterov, l2, l1):
+    f = w.dtype.type
+    step = f(-lr) * (g + f(l2) * w[where] + f(l1) * np.sign(w[where]))
+    velocity = f(momentum) * v[where] + step
+    velocity[np.abs(velocity) < np.finfo(w.dtype).tiny] = 0
+    v[where] = velocity
+    w[where] += f(momentum) * velocity + step if nesterov else velocity
+
+
+def plain_adam(w, g, m, v, where, lr, step, beta1, beta2, eps, l2, l1):
+    f = w.dtype.type
+    g = g + f(l2) * w[where] + f(l1) * np.sign(w[where])
+    m[where] = f(beta1) * m[where] + f(1 - beta1) * g
+    v[where] = f(beta2) * v[where] + f(1 - beta2) * g * g
+    root = np.sqrt(v[where]) * f((1 - beta2**step) ** -0.5) + f(eps)
+    w[where] -= f(lr / (1 - beta1**step)) * m[where] / root
+
+
+sizes = st.integers(0, 5) | st.integers(60, 70) | st.integers(120, 200)
+probabilities = st.none() | st.sampled_from([0.0, 0.1, 0.5, 0.9, 1.0])
+cases = given(
+    rows=sizes,
+    columns=sizes,
+    p_rows=probabilities,
+    p_columns=probabilities,
+    dtype=st.sampled_from(DTYPES),
+    seed=st.integers(0, 100),
+    threads=st.sampled_from([1, 2, 3]),
+)
+
+
+@pytest.fixture(autouse=True)
+def split_small_matrices(monkeypatch):
+    monkeypatch.setattr(weights, "SPLIT_FROM", 0)
+    yield
+    sd.set_num_threads(None)
+
+
+def arrays(shape, dtype, seed, count):
+    rng = np.random.default_rng(seed)
+    return [rng.normal(size=shape).astype(dtype) for _ in range(count)]
+
+
+@cases
+@settings(deadline=None)
+def test_gather_is_indexing(
+    instruction_set, rows, columns, p_rows, p_columns, dtype, seed, threads
+):
+    sd.set_num_threads(threads)
+    row_kept, column_kept, where = parts(rows, columns, p_rows, p_columns, seed)
+    (matrix,) = arrays((rows, columns), dtype, seed, 1)
+    expected = matrix[where]
+    around = np.full(expected.size + 20, 7, dtype)
+    out = around[10:-10].reshape(expected.shape)
+    result = weights.gather(matrix, row_kept, column_kept, out=out)
+    assert result is out
+    np.testing.assert_array_equal(result, expected)
+    assert np.all(around[:10] == 7) and np.all(around[-10:] == 7)
+    np.testing.assert_array_equal(weights.gather(matrix, row_kept, column_kept), matrix[where])
+
+
+@cases
+@settings(deadline=None)
+def test_sgd_is_the_formula(
+    instruction_set, rows, columns, p_rows, p_columns, dtype, seed, threads
+):
+    sd.set_num_threads(threads)
+    row_kept, column_kept, where = parts(rows, columns, p_rows, p_columns, seed)
+    w, v, g = arrays((rows, columns), dtype, seed, 3)
+    g = np.ascontiguousarray(g[where])
+    nesterov, l2, l1 = bool(seed % 2), (0.0, 0.01)[seed // 2 % 2], (0.0, 0.003)[seed // 4 % 2]
+    expected_w, expected_v = w.copy(), v.copy()
+    plain_sgd(expected_w, g, expected_v, where, 0.1, 0.9, nesterov, l2, l1)
+    squares = np.full(columns, 9.0)
+    weights.sgd(
+        w, g, v, row_kept, column_kept,
+        lr=0.1, momentum=0.9, nesterov=nesterov, l2=l2, l1=l1, squares=squares,
+    )  # fmt: skip
+    np.testing.assert_array_equal(w, expected_w)
+    np.testing.assert_array_equal(v, expected_v)
+    np.testing.assert_allclose(squares, (w.astype(np.float64) ** 2).sum(axis=0), rtol=1e-13)
+
+
+@cases
+@settings(deadline=None)
+def test_adam_is_the_formula(
+    instruction_set, rows, columns, p_rows, p_columns, dtype, seed, threads
+):
+    sd.set_num_threads(threads)
+    row_kept, column_kept, where = parts(rows, columns, p_rows, p_columns, seed)
+    w, m, v, g = arrays((rows, columns), dtype, seed, 4)
+    v = v * v
+    g = np.ascontiguousarray(g[where])
+    l2, l1 = (0.0, 0.01)[seed % 2], (0.0, 0.003)[seed // 2 % 2]
+    expected = w.copy(), m.copy(), v.copy()
+    plain_adam(expected[0], g, *expected[1:], where, 0.1, seed + 1, 0.9, 0.999, 1e-8, l2, l1)
+    weights.adam(w, g, m, v, row_kept, column_kept, lr=0.1, step=seed + 1, l2=l2, l1=l1)
+    for result, right in zip((w, m, v), expected, strict=True):
+        np.testing.assert_array_equal(result, right)
+
+
+@pytest.mark.parametrize("p", [None, 0.5])
+def test_vectors_are_matrices_of_one_row(p):
+    which, _, where = parts(1, 100, None, p, 0)[1:] + (None,)
+    columns, where = which, where
+    w, v, g = arrays((100,), np.float32, 0, 3)
+    index = np.ix_(columns.indices)[0] if columns is not None else np.arange(100)
+    g = np.ascontiguousarray(g[index])
+    expected_w, expected_v = w.copy(), v.copy()
+    plain_sgd(expected_w, g, expected_v, index, 0.1, 0.9, False, 0.0, 0.0)
+    np.testing.assert_array_equal(weights.gather(w, None, columns), w[index])
+    weights.sgd(w, g, v, None, columns, lr=0.1, momentum=0.9)
+    np.testing.assert_array_equal(w, expected_w)
+    np.testing.assert_array_equal(v, expected_v)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_what_decays_ends_at_zero(instruction_set, dtype):
+    """Not among the subnormal numbers, on which CPUs take a hundred times as long."""
+    tiny = np.finfo(dtype).tiny
+    w, v, g = np.ones(70, dtype), np.full(70, tiny, dtype), np.zeros(70, dtype)
+    weights.sgd(w, g, v, lr=0.1, momentum=0.9)
+    np.testing.assert_array_equal(v, 0)
+    m, v = np.full(70, -tiny, dtype), np.full(70, tiny, dtype)
+    weights.adam(w, g, m, v, lr=0.1, step=1)
+    np.testing.assert_array_equal(m, 0)
+    np.testing.assert_array_equal(v, 0)
+
+
+def test_nan_is_not_hidden(instruction_set):
+    w, v, g = np.ones(70, np.float32), np.zeros(70, np.float32), np.zeros(70, np.float32)
+    g[3] = np.nan
+    weights.sgd(w, g, v, lr=0.1)
+    assert np.flatnonzero(np.isnan(w)).tolist() == [3]
+
+
+def test_kept():
+    mask = sd.Stream(0).mask((5, 200), 0.3, shared_axes=(0,))
+    which = weights.Kept(mask.window((0, 0), (1, 200)))
+    np.testing.assert_array_equal(which.indices, np.flatnonzero(mask.keep()[0]))
+    assert (which.size, which.count) == (200, mask.keep()[0].sum())
+    assert repr(which) == f"Kept({which.count} of 200)"
+
+
+MATRIX = np.ones((3, 4), np.float32)
+READ_ONLY = np.ones((3, 4), np.float32)
+READ_ONLY.flags.writeable = False
+THREE = kept(3, 0.0, 0)[0]
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "message"),
+    [
+        (lambda: weights.gather([[1.0]]), TypeError, "matrix must be an ndarray, not list"),
+        (lambda: weights.gather(np.ones((2, 2), int)), TypeError, "float32 or float64"),
+        (lambda: weights.gather(np.ones((2, 2, 2))), ValueError, "3 axes"),
+        (lambda: weights.gather(MATRIX.T), ValueError, "C-contiguous"),
+        (lambda: weights.gather(MATRIX, None, THREE), ValueError, "of 3, but the matrix has 4"),
+        (lambda: weights.gather(MATRIX, [0, 1]), TypeError, "Kept or None, not list"),
+        (lambda: weights.gather(MATRIX, out=np.ones((3, 4))), TypeError, "float64, but"),
+        (lambda: weights.gather(MATRIX, out=MATRIX), ValueError, "overlaps"),
+        (lambda: weights.gather(MATRIX, out=READ_ONLY), ValueError, "read-only"),
+        (lambda: weights.sgd(READ_ONLY, MATRIX, MATRIX, lr=1), ValueError, "value is read-only"),
+        (lambda: weights.sgd(MATRIX, MATRIX[:2], MATRIX, lr=1), ValueError, r"grad has shape \(2"),
+        (lambda: weights.sgd(MATRIX, MATRIX, MATRIX[0], lr=1), ValueError, "velocity has shape"),
+        (
+            lambda: weights.sgd(MATRIX, MATRIX, MATRIX, lr=1, squares=np.ones(3)),
+            ValueError,
+            "squares has shape",
+        ),
+        (
+            lambda: weights.adam(MATRIX, MATRIX, MATRIX, MATRIX, lr=1, step=0),
+            ValueError,
+            "counted from 1",
+        ),
+    ],
+)
+def test_refused(call, kind, message):
+    with pytest.raises(kind, match=message):
+        call()
+    np.testing.assert_array_equal(MATRIX, 1)
