@@ -720,8 +720,14 @@ def test_squared_error_learns_a_linear_map(activation):
         ({"p": math.nan}, "got nan"),
         ({"p_input": 2}, "got 2"),
         ({"p_input": math.nan}, "got nan"),
-        ({"activation": "gelu"}, "activation must be one of relu, tanh, sigmoid, got 'gelu'"),
-        ({"loss": "l1"}, "loss must be one of cross_entropy, squared_error, got 'l1'"),
+        (
+            {"activation": "gelu"},
+            "activation must be one of relu, tanh, sigmoid, identity, got 'gelu'",
+        ),
+        (
+            {"loss": "l1"},
+            "loss must be one of cross_entropy, binary_.*, squared_error, poisson, got 'l1'",
+        ),
         ({"sizes": ()}, r"sizes must be two or more positive integers, got \(\)"),
         ({"sizes": (7,)}, r"got \(7,\)"),
         ({"sizes": (7, 0, 4)}, r"got \(7, 0, 4\)"),
@@ -814,7 +820,7 @@ def test_the_mean_over_no_rows_is_refused():
 
 def test_squared_error_has_no_error_fraction():
     net = nn.MLP(SIZES, loss="squared_error")
-    with pytest.raises(ValueError, match="squared error has no labels that could be wrong"):
+    with pytest.raises(ValueError, match="SquaredError has no labels that could be wrong"):
         net.error(np.ones((3, 7)), np.ones((3, 4)))
 
 

@@ -1,6 +1,6 @@
 """A multi-layer perceptron with dropout in plain NumPy, small enough to read in one sitting."""
 
-from .activations import ReLU, Sigmoid, Tanh
+from .activations import Identity, ReLU, Sigmoid, Tanh
 from .base import Layer, Parameter
 from .batchwise import BatchwiseDense, KeptInputs, Units
 from .dense import Dense
@@ -16,7 +16,7 @@ from .dropout import (
     Transform,
 )
 from .layers import Linear
-from .losses import SoftmaxCrossEntropy, SquaredError
+from .losses import BinaryCrossEntropy, Poisson, SoftmaxCrossEntropy, SquaredError
 from .mlp import MLP
 from .network import Network
 from .optimizers import SGD, Adam, Optimizer
@@ -27,6 +27,7 @@ __all__ = [
     "Adam",
     "AlphaDropout",
     "BatchwiseDense",
+    "BinaryCrossEntropy",
     "Dense",
     "DropBlock",
     "DropConnect",
@@ -34,6 +35,7 @@ __all__ = [
     "Dropout",
     "GaussianDropout",
     "GaussianNoise",
+    "Identity",
     "KeptInputs",
     "Layer",
     "Linear",
@@ -41,6 +43,7 @@ __all__ = [
     "Network",
     "Optimizer",
     "Parameter",
+    "Poisson",
     "ReLU",
     "Sigmoid",
     "SoftmaxCrossEntropy",

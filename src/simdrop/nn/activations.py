@@ -7,6 +7,18 @@ import numpy as np
 from .base import Array, Layer
 
 
+class Identity(Layer):
+    """y = x: a hidden layer that is a bottleneck and nothing else."""
+
+    def __call__(self, x: Array) -> Array:
+        self._saved = True
+        return x
+
+    def backward(self, dy: Array) -> Array:
+        self._from_forward()
+        return dy
+
+
 class ReLU(Layer):
     """y = max(x, 0); dy/dx is 1 where y > 0, else 0."""
 

@@ -103,6 +103,10 @@ class Layer(ABC):
     def eval(self) -> Self:
         return self.train(False)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what `backward` needs: a copy or pickle holds the layer, not its last batch."""
+        return {name: value for name, value in self.__dict__.items() if name != "_saved"}
+
     def _from_forward(self) -> Any:
         if self._saved is None:
             raise RuntimeError(f"{self!r}: backward(dy) needs the layer called on an x before")

@@ -2,6 +2,8 @@
 
 The form is that of network2.py in Nielsen, "Neural Networks and Deep Learning", chapter 3.
 The output is (batch, n_out); `check` makes the target an array that `fn` and `delta` can take.
+`share` is None for the plain mean over the rows, or (batch,), the share of each row in a weighted
+mean; shares sum to 1.
 """
 
 from __future__ import annotations
@@ -29,21 +31,52 @@ class SoftmaxCrossEntropy:
         return labels
 
     @staticmethod
-    def fn(output: Array, target: Array) -> float:
-        log_p = log_softmax(output)[np.arange(len(target)), target]
-        return -float(log_p.mean())
+    def fn(output: Array, target: Array, share: Array | None = None) -> float:
+        return mean(-log_softmax(output)[np.arange(len(target)), target], share)
 
     @staticmethod
-    def delta(output: Array, target: Array) -> Array:
+    def delta(output: Array, target: Array, share: Array | None = None) -> Array:
         delta: Array = np.exp(log_softmax(output))  # (batch, n_out)
         delta[np.arange(len(target)), target] -= 1
-        delta /= len(target)
-        return delta
+        return of_mean(delta, share)
 
     @staticmethod
     def predict(output: Array) -> Array:
         """The most probable label of each row, (batch,)."""
         label: Array = output.argmax(axis=1)
+        return label
+
+
+class BinaryCrossEntropy:
+    """The sum over the outputs of -t log s - (1 - t) log(1 - s), where s = sigmoid(output).
+
+    Each output is a question of its own: one decides between two classes, several are labels of
+    which any number may be true. Targets t are (batch, n_out), probabilities in [0, 1].
+    """
+
+    @staticmethod
+    def check(target: ArrayLike, batch: int, n_out: int) -> Array:
+        """ValueError for a wrong shape or range."""
+        targets = checked_shape(target, batch, n_out)
+        outside = targets[~((targets >= 0) & (targets <= 1))]
+        if outside.size:
+            raise ValueError(f"targets must be in [0, 1], got {outside[0]}")
+        return targets
+
+    @staticmethod
+    def fn(output: Array, target: Array, share: Array | None = None) -> float:
+        # log(1 + exp(o)) - o t, in a form in which nothing overflows or cancels.
+        losses = np.maximum(output, 0) - output * target + np.log1p(np.exp(-np.abs(output)))
+        return mean(losses.sum(axis=1), share)
+
+    @staticmethod
+    def delta(output: Array, target: Array, share: Array | None = None) -> Array:
+        return of_mean((sigmoid(output) - target).astype(output.dtype, copy=False), share)
+
+    @staticmethod
+    def predict(output: Array) -> Array:
+        """The more probable of 0 and 1 for each output, (batch, n_out)."""
+        label: Array = (output > 0).astype(np.intp)
         return label
 
 
@@ -53,19 +86,15 @@ class SquaredError:
     @staticmethod
     def check(target: ArrayLike, batch: int, n_out: int) -> Array:
         """ValueError for a wrong shape: (batch,) would broadcast without a word."""
-        targets = np.asarray(target)
-        if targets.shape != (batch, n_out):
-            raise ValueError(f"targets must be ({batch}, {n_out}), got {targets.shape}")
-        return targets
+        return checked_shape(target, batch, n_out)
 
     @staticmethod
-    def fn(output: Array, target: Array) -> float:
-        return 0.5 * float(np.sum((output - target) ** 2)) / len(target)
+    def fn(output: Array, target: Array, share: Array | None = None) -> float:
+        return 0.5 * mean(np.sum((output - target) ** 2, axis=1), share)
 
     @staticmethod
-    def delta(output: Array, target: Array) -> Array:
-        delta: Array = np.divide(output - target, len(target), dtype=output.dtype)
-        return delta
+    def delta(output: Array, target: Array, share: Array | None = None) -> Array:
+        return of_mean((output - target).astype(output.dtype, copy=False), share)
 
     @staticmethod
     def predict(output: Array) -> Array:
@@ -73,8 +102,74 @@ class SquaredError:
         return output
 
 
+class Poisson:
+    """Half the Poisson deviance, sum of exp(output) - t output + t log t - t, for counts t >= 0.
+
+    The outputs are logarithms of the predicted means; targets t are (batch, n_out).
+    Source: McCullagh and Nelder 1989, "Generalized linear models", section 2.3, table 2.1.
+    """
+
+    @staticmethod
+    def check(target: ArrayLike, batch: int, n_out: int) -> Array:
+        """ValueError for a wrong shape or a negative target."""
+        targets = checked_shape(target, batch, n_out)
+        outside = targets[~(targets >= 0)]
+        if outside.size:
+            raise ValueError(f"targets must not be negative, got {outside[0]}")
+        return targets
+
+    @staticmethod
+    def fn(output: Array, target: Array, share: Array | None = None) -> float:
+        t_log_t = target * np.log(np.where(target > 0, target, 1))  # 0 log 0 = 0
+        return mean(np.sum(np.exp(output) - target * output + t_log_t - target, axis=1), share)
+
+    @staticmethod
+    def delta(output: Array, target: Array, share: Array | None = None) -> Array:
+        return of_mean((np.exp(output) - target).astype(output.dtype, copy=False), share)
+
+    @staticmethod
+    def predict(output: Array) -> Array:
+        """The predicted means, (batch, n_out)."""
+        means: Array = np.exp(output)
+        return means
+
+
+def mean(losses: Array, share: Array | None) -> float:
+    """The mean of the rows' losses, (batch,)."""
+    return float(losses.mean() if share is None else np.dot(losses, share))
+
+
+def of_mean(delta: Array, share: Array | None) -> Array:
+    """From derivatives of the rows' losses, (batch, n_out), those of their mean, in place."""
+    if share is None:
+        delta /= len(delta)
+    else:
+        delta *= share[:, np.newaxis]
+    return delta
+
+
+def checked_shape(target: ArrayLike, batch: int, n_out: int) -> Array:
+    targets = np.asarray(target)
+    if targets.shape != (batch, n_out):
+        raise ValueError(f"targets must be ({batch}, {n_out}), got {targets.shape}")
+    return targets
+
+
 def log_softmax(output: Array) -> Array:
     """log(exp(o) / sum(exp(o))) in each row, less the row's maximum first: no exp overflows."""
     shifted: Array = output - output.max(axis=1, keepdims=True)
     shifted -= np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return shifted
+
+
+def sigmoid(output: Array) -> Array:
+    """1 / (1 + exp(-o)), exact near 0, too; no exp overflows."""
+    small = np.exp(-np.abs(output))
+    s: Array = np.where(output >= 0, 1, small) / (1 + small)
+    return s
+
+
+def log_sigmoid(output: Array) -> Array:
+    """log sigmoid(o) = -log(1 + exp(-o)); log(1 - sigmoid(o)) is log_sigmoid(-o)."""
+    log_s: Array = np.minimum(output, 0) - np.log1p(np.exp(-np.abs(output)))
+    return log_s

@@ -17,11 +17,15 @@ from .batchwise import BatchwiseDense, KeptInputs, Units
 from .dense import FUSED, Dense
 from .dropout import Dropout, Probability
 from .layers import Linear
-from .losses import SoftmaxCrossEntropy, SquaredError
+from .losses import BinaryCrossEntropy, Poisson, SoftmaxCrossEntropy, SquaredError
 from .network import Criterion, Network
 
-HIDDEN = {name: name for name in FUSED if name != "identity"}
-LOSSES: dict[str, Criterion] = {"cross_entropy": SoftmaxCrossEntropy, "squared_error": SquaredError}
+LOSSES: dict[str, Criterion] = {
+    "cross_entropy": SoftmaxCrossEntropy,
+    "binary_cross_entropy": BinaryCrossEntropy,
+    "squared_error": SquaredError,
+    "poisson": Poisson,
+}
 
 
 class MLP(Network):
@@ -31,7 +35,7 @@ class MLP(Network):
     ----------
     sizes : iterable of ints
         Inputs, units of each hidden layer, outputs, as in (784, 1024, 1024, 10).
-    activation : "relu", "tanh" or "sigmoid"
+    activation : "relu", "tanh", "sigmoid" or "identity"
         Of the hidden layers; the output has none.
     p, p_input : float or callable
         Probability of dropping a hidden unit and an input, in [0, 1], or a schedule of it
@@ -43,8 +47,8 @@ class MLP(Network):
         (`BatchwiseDense`).
     inverted : bool
         False is that paper's form of dropout: scaled at inference instead of in training.
-    loss : "cross_entropy" or "squared_error"
-        For integer labels (batch,), or for targets (batch, outputs).
+    loss : "cross_entropy", "binary_cross_entropy", "squared_error" or "poisson"
+        The first is for integer labels (batch,), the others for targets (batch, outputs).
     rng : None, int, sequence of ints, SeedSequence or Generator
         Two generators are spawned from ``numpy.random.default_rng(rng)``, one for the weights and
         one for the stream: the same int gives the same net and the same draws.
@@ -80,7 +84,7 @@ class MLP(Network):
             raise ValueError(f"sizes must be two or more positive integers, got {self.sizes}")
         if np.dtype(dtype) not in (np.float32, np.float64):
             raise ValueError(f"dtype must be float32 or float64, got {np.dtype(dtype)}")
-        _choose("activation", activation, HIDDEN)
+        _choose("activation", activation, FUSED)
         criterion = _choose("loss", loss, LOSSES)
         make_layers = _choose("dropout", dropout, {"elementwise": _dense, "batchwise": _batchwise})
 

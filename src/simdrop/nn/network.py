@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .base import Array, Layer, Parameter
 from .layers import Linear
-from .losses import SoftmaxCrossEntropy, SquaredError
+from .losses import BinaryCrossEntropy, Poisson, SoftmaxCrossEntropy, SquaredError
 from .optimizers import Optimizer
 
-Criterion = type[SoftmaxCrossEntropy] | type[SquaredError]
+Criterion = (
+    type[SoftmaxCrossEntropy] | type[BinaryCrossEntropy] | type[SquaredError] | type[Poisson]
+)
 CHUNK = 2048  # rows that `predict` takes at a time, so that its memory is bounded
 
 
@@ -24,7 +26,7 @@ class Network:
     ----------
     layers : iterable of Layer
         From input to output. ValueError without a Linear.
-    criterion : SoftmaxCrossEntropy or SquaredError
+    criterion : SoftmaxCrossEntropy, BinaryCrossEntropy, SquaredError or Poisson
         The class itself. Its `check` says which y are a ValueError or TypeError in the methods.
     """
 
@@ -36,7 +38,7 @@ class Network:
             raise ValueError("layers must contain a Linear, got none")
         self.n_in, self.n_out, self.dtype = len(weights[0]), weights[-1].shape[1], weights[0].dtype
         self._first = next(layer for layer in self.layers if layer.parameters())
-        self._last: tuple[Array, Array] | None = None
+        self._last: tuple[Array, Array, Array | None] | None = None
 
     def __call__(self, x: ArrayLike) -> Array:
         """The output (batch, n_out), with cross entropy the logits, for x (batch, n_in).
@@ -49,12 +51,18 @@ class Network:
             y = layer(y)
         return y
 
-    def loss(self, x: ArrayLike, y: ArrayLike) -> float:
-        """The mean loss of one forward pass over a batch; `backward` may follow."""
+    def loss(self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """The mean loss of one forward pass over a batch; `backward` may follow.
+
+        With `sample_weight` w (batch,) it is sum(w loss) / sum(w): a row of weight k counts as k
+        equal rows, and a factor common to all weights changes nothing. Weights that are negative,
+        not finite, or all 0 are a ValueError.
+        """
         target = self._target(x, y)
+        share = None if sample_weight is None else shares(sample_weight, len(target))
         output = self(x)
-        self._last = output, target
-        return self.criterion.fn(output, target)
+        self._last = output, target, share
+        return self.criterion.fn(output, target, share)
 
     def backward(self, *, input_gradient: bool = False) -> Array | None:
         """Write the gradients of the last `loss`; return d loss / d x only where asked for."""
@@ -68,9 +76,15 @@ class Network:
             dy = layer.backward(dy)
         return dy
 
-    def train_step(self, x: ArrayLike, y: ArrayLike, optimizer: Optimizer) -> float:
+    def train_step(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        optimizer: Optimizer,
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
         """Forward, backward, update, advance; returns the loss before the update."""
-        loss = self.loss(x, y)
+        loss = self.loss(x, y, sample_weight)
         self.backward()
         optimizer.step()
         self.advance()
@@ -94,9 +108,13 @@ class Network:
                 layer.train(mode)
 
     def error(self, x: ArrayLike, y: ArrayLike) -> float:
-        """The fraction, 0 to 1, of rows whose predicted label is not y; for cross entropy only."""
-        if self.criterion is SquaredError:
-            raise ValueError("squared error has no labels that could be wrong; use loss")
+        """The fraction, 0 to 1, of predicted labels that are not those of y; for cross entropies.
+
+        With binary cross entropy each output of each row is a label, 0 or 1.
+        """
+        if self.criterion not in (SoftmaxCrossEntropy, BinaryCrossEntropy):
+            name = self.criterion.__name__
+            raise ValueError(f"{name} has no labels that could be wrong; use loss")
         labels = self._target(x, y)
         return float(np.mean(self.predict(x) != labels))
 
@@ -123,6 +141,26 @@ class Network:
             raise ValueError("x has no rows, so there is nothing to take the mean over")
         return self.criterion.check(y, batch, self.n_out)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the last batch, as the layers."""
+        return self.__dict__ | {"_last": None}
+
     def __repr__(self) -> str:
         layers = "".join(f"    {layer!r},\n" for layer in self.layers)
         return f"{type(self).__name__}(\n{layers})"
+
+
+def shares(sample_weight: ArrayLike, batch: int) -> Array:
+    """Weights of the rows, scaled to sum to 1."""
+    weights = np.asarray(sample_weight, np.float64)
+    if weights.shape != (batch,):
+        raise ValueError(f"sample_weight must be ({batch},), got {weights.shape}")
+    outside = weights[~((weights >= 0) & (weights < np.inf))]
+    if outside.size:
+        raise ValueError(f"sample_weight must be finite and not negative, got {outside[0]}")
+    largest = weights.max()
+    if largest == 0:
+        raise ValueError("sample_weight is zero for all rows: nothing to take the mean over")
+    weights = weights / largest  # so that the sum cannot overflow
+    share: Array = weights / weights.sum()
+    return share

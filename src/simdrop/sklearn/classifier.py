@@ -1,0 +1,271 @@
+"""The classifier."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import ArrayLike
+from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score
+from sklearn.utils import column_or_1d
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
+from sklearn.utils.validation import check_is_fitted
+
+from ..nn.losses import BinaryCrossEntropy, log_sigmoid, log_softmax, sigmoid
+from .base import Array, BaseDropoutMLP, Task
+
+
+class DropoutMLPClassifier(ClassifierMixin, BaseDropoutMLP):
+    """Multi-layer perceptron classifier with dropout.
+
+    With the default `dropout=0` it starts from the same weights as `MLPClassifier` of the same
+    `random_state`, and takes the same batches. Its masks are draws of a `simdrop.Stream`.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : array-like of ints, default=(100,)
+        Units of each hidden layer.
+    activation : {'identity', 'logistic', 'tanh', 'relu'}, default='relu'
+        Of the hidden layers.
+    solver : {'adam', 'sgd', 'lbfgs'}, default='adam'
+        'lbfgs' needs `dropout=0`, `input_dropout=0` and `max_norm=None`, and computes in float64.
+    alpha : float, default=0.0001
+        L2: alpha / 2 times the sum of all squared weights, divided by the number of samples of the
+        batch (the sum of their weights), is added to its loss.
+    batch_size : int or 'auto', default='auto'
+        'auto' is min(200, n_samples). Not for 'lbfgs'.
+    learning_rate : {'constant', 'invscaling', 'adaptive'}, default='constant'
+        For 'sgd'. 'invscaling' is learning_rate_init / (t_ + 1)**power_t, after each epoch;
+        'adaptive' divides by 5, where 'constant' would stop, until 1e-6.
+    learning_rate_init : float, default=0.001
+        For 'sgd' and 'adam'.
+    power_t : float, default=0.5
+        Of 'invscaling'.
+    max_iter : int, default=200
+        Epochs, or iterations of 'lbfgs', at most.
+    shuffle : bool, default=True
+        Whether each epoch takes the samples in another order.
+    random_state : int, RandomState instance or None, default=None
+        Decides weights, masks, batches and the validation's split.
+    tol : float, default=1e-4
+        An epoch counts as improvement from here. For 'lbfgs', the largest gradient at the end.
+    verbose : bool or int, default=False
+        Whether to print loss and score of each epoch.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the last fit's weights and masks.
+    momentum : float, default=0.9
+        In [0, 1). For 'sgd'.
+    nesterovs_momentum : bool, default=True
+        For 'sgd'.
+    early_stopping : bool, default=False
+        Whether to stop on the score of held-out samples instead of the training's loss, and to
+        return to the weights with the best one. With two classes the split is stratified.
+    validation_fraction : float, default=0.1
+        Of the samples, to hold out for `early_stopping`.
+    beta_1, beta_2 : float, default=0.9, 0.999
+        Of 'adam'.
+    epsilon : float, default=1e-8
+        Of 'adam'.
+    n_iter_no_change : int, default=10
+        More epochs in a row than this without improvement end the training.
+    max_fun : int, default=15000
+        Evaluations of the loss by 'lbfgs', at most.
+    dropout : float, default=0
+        Probability, in [0, 1), of dropping a hidden unit.
+    input_dropout : float, default=0
+        Probability, in [0, 1), of dropping an input.
+    dropout_kind : {'elementwise', 'batchwise'}, default='elementwise'
+        Whether each sample has a mask of its own, or all of a batch the same one.
+    max_norm : float or None, default=None
+        Bound on the norm of each unit's incoming weights, restored after each update.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels; for an indicator matrix, the numbers of its columns.
+    coefs_, intercepts_ : tuple of ndarray
+        Weights (n_in, n_out) and biases (n_out,) of each layer: the net's own arrays.
+    loss_ : float
+        Mean of the last epoch: cross entropy and L2, with dropout.
+    loss_curve_ : list of float
+        `loss_` of each epoch, or iteration of 'lbfgs'.
+    best_loss_ : float or None
+        The smallest of them; None with `early_stopping`.
+    validation_scores_ : list of float or None
+        Accuracy on the held-out samples after each epoch, with `early_stopping`.
+    best_validation_score_ : float or None
+        The largest of them.
+    n_iter_ : int
+        Epochs, or iterations of 'lbfgs', of the last fit.
+    t_ : int
+        Samples that were trained on, each as often as it was.
+    n_layers_, n_outputs_ : int
+        Layers, inputs and outputs among them; outputs, 1 for two classes.
+    out_activation_ : {'softmax', 'logistic'}
+        'logistic' for two classes or an indicator matrix.
+    n_features_in_, feature_names_in_
+        Of X: the number of features, and their names where it has names that are all strings.
+
+    See Also
+    --------
+    DropoutMLPRegressor : The same net for real numbers.
+    sklearn.neural_network.MLPClassifier : Without dropout and max-norm.
+
+    References
+    ----------
+    Srivastava et al. 2014, "Dropout: a simple way to prevent neural networks from overfitting",
+    JMLR 15:1929-1958.
+
+    Examples
+    --------
+    >>> from simdrop.sklearn import DropoutMLPClassifier
+    >>> from sklearn.datasets import make_classification
+    >>> from sklearn.model_selection import train_test_split
+    >>> X, y = make_classification(n_samples=400, random_state=1)
+    >>> X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=1)
+    >>> clf = DropoutMLPClassifier(dropout=0.5, max_iter=100, tol=1e-2, random_state=1)
+    >>> clf.fit(X_train, y_train).score(X_test, y_test) > 0.8
+    True
+    """
+
+    _metric = staticmethod(accuracy_score)
+    _numeric_y = False
+
+    @available_if(lambda self: self._is_stochastic())
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: ArrayLike | None = None,
+        classes: ArrayLike | None = None,
+    ) -> Self:
+        """Train for one epoch on X and y, from where the last call left off.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As of `fit`.
+        classes : array-like of shape (n_classes,), default=None
+            All labels that this or a later y has; needed in the first call.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+        """
+        return self._fit(X, y, sample_weight, incremental=True, classes=classes)
+
+    def predict(self, X: Any) -> Array:
+        """The most probable classes, (n_samples,), or an indicator matrix (n_samples, n_outputs).
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        y : ndarray
+        """
+        check_is_fitted(self)
+        predicted: Array = self._net.criterion.predict(self._validated_outputs(X))
+        if self._is_multilabel:
+            return predicted
+        if len(self.classes_) == 1:
+            predicted = np.zeros_like(predicted)
+        labels: Array = self.classes_[predicted.reshape(len(predicted))]
+        return labels
+
+    def predict_proba(self, X: Any) -> Array:
+        """The probability of each class; for an indicator matrix, that each label is 1.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        p : ndarray of shape (n_samples, n_classes)
+            In the order of `classes_`.
+        """
+        check_is_fitted(self)
+        outputs = self._validated_outputs(X)
+        if self.out_activation_ == "softmax":
+            return np.exp(log_softmax(outputs))
+        if self._is_multilabel:
+            return sigmoid(outputs)
+        if len(self.classes_) == 1:
+            return np.ones_like(outputs)
+        return sigmoid(np.hstack([-outputs, outputs]))
+
+    def predict_log_proba(self, X: Any) -> Array:
+        """Logarithms of `predict_proba`, exact for probabilities that round to 0, too.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        log_p : ndarray of shape (n_samples, n_classes)
+        """
+        check_is_fitted(self)
+        outputs = self._validated_outputs(X)
+        if self.out_activation_ == "softmax":
+            return log_softmax(outputs)
+        if self._is_multilabel:
+            return log_sigmoid(outputs)
+        if len(self.classes_) == 1:
+            return np.zeros_like(outputs)
+        return log_sigmoid(np.hstack([-outputs, outputs]))
+
+    def _task(self, y: Any, fresh: bool, incremental: bool, classes: ArrayLike | None) -> Task:
+        check_classification_targets(y)
+        kind = type_of_target(y)
+        if kind == "multiclass-multioutput":
+            raise ValueError("y has several columns of more than two classes: use one net for each")
+        is_multilabel = kind == "multilabel-indicator" and y.shape[1] > 1
+        if is_multilabel:
+            y = y.toarray() if scipy.sparse.issparse(y) else y
+            y = BinaryCrossEntropy.check(y, *y.shape)
+            labels = np.arange(y.shape[1])
+        else:
+            y = column_or_1d(y, warn=True)
+            labels = unique_labels(y)
+        self._set_classes(labels, is_multilabel, fresh, incremental, classes)
+        unknown = np.setdiff1d(labels, self.classes_)
+        if unknown.size:
+            raise ValueError(f"y has labels {unknown} that are not in classes_, {self.classes_}")
+        if is_multilabel:
+            return Task(y, "binary_cross_entropy", len(self.classes_), "logistic")
+        codes = np.searchsorted(self.classes_, y)
+        if len(self.classes_) > 2:
+            return Task(codes, "cross_entropy", len(self.classes_), "softmax")
+        return Task(codes[:, np.newaxis], "binary_cross_entropy", 1, "logistic")
+
+    def _set_classes(
+        self,
+        labels: Array,
+        is_multilabel: bool,
+        fresh: bool,
+        incremental: bool,
+        classes: ArrayLike | None,
+    ) -> None:
+        given = None if classes is None else unique_labels(classes)
+        if fresh:
+            if incremental and given is None:
+                raise ValueError("classes must be passed on the first call to partial_fit")
+            self.classes_ = labels if is_multilabel or given is None else given
+            self._is_multilabel = is_multilabel
+        if given is not None and not np.array_equal(given, self.classes_):
+            raise ValueError(f"classes={given}, but those of the net are {self.classes_}")
+        if is_multilabel != self._is_multilabel:
+            now, before = ("an indicator matrix", "classes")[:: 1 if is_multilabel else -1]
+            raise ValueError(f"y is of {now}, but the net has learned {before}")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
