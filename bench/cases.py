@@ -10,6 +10,7 @@ from math import prod
 from typing import Any, NamedTuple
 
 from simdrop.mask import instruction_set, instruction_sets
+from simdrop.threads import available_cpus
 
 # Their columns' names. simdrop beside itself is the control: every ratio of it should be 1.
 CONTENDERS = {
@@ -22,6 +23,8 @@ CONTENDERS = {
     "jax": "JAX",
     "single": "one thread",
     "unfused": "unfused",
+    "products": "matrix products alone",
+    "without": "without dropout",
     "bare": "NumPy alone",
     "simdrop": "simdrop",
 }
@@ -41,6 +44,7 @@ FAMILIES = {
     "fused": ("Fused, forward and backward", "ns/element"),
     "structured": ("Structured transforms, forward and backward", "ns/element"),
     "noise": ("Gaussian and alpha dropout, forward and backward", "ns/element"),
+    "steps": ("Training steps of a 784-1024-1024-10 net, batch 128, all threads", "ms"),
 }
 
 BEST = instruction_set()
@@ -74,6 +78,7 @@ class Group:
     threads: int = 1
     ours: str = "simdrop"
     rounds: int = 1  # at least so many in a pass
+    calls: int = 1  # at least so many in a round
 
     @property
     def n(self) -> int:
@@ -81,7 +86,7 @@ class Group:
 
     def as_dict(self) -> dict[str, Any]:
         """What tells it from others."""
-        left_out = ("contenders", "limits", "rounds")
+        left_out = ("contenders", "limits", "rounds", "calls")
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in left_out}
 
     def __str__(self) -> str:
@@ -206,6 +211,19 @@ def structured() -> Iterator[Group]:
         yield Group("structured", work, (128, 1024), names, limits, p=0.1)
 
 
+def steps() -> Iterator[Group]:
+    """In rounds of several, since a net's own weights are in the caches while it trains."""
+    names = ("products", "without", "torch", "simdrop")
+    limits = {
+        "elementwise": (Limit("products", 1.2), Limit("torch", 0.68)),
+        "batchwise": (Limit("without", 0.55), Limit("torch", 0.35)),
+    }
+    for work, given in limits.items():
+        yield Group(
+            "steps", work, (128, 784), names, given, threads=available_cpus(), rounds=4, calls=6
+        )
+
+
 LISTS = (
     contenders,
     limit,
@@ -219,6 +237,7 @@ LISTS = (
     fused,
     structured,
     noise,
+    steps,
 )
 GROUPS = {str(group): group for groups in LISTS for group in groups()}
 

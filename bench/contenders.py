@@ -18,6 +18,7 @@ from .cases import BEST, Group
 from .elsewhere import copy_halves, python
 from .plain import Ours, Plain
 from .timing import Line, loop
+from .training import Products, Trainer, on_threads
 from .unfused import Unfused
 
 LINES = {
@@ -123,6 +124,9 @@ for who in ("simdrop", "naive", "torch"):
     LINES[who] |= dict.fromkeys(STRUCTURED, "transform.run(x, dy)")
 for who in ("simdrop", "naive"):
     LINES[who] |= dict.fromkeys(PROBABILITIES, "transform.run(x, dy)")
+STEPS = ("elementwise", "batchwise")
+for who in ("simdrop", "products", "without", "torch"):
+    LINES.setdefault(who, {}).update(dict.fromkeys(STEPS, "trainer.step()"))
 LINES["single"] = LINES["simdrop"]
 
 
@@ -134,6 +138,8 @@ def is_scaled(dtype: np.dtype) -> bool:
 def simdrop_names(arrays: Arrays, group: Group) -> dict[str, Any]:
     if group.family == "structured":
         return {"transform": Ours(group.work, arrays.x, group.p)}
+    if group.family == "steps":
+        return {"trainer": Trainer(group.work)}
     stream = sd.Stream(0)
     axes, scale = group.shared_axes, is_scaled(arrays.dtype)
     names = {
@@ -183,8 +189,10 @@ def unfused_names(arrays: Arrays, group: Group) -> dict[str, Any]:
 
 
 def torch_names(arrays: Arrays, group: Group) -> dict[str, Any]:
-    from .with_torch import TorchTransform, torch_names
+    from .with_torch import TorchTrainer, TorchTransform, torch_names
 
+    if group.family == "steps":
+        return {"trainer": TorchTrainer()}
     if group.family == "structured":
         return {"transform": TorchTransform(group.work, arrays.x, group.p)}
     return torch_names(arrays, group.p)
@@ -209,6 +217,8 @@ NAMES: dict[str, Callable[[Arrays, Group], dict[str, Any]]] = {
     "jax": jax_names,
     "unfused": unfused_names,
     "bare": lambda arrays, group: {"python": python},
+    "products": lambda arrays, group: {"trainer": Products()},
+    "without": lambda arrays, group: {"trainer": Trainer("without")},
 }
 
 
@@ -228,6 +238,8 @@ def prepare(number: int, group: Group, contender: str) -> Line:
     """A contender's line for a group, ready to run."""
     line = LINES[contender][group.work]
     run = loop(line, values(number, group, contender, line))
+    if group.family == "steps":
+        return Line(run, on_threads(group.threads))
     if contender not in ("simdrop", "single") or (group.instruction_set, group.threads) == (
         BEST,
         1,

@@ -8,6 +8,7 @@ from .arrays import offset_of
 from .cases import BEST, Case, Group
 from .contenders import prepare, use
 from .timing import Line, Plan, measure, plan_round
+from .training import on_threads
 
 # Made in the first pass, kept for the others.
 plans: dict[tuple[Group, str], Plan] = {}
@@ -16,7 +17,7 @@ plans: dict[tuple[Group, str], Plan] = {}
 def plan(group: Group, contender: str, line: Line) -> Plan:
     """The plan of a contender on a group."""
     if (group, contender) not in plans:
-        plans[group, contender] = plan_round(line)
+        plans[group, contender] = plan_round(line, group.calls)
     return plans[group, contender]
 
 
@@ -35,3 +36,4 @@ def test_ratio(benchmark: BenchmarkFixture, case: Case) -> None:
         measure(benchmark, ours, our_plan, theirs, their_plan, group.rounds)
     finally:
         use(BEST, 1)
+        on_threads(1)()

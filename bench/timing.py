@@ -60,13 +60,17 @@ def undisturbed(run: Loop, calls: int) -> float:
     return first if first > PASS else min(first, seconds(run, calls))
 
 
-def plan_round(line: Line) -> Plan:
-    """How to fill a round of a line, leaving out what only a first call does, such as compiling."""
+def plan_round(line: Line, least: int) -> Plan:
+    """
+    How to fill a round of a line with `least` calls or more.
+
+    What only a first call does, such as compiling, is left out.
+    """
     run, setting = line
     if setting:
         setting()
     run(repeat(None, 1))
-    calls = 1
+    calls = least
     while (duration := undisturbed(run, calls)) < ROUND:
         calls = ceil(calls * min(10, 1.1 * ROUND / duration))
     return Plan(calls, duration)

@@ -10,6 +10,7 @@ from torch.nn.functional import dropout, embedding, max_pool2d
 
 from .arrays import Arrays
 from .plain import BLOCK, tokens_for, weights_for
+from .training import LR, MOMENTUM, P_INPUT, SIZES, P, batch
 
 torch.set_num_threads(1)
 torch.set_num_interop_threads(1)
@@ -27,6 +28,28 @@ def torch_names(arrays: Arrays, p: float) -> dict[str, Any]:
         "leaf": leaf,
         "y": dropout(leaf, p),
     }
+
+
+class TorchTrainer:
+    """The net of `training.py` with dropout; torch.set_num_threads cannot be called in turns, for
+    it makes a pool anew: threadpoolctl limits the one that there is."""
+
+    def __init__(self) -> None:
+        x, y = batch()
+        self.x, self.y = torch.from_numpy(x), torch.from_numpy(y)
+        layers = [torch.nn.Dropout(P_INPUT)]
+        for n_in, n_out in zip(SIZES[:-2], SIZES[1:-1], strict=True):
+            layers += [torch.nn.Linear(n_in, n_out), torch.nn.ReLU(), torch.nn.Dropout(P)]
+        self.net = torch.nn.Sequential(*layers, torch.nn.Linear(*SIZES[-2:]))
+        self.loss = torch.nn.CrossEntropyLoss()
+        self.optimizer = torch.optim.SGD(self.net.parameters(), LR, momentum=MOMENTUM)
+
+    def step(self) -> None:
+        self.optimizer.zero_grad()
+        loss = self.loss(self.net(self.x), self.y)
+        loss.backward()
+        self.optimizer.step()
+        loss.item()
 
 
 class TorchTransform:

@@ -2,7 +2,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from simdrop.mask import Mask, PackedMask
+from simdrop.mask import Mask
+from simdrop.packed import PackedMask
 
 class Kept:
     def __init__(self, mask: Mask | PackedMask) -> None: ...
