@@ -336,10 +336,19 @@ typedef struct {
     simdrop_axis row, next, inner, outer;
 } panel;
 
-static size_t words_of(size_t bits) { return (bits + WORD - 1) / WORD; }
+static size_t words_of(size_t bits) { return tiles_of(0, bits); }
 
-/* n words, each `step` bits after the one before it, to every `to_step`-th word. */
-static void spread(const uint64_t *bits, size_t position, size_t step, size_t n, uint64_t *to, size_t to_step) {
+/* n words, each `step` bits after the one before it, to every `to_step`-th word: of each, the low `width` bits count.
+ */
+static void spread(const uint64_t *bits, size_t position, size_t step, size_t n, uint64_t *to, size_t to_step,
+                   size_t width) {
+    if (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ && width <= WORD - 7) { /* so few are in one word from any byte on */
+        for (; n != 0; n--, position += step, to += to_step) {
+            uint64_t word;
+            memcpy(&word, (const char *)bits + position / 8, sizeof word);
+            *to = word >> position % 8;
+        }
+    }
     for (; n != 0; n--, position += step, to += to_step) {
         const size_t word = position / WORD, shift = position % WORD;
         *to = bits[word] >> shift | bits[word + 1] << 1 << (63 - shift);
@@ -362,11 +371,12 @@ static void draw_panel(const job *job, const panel *panel, uint64_t *word) {
             take_bits(job, element, together * columns, bits);
             uint64_t *to = word + i * far_step + k * near_step;
             if (together == 1) {
-                spread(bits, element % WORD, WORD, words_of(columns), to, height);
+                spread(bits, element % WORD, WORD, words_of(columns), to, height, WORD);
                 continue;
             }
             for (size_t j = 0; j * WORD < columns; j++) {
-                spread(bits, element % WORD + j * WORD, columns, together, to + height * j, near_step);
+                spread(bits, element % WORD + j * WORD, columns, together, to + height * j, near_step,
+                       columns - j * WORD);
             }
         }
     }
@@ -497,7 +507,7 @@ static void walk_repeated(job *job, place at, simdrop_axis row, simdrop_axis aga
         const uint64_t *bits = bits_from(job, begin.element, n, descending, &shift);
         uint64_t once[QUEUE / WORD + 1], queued[QUEUE / WORD + 2];
         if (one_run && row.n <= QUEUE / 2) {
-            spread(bits, shift, WORD, words_of(n), once, 1);
+            spread(bits, shift, WORD, words_of(n), once, 1, WORD);
             if (n % WORD != 0) {
                 once[n / WORD] &= (UINT64_C(1) << n % WORD) - 1;
             }
