@@ -323,7 +323,7 @@ static void draw(const simdrop_rule *rule, uint64_t start, size_t n, uint64_t *b
 static void (*const applies[SIMDROP_TYPES])(const simdrop_rule *rule, uint64_t start, size_t n, const void *x, void *y,
                                             double scale) = {OF_TYPES(apply)};
 static void (*const selects[SIMDROP_TYPES])(const uint64_t *bits, size_t shift, size_t n, const void *x, void *y,
-                                            double scale) = {OF_TYPES(select)};
+                                            double scale, lookahead ahead, int past_cache) = {OF_TYPES(select)};
 
 #include "bits.h"
 #include "walk.h"

@@ -16,8 +16,9 @@ INLINE void NAME(select_tile)(const uint64_t *bits, size_t shift, size_t t, cons
 
 /* Tiles from t on, and what is left of n elements after them. */
 INLINE void NAME(select_rest)(const uint64_t *bits, size_t shift, size_t t, size_t n, const T *x, T *y, double scale,
-                              int past_cache) {
+                              lookahead ahead, int past_cache) {
     for (; (t + 1) * TILE <= n; t++) {
+        fetch(ahead, t);
         NAME(select_tile)(bits, shift, t, x, y, scale, past_cache);
     }
     const size_t left = n - t * TILE;
@@ -29,8 +30,18 @@ INLINE void NAME(select_rest)(const uint64_t *bits, size_t shift, size_t t, size
     }
 }
 
-static void NAME(select)(const uint64_t *bits, size_t shift, size_t n, const void *x, void *y, double scale) {
-    NAME(select_rest)(bits, shift, 0, n, x, y, scale, 0);
+/* Three loops: what is constant in each costs nothing. */
+static void NAME(select)(const uint64_t *bits, size_t shift, size_t n, const void *x, void *y, double scale,
+                         lookahead ahead, int past_cache) {
+    ahead.bytes = TILE * sizeof(T);
+    if (past_cache) {
+        ahead.written = NULL;
+        NAME(select_rest)(bits, shift, 0, n, x, y, scale, ahead, 1);
+    } else if (ahead.read) {
+        NAME(select_rest)(bits, shift, 0, n, x, y, scale, ahead, 0);
+    } else {
+        NAME(select_rest)(bits, shift, 0, n, x, y, scale, (lookahead){0}, 0);
+    }
 }
 
 /* Where plane 0 decides all, or with more planes, where elements may tie. */
@@ -58,7 +69,7 @@ INLINE void NAME(apply_planes)(const simdrop_rule *rule, uint64_t start, size_t 
         for (size_t later = t; later < tiles; later++) {
             draw_tile(&drawing, rule, later, bits[turn], tied, ahead, planes);
         }
-        NAME(select_rest)(bits[!turn], shift, t, count, x, y, scale, past_cache);
+        NAME(select_rest)(bits[!turn], shift, t, count, x, y, scale, (lookahead){0}, past_cache);
         if (planes > 1) {
             settle_ties(rule, drawing.keys, tile, bits[turn], tied, tiles);
         }
@@ -76,7 +87,7 @@ static void NAME(apply)(const simdrop_rule *rule, uint64_t start, size_t n, cons
         uint64_t bits[CHUNK_TILES + 1];
         memset(bits, rule->digits ? 0 : 0xff, sizeof bits);
         for (size_t i = 0; i < n; i += CHUNK) {
-            NAME(select)(bits, 0, smaller(n - i, CHUNK), (const T *)x + i, (T *)y + i, scale);
+            NAME(select)(bits, 0, smaller(n - i, CHUNK), (const T *)x + i, (T *)y + i, scale, (lookahead){0}, 0);
         }
     } else if (rule->planes == 1) {
         NAME(apply_planes)(rule, start, n, x, y, scale, 1);

@@ -2,13 +2,18 @@
    kernels.c. */
 
 enum {
-    WORD = 64,          /* bits */
-    BUFFER = 256,       /* elements that are gathered, masked and scattered at a time */
-    LARGEST = 16,       /* bytes of an element */
-    SHORT_ROW = 48,     /* elements; shorter rows are masked together */
-    PANEL_WORDS = 4096, /* of bits: they stay in the nearest cache */
-    PANEL_ROWS = 1024,  /* before columns; more where columns are few */
-    QUEUE = 4096,       /* bits in memory's order that are used together */
+    WORD = 64,            /* bits */
+    BUFFER = 256,         /* elements that are gathered, masked and scattered at a time */
+    LARGEST = 16,         /* bytes of an element */
+    SHORT_ROW = 48,       /* elements; shorter rows are masked together */
+    PANEL_WORDS = 4096,   /* of bits: they stay in the nearest cache */
+    PANEL_ROWS = 1024,    /* before columns; more where columns are few */
+    QUEUE = 4096,         /* bits in memory's order that are used together */
+    KEPT = 1 << 18,       /* bits that are drawn once for all steps of an axis that shares them */
+    FETCH_FROM = 1 << 19, /* bytes of y from which what comes next is fetched: less is near enough */
+    AHEAD = 4096,         /* bytes from what is selected to what is fetched meanwhile */
+    WORTH = 1024,         /* elements that share so many decisions that these are worth a draw of their own */
+    LONG_ROW = 1024,      /* bytes from which a row may be written past the caches: its ends are not */
     MOST_AXES = SIMDROP_MOST_AXES,
 };
 
@@ -20,9 +25,10 @@ typedef struct {
     const simdrop_rule *rule; /* NULL: the bits are stored */
     const uint8_t *packed;
     simdrop_elements elements;
-    int direct_x, direct_y;
+    int direct_x, direct_y, fetches, past_cache;
+    ptrdiff_t ahead_x, ahead_y; /* as AHEAD */
     /* The bits that were drawn last, for axes that repeat them. */
-    uint64_t bits[SIMDROP_CHUNK_WORDS], drawn_from;
+    uint64_t *bits, drawn_from;
     size_t drawn;
 } job;
 
@@ -50,6 +56,11 @@ static place moved(place from, simdrop_axis along, size_t steps) {
         .y = from.y + (ptrdiff_t)steps * along.y,
         .element = from.element + steps * along.element,
     };
+}
+
+/* Whether in memory an axis goes on where another one ends. */
+static int continues(simdrop_axis inner, simdrop_axis axis) {
+    return axis.x == (ptrdiff_t)inner.n * inner.x && axis.y == (ptrdiff_t)inner.n * inner.y;
 }
 
 /* Elements of a constant size, each a load and a store; four a turn, whose addresses do not wait for each other. */
@@ -131,13 +142,31 @@ static void scatter(const job *job, char *y, ptrdiff_t stride, char *buffer, siz
 }
 
 static void select_elements(const job *job, const uint64_t *bits, size_t shift, size_t n, const void *x, void *y) {
-    selects[job->elements.type](bits, shift, n, x, y, job->elements.scale);
+    selects[job->elements.type](bits, shift, n, x, y, job->elements.scale, (lookahead){0}, 0);
+}
+
+/* n elements where they are: large arrays past the caches, from the first line of y on. */
+static void run_in_place(const job *job, const char *x, char *y, const uint64_t *bits, size_t shift, size_t n) {
+    const size_t natural = natural_bytes(job), first = -(uintptr_t)y % LINE / natural;
+    const int past_cache = job->past_cache && n * natural >= LONG_ROW && ((uintptr_t)y + first * natural) % LINE == 0;
+    if (past_cache && first != 0) {
+        select_elements(job, bits, shift, first, x, y);
+        x += first * natural, y += first * natural, n -= first;
+        bits += (shift + first) / WORD;
+        shift = (shift + first) % WORD;
+    }
+    lookahead ahead = {0};
+    if (job->fetches) {
+        ahead.read = (const void *)((uintptr_t)x + (uintptr_t)job->ahead_x);
+        ahead.written = (const void *)((uintptr_t)y + (uintptr_t)job->ahead_y);
+    }
+    selects[job->elements.type](bits, shift, n, x, y, job->elements.scale, ahead, past_cache);
 }
 
 /* n elements along an axis, whose bits begin `shift` bits into a word. */
 static void run(const job *job, place at, simdrop_axis along, const uint64_t *bits, size_t shift, size_t n) {
     if (job->direct_x && job->direct_y) {
-        select_elements(job, bits, shift, n, at.x, at.y);
+        run_in_place(job, at.x, at.y, bits, shift, n);
         return;
     }
     while (n != 0) {
@@ -191,6 +220,13 @@ typedef struct {
     place at;
     size_t position[MOST_AXES];
 } cursor;
+
+INLINE cursor begun(place at, int count) {
+    cursor cursor;
+    cursor.at = at;
+    memset(cursor.position, 0, (size_t)count * sizeof *cursor.position);
+    return cursor;
+}
 
 /* `steps` along the innermost axis, at most to its end, and from there to the beginning of the next row. */
 static void advance(cursor *cursor, const simdrop_axis *axes, int count, size_t steps) {
@@ -250,7 +286,7 @@ static uint64_t reversed(uint64_t word) {
     return __builtin_bswap64(word);
 }
 
-/* The bits of n elements, at most a chunk, from one on, or from one back to those before it. They begin `shift` bits
+/* The bits of n elements, at most KEPT, from one on, or from one back to those before it. They begin `shift` bits
    into the first word. */
 static const uint64_t *bits_from(job *job, uint64_t element, size_t n, int descending, size_t *shift) {
     const uint64_t first = descending ? element - n + 1 : element, end = first % WORD + n;
@@ -273,7 +309,7 @@ static const uint64_t *bits_from(job *job, uint64_t element, size_t n, int desce
    time, over the ends of rows. Where a decision is shared along an axis, each bit is for a run along that one. */
 static void walk_in_order(job *job, place at, const simdrop_axis *axes, int count, const simdrop_axis *shared) {
     const int descending = axes[0].element == DESCENDING;
-    cursor cursor = {.at = at};
+    cursor cursor = begun(at, count);
     size_t left = 1;
     for (int axis = 0; axis < count; axis++) {
         left *= axes[axis].n;
@@ -300,10 +336,19 @@ typedef struct {
     simdrop_axis row, next, inner, outer;
 } panel;
 
-static size_t words_of(size_t bits) { return (bits + WORD - 1) / WORD; }
+static size_t words_of(size_t bits) { return tiles_of(0, bits); }
 
-/* n words, each `step` bits after the one before it, to every `to_step`-th word. */
-static void spread(const uint64_t *bits, size_t position, size_t step, size_t n, uint64_t *to, size_t to_step) {
+/* n words, each `step` bits after the one before it, to every `to_step`-th word: of each, the low `width` bits count.
+ */
+static void spread(const uint64_t *bits, size_t position, size_t step, size_t n, uint64_t *to, size_t to_step,
+                   size_t width) {
+    if (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ && width <= WORD - 7) { /* so few are in one word from any byte on */
+        for (; n != 0; n--, position += step, to += to_step) {
+            uint64_t word;
+            memcpy(&word, (const char *)bits + position / 8, sizeof word);
+            *to = word >> position % 8;
+        }
+    }
     for (; n != 0; n--, position += step, to += to_step) {
         const size_t word = position / WORD, shift = position % WORD;
         *to = bits[word] >> shift | bits[word + 1] << 1 << (63 - shift);
@@ -326,11 +371,12 @@ static void draw_panel(const job *job, const panel *panel, uint64_t *word) {
             take_bits(job, element, together * columns, bits);
             uint64_t *to = word + i * far_step + k * near_step;
             if (together == 1) {
-                spread(bits, element % WORD, WORD, words_of(columns), to, height);
+                spread(bits, element % WORD, WORD, words_of(columns), to, height, WORD);
                 continue;
             }
             for (size_t j = 0; j * WORD < columns; j++) {
-                spread(bits, element % WORD + j * WORD, columns, together, to + height * j, near_step);
+                spread(bits, element % WORD + j * WORD, columns, together, to + height * j, near_step,
+                       columns - j * WORD);
             }
         }
     }
@@ -345,12 +391,12 @@ typedef struct {
     size_t count;
 } bit_queue;
 
-/* n more, in every 64th word from `from` on; those above them are 0. */
-static inline bit_queue appended(bit_queue queue, uint64_t *to, const uint64_t *from, size_t n) {
+/* n more, `step` words from one to the next; those above them are 0. */
+static inline bit_queue appended(bit_queue queue, uint64_t *to, const uint64_t *from, size_t step, size_t n) {
     const size_t shift = queue.count % WORD, end = shift + n % WORD;
     uint64_t *word = to + queue.count / WORD;
     queue.count += n;
-    for (; n >= WORD; n -= WORD, from += WORD) {
+    for (; n >= WORD; n -= WORD, from += step) {
         *word++ = queue.last | *from << shift;
         queue.last = *from >> 1 >> (63 - shift);
     }
@@ -396,14 +442,14 @@ static void apply_panel(const job *job, const panel *panel) {
     simdrop_axis axes[3] = {panel->row, near, far};
     int count = 3;
     axes[0].n = rows;
-    if (near.x == (ptrdiff_t)rows * panel->row.x && near.y == (ptrdiff_t)rows * panel->row.y) {
+    if (continues(axes[0], near)) {
         axes[0].n *= near.n;
         axes[1] = far;
         count = 2;
     }
     const int doubled = far.n == 1 ? doubled_columns(word, words_of(columns) * height, rows) : 0;
     const size_t each = (size_t)1 << doubled;
-    cursor cursor = {.at = panel->at};
+    cursor cursor = begun(panel->at, count);
     uint64_t bits[(QUEUE + PANEL_WORDS) / WORD + 2];
     bit_queue queue = {0};
     for (size_t i = 0; i < far.n; i++) {
@@ -413,7 +459,7 @@ static void apply_panel(const job *job, const panel *panel) {
             if (near.n - k < each) {
                 *from &= (UINT64_C(1) << (near.n - k) * rows) - 1;
             }
-            queue = appended(queue, bits, from, smaller(each, near.n - k) * rows);
+            queue = appended(queue, bits, from, WORD, smaller(each, near.n - k) * rows);
             if (queue.count >= QUEUE) {
                 use_bits(job, &cursor, axes, count, bits, 0, queue.count);
                 queue = (bit_queue){0};
@@ -450,11 +496,40 @@ static void walk_panels(const job *job, place at, simdrop_axis row, simdrop_axis
     }
 }
 
+/* A row of decisions for all steps of an axis that shares them: its bits are drawn once. Where the steps of a short row
+   follow each other in memory, its bits are put behind each other, too, and several steps are one run. */
+static void walk_repeated(job *job, place at, simdrop_axis row, simdrop_axis again) {
+    const int descending = row.element == DESCENDING, one_run = continues(row, again);
+    for (size_t from = 0, n; from < row.n; from += n) {
+        n = smaller(row.n - from, KEPT);
+        const place begin = moved(at, row, from);
+        size_t shift, together = 1;
+        const uint64_t *bits = bits_from(job, begin.element, n, descending, &shift);
+        uint64_t once[QUEUE / WORD + 1], queued[QUEUE / WORD + 2];
+        if (one_run && row.n <= QUEUE / 2) {
+            spread(bits, shift, WORD, words_of(n), once, 1, WORD);
+            if (n % WORD != 0) {
+                once[n / WORD] &= (UINT64_C(1) << n % WORD) - 1;
+            }
+            bit_queue queue = {0};
+            for (together = 0; together < again.n && queue.count + n <= QUEUE; together++) {
+                queue = appended(queue, queued, once, 1, n);
+            }
+            bits = queued;
+            shift = 0;
+        }
+        for (size_t i = 0; i < again.n; i += together) {
+            run(job, moved(begin, again, i), row, bits, shift, smaller(again.n - i, together) * n);
+        }
+    }
+}
+
 /* What an array's layout asks for. */
 typedef struct {
     simdrop_axis in_order[MOST_AXES]; /* numbered one after the other, innermost first */
     int in_order_count;
     simdrop_axis memory; /* the innermost axis in memory */
+    int repeats;         /* the next one there shares its decisions: it is the first of `outer` */
     int panels;          /* the mask does not follow it */
     simdrop_axis next;   /* goes on in memory where that one ends, if panels need it to have rows enough */
     simdrop_axis outer[MOST_AXES];
@@ -462,7 +537,9 @@ typedef struct {
 } plan;
 
 static void walk(job *job, const plan *plan, place at, int outer) {
-    if (outer != 0) {
+    if (plan->repeats && outer == 1) {
+        walk_repeated(job, at, plan->memory, plan->outer[0]);
+    } else if (outer != 0) {
         for (size_t i = 0; i < plan->outer[outer - 1].n; i++) {
             walk(job, plan, moved(at, plan->outer[outer - 1], i), outer - 1);
         }
@@ -488,9 +565,7 @@ static int simplified(int count, const simdrop_axis *axes, simdrop_axis *simple)
     int last = 0;
     for (int axis = 1; axis < n; axis++) {
         simdrop_axis *inner = &simple[last];
-        const ptrdiff_t length = (ptrdiff_t)inner->n;
-        if (simple[axis].x == length * inner->x && simple[axis].y == length * inner->y &&
-            simple[axis].element == inner->n * inner->element) {
+        if (continues(*inner, simple[axis]) && simple[axis].element == inner->n * inner->element) {
             inner->n *= simple[axis].n;
         } else {
             simple[++last] = simple[axis];
@@ -523,12 +598,14 @@ static plan planned(int count, const simdrop_axis *axes) {
     plan plan = {.memory = axes[0], .next = none};
     plan.panels = axes[0].element != 0 && axes[0].element != first;
     int taken[MOST_AXES] = {axes[0].element != first};
-    if (plan.panels && axes[0].n < WORD && count > 2 && axes[1].element > 1 &&
-        axes[1].x == (ptrdiff_t)axes[0].n * axes[0].x && axes[1].y == (ptrdiff_t)axes[0].n * axes[0].y) {
+    if (plan.panels && axes[0].n < WORD && count > 2 && axes[1].element > 1 && continues(axes[0], axes[1])) {
         plan.next = axes[1];
         taken[1] = 1;
     }
-    for (uint64_t next = first; !(plan.panels && plan.in_order_count == 2);) {
+    plan.repeats = axes[0].element == first && count > 1 && axes[1].element == 0 && axes[1].n * axes[0].n >= WORTH &&
+                   (axes[0].n >= SHORT_ROW || continues(axes[0], axes[1]));
+    const int most_in_order = plan.panels ? 2 : plan.repeats ? 1 : MOST_AXES;
+    for (uint64_t next = first; plan.in_order_count < most_in_order;) {
         int axis = 0;
         while (axis < count && (taken[axis] || axes[axis].element != next)) {
             axis++;
@@ -551,16 +628,23 @@ static plan planned(int count, const simdrop_axis *axes) {
     return plan;
 }
 
+/* How far ahead memory is fetched: where rows are short, to one of those that are next. */
+static ptrdiff_t ahead(size_t row_bytes, ptrdiff_t to_next_row) {
+    const size_t step = magnitude(to_next_row);
+    return row_bytes >= AHEAD || step == 0 ? AHEAD : to_next_row * (ptrdiff_t)(step < AHEAD ? AHEAD / step : 1);
+}
+
 static void walk_array(const simdrop_rule *rule, const uint8_t *packed, uint64_t start, simdrop_elements elements,
                        int count, const simdrop_axis *axes, const void *x, void *y) {
     const size_t natural = simdrop_type_bytes[elements.type], part = simdrop_type_part[elements.type];
-    size_t misaligned_x = (uintptr_t)x, misaligned_y = (uintptr_t)y;
+    size_t misaligned_x = (uintptr_t)x, misaligned_y = (uintptr_t)y, size = 1;
     for (int axis = 0; axis < count; axis++) {
         if (axes[axis].n == 0) {
             return;
         }
         misaligned_x |= (size_t)axes[axis].x;
         misaligned_y |= (size_t)axes[axis].y;
+        size *= axes[axis].n;
     }
     simdrop_axis simple[MOST_AXES] = {{.n = 1, .x = (ptrdiff_t)natural, .y = (ptrdiff_t)natural, .element = 1}};
     simdrop_axis found[MOST_AXES];
@@ -570,6 +654,7 @@ static void walk_array(const simdrop_rule *rule, const uint8_t *packed, uint64_t
     const place at = turned((place){.x = x, .y = y, .element = start}, simple_count, simple, natural);
     const plan plan = planned(simple_count, simple);
     const simdrop_axis memory = plan.memory;
+    uint64_t bits[KEPT / WORD + 2];
     job job = {
         .rule = rule,
         .packed = packed,
@@ -578,6 +663,11 @@ static void walk_array(const simdrop_rule *rule, const uint8_t *packed, uint64_t
             memory.x == (ptrdiff_t)natural && elements.bytes == natural && !elements.swap_x && misaligned_x % part == 0,
         .direct_y =
             memory.y == (ptrdiff_t)natural && elements.bytes == natural && !elements.swap_y && misaligned_y % part == 0,
+        .fetches = size * natural >= FETCH_FROM,
+        .past_cache = size * natural >= STREAM_FROM,
+        .ahead_x = ahead(memory.n * natural, simple_count > 1 ? simple[1].x : 0),
+        .ahead_y = ahead(memory.n * natural, simple_count > 1 ? simple[1].y : 0),
+        .bits = bits,
     };
     if (rule != NULL && job.direct_x && job.direct_y && memory.element == 1 && plan.in_order_count == 1 &&
         plan.outer_count == 0) {
@@ -585,6 +675,9 @@ static void walk_array(const simdrop_rule *rule, const uint8_t *packed, uint64_t
         return;
     }
     walk(&job, &plan, at, plan.outer_count);
+    if (job.past_cache) {
+        finish_streams();
+    }
 }
 
 static void apply_array(const simdrop_rule *rule, uint64_t start, simdrop_elements elements, int count,

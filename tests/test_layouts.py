@@ -116,6 +116,40 @@ def test_shared_axes_in_layouts(instruction_set, axes):
             check(sd.Mask(KEY, 4, 0.3, shape, shared_axes=axes), x)
 
 
+@pytest.mark.parametrize("layout", ["first axis innermost", "reversed", "rows of a larger array"])
+def test_long_rows_that_repeat(instruction_set, layout):
+    """Rows of more decisions than are kept at a time, and of about as many as are put together."""
+    for shape in ((3, 262_145), (2, 3, 70_000), (70, 2048), (70, 2049), (9, 40, 130), (2100, 2)):
+        x = LAYOUTS[layout](values(shape, np.dtype(np.float32)))
+        for axis in range(x.ndim):
+            check(sd.Mask(KEY, 4, 0.3, shape, shared_axes=axis), x)
+
+
+@given(st.integers(1, 5000), st.integers(1, 60), st.integers(1, 3), st.booleans(), st.booleans())
+def test_any_row_that_repeats(n, times, samples, stored, backward):
+    shape = (samples, times, n)
+    x = values(shape, np.dtype(np.float32))
+    if backward:
+        x = LAYOUTS["reversed"](x)
+    p = np.full((samples, 1, 1), 0.3) if stored else 0.3
+    mask = sd.Mask(KEY, 6, p, shape, shared_axes=1)
+    check(mask if not stored else sd.Mask.from_keep(mask.keep()), x)
+    decided = sd.Mask(KEY, 6, 0.3, shape, shared_axes=1, scale=False)
+    row = decided.apply(np.ones((samples, times, n), np.float32))[:, :1]
+    assert (decided.apply(x) == np.where(row, x, 0)).all()
+
+
+@pytest.mark.parametrize("offset", [0, 1, 16])
+def test_large_arrays_past_the_caches(instruction_set, offset):
+    """Stored masks and rows that repeat, from lines of memory on and not."""
+    for rows, n in ((70, 60_001), (4300, 1000)):
+        x, out = (values((rows * n + offset,), np.dtype(np.float32), i)[offset:] for i in range(2))
+        x, out = x.reshape(rows, n), out.reshape(rows, n)
+        mask = sd.Mask(KEY, 7, 0.3, x.shape, shared_axes=0)
+        for each in (mask, sd.Mask.from_keep(mask.keep())):
+            check(each, x, out)
+
+
 @given(st.data())
 def test_any_view(data):
     """Strides of any sign and size, axes in any order, of x and of out."""
