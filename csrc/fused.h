@@ -88,79 +88,6 @@ INLINE void NAME(bias_tile_backward)(uint64_t keep, const T *x, const T *bias, c
     TILE_OF(keep, v, dx);
 }
 
-#ifdef PACKS
-/* Where an instruction packs, and so many elements are dropped that it pays, an activation is computed of what is kept
-   alone: packed, computed in whole tiles when a chunk is complete, and put back to its places. */
-
-INLINE int NAME(pays_to_pack)(const simdrop_rule *rule) { return rule->digits >> 62 != 0; } /* p >= 1/4 */
-
-/* x + bias of a tile's kept elements, and perhaps more if there are fewer than TILE. */
-INLINE void NAME(pack_tile)(void *kernel, uint64_t keep, size_t i, size_t column, size_t count) {
-    NAME(arguments) *these = kernel;
-    const T *x = these->x + i, *bias = these->other + column;
-    _Alignas(LINE) T v[TILE];
-    if (count == TILE) {
-        for (size_t j = 0; j < TILE; j++) {
-            v[j] = x[j] + bias[j];
-        }
-    } else {
-        memset(v, 0, sizeof v);
-        for (size_t j = 0; j < count; j++) {
-            v[j] = x[j] + bias[j];
-        }
-    }
-    these->end += NAME(pack)(keep, v, these->end);
-}
-
-INLINE void NAME(unpack_chunk)(NAME(arguments) * these, const uint64_t *bits, size_t shift, size_t i, size_t count,
-                               T (*activation)(T)) {
-    for (T *v = these->packed; v < these->end; v += TILE) {
-        for (int j = 0; j < TILE; j++) {
-            v[j] = NAME(one_nan)(activation(v[j])) * (T)these->scale;
-        }
-    }
-    const T *packed = these->packed;
-    size_t t = 0;
-    for (; (t + 1) * TILE <= count; t++) {
-        packed += NAME(unpack)(bits_at(bits + t, shift), packed, these->result + i + t * TILE);
-    }
-    if (t * TILE < count) {
-        _Alignas(LINE) T last[TILE];
-        NAME(unpack)(bits_at(bits + t, shift), packed, last);
-        memcpy(these->result + i + t * TILE, last, (count - t * TILE) * sizeof(T));
-    }
-    these->end = these->packed;
-}
-
-INLINE void NAME(unpack_chunk_backward)(NAME(arguments) * these, const uint64_t *bits, size_t shift, size_t i,
-                                        size_t column, size_t count, T (*derivative)(T)) {
-    for (T *v = these->packed; v < these->end; v += TILE) {
-        for (int j = 0; j < TILE; j++) {
-            v[j] = derivative(v[j]);
-        }
-    }
-    const T *packed = these->packed;
-    const double scale = these->scale;
-    for (size_t t = 0; t * TILE < count; t++) {
-        const size_t rest = smaller(count - t * TILE, TILE);
-        const uint64_t keep = bits_at(bits + t, shift);
-        const T *dy = these->dy + i + t * TILE;
-        _Alignas(LINE) T v[TILE], last[TILE];
-        packed += NAME(unpack)(keep, packed, v);
-        if (rest < TILE) {
-            NAME(stand_in)(last, dy, rest);
-            dy = last;
-        }
-        for (int j = 0; j < TILE; j++) {
-            v[j] = NAME(one_nan)(dy[j] * v[j]);
-        }
-        TILE_OF(keep, v, v);
-        NAME(deliver)(these, v, i + t * TILE, column + t * TILE, rest);
-    }
-    these->end = these->packed;
-}
-#endif
-
 /* --- One function for each activation --- */
 
 #define FORWARD(activation)                                                                                            \
@@ -175,7 +102,6 @@ INLINE void NAME(unpack_chunk_backward)(NAME(arguments) * these, const uint64_t 
                                         const void *x, const void *bias, void *y, double scale) {                      \
         NAME(arguments) these = {.x = x, .other = bias, .result = y, .scale = scale};                                  \
         const lookahead ahead = {.read = x, .written = y, .bytes = TILE * sizeof(T)};                                  \
-        PACKED_FORWARD(activation)                                                                                     \
         over_tiles(rule, start, n, columns, ahead, &these, NAME(activation##_tile), NULL);                             \
     }
 #define BACKWARD(activation)                                                                                           \
@@ -193,12 +119,8 @@ INLINE void NAME(unpack_chunk_backward)(NAME(arguments) * these, const uint64_t 
         these = {                                                                                                      \
             .x = x, .other = bias, .dy = dy, .result = dx, .sums = sums, .lacks = sums + columns, .scale = scale};     \
         const lookahead ahead = {.read = dy, .also_read = x, .written = dx, .bytes = TILE * sizeof(T)};                \
-        PACKED_BACKWARD(activation)                                                                                    \
         over_tiles(rule, start, n, columns, ahead, &these, NAME(activation##_tile_backward), NULL);                    \
     }
-
-#define PACKED_FORWARD(activation)
-#define PACKED_BACKWARD(activation)
 
 FORWARD(identity)
 FORWARD(relu)
@@ -221,49 +143,76 @@ static void NAME(bias_identity_backward)(const simdrop_rule *rule, uint64_t star
                NAME(identity_tile_backward), NULL);
 }
 
-#ifdef PACKS
-#undef PACKED_FORWARD
-#undef PACKED_BACKWARD
-#define PACKED_FORWARD(activation)                                                                                     \
-    if (NAME(pays_to_pack)(rule)) {                                                                                    \
-        _Alignas(LINE) T packed[CHUNK + TILE] = {0};                                                                   \
-        these.packed = these.end = packed;                                                                             \
-        over_tiles(rule, start, n, columns, ahead, &these, NAME(pack_tile), NAME(activation##_chunk));                 \
-        return;                                                                                                        \
-    }
-#define PACKED_BACKWARD(activation)                                                                                    \
-    if (NAME(pays_to_pack)(rule)) {                                                                                    \
-        _Alignas(LINE) T packed[CHUNK + TILE] = {0};                                                                   \
-        these.packed = these.end = packed;                                                                             \
-        over_tiles(rule, start, n, columns, ahead, &these, NAME(pack_tile), NAME(activation##_chunk_backward));        \
-        return;                                                                                                        \
-    }
-#define CHUNKS(activation)                                                                                             \
-    INLINE void NAME(activation##_chunk)(void *these, const uint64_t *bits, size_t shift, size_t i, size_t column,     \
-                                         size_t count) {                                                               \
-        (void)column;                                                                                                  \
-        NAME(unpack_chunk)(these, bits, shift, i, count, NAME(activation));                                            \
-    }                                                                                                                  \
-    INLINE void NAME(activation##_chunk_backward)(void *these, const uint64_t *bits, size_t shift, size_t i,           \
-                                                  size_t column, size_t count) {                                       \
-        NAME(unpack_chunk_backward)(these, bits, shift, i, column, count, NAME(activation##_slope));                   \
-    }
-#else
-#define CHUNKS(activation)
-#endif
-#define BOTH(activation) CHUNKS(activation) FORWARD(activation) BACKWARD(activation)
-
-BOTH(gelu)
-BOTH(tanh)
-BOTH(sigmoid)
-BOTH(silu)
+FORWARD(gelu)
+FORWARD(tanh)
+FORWARD(sigmoid)
+FORWARD(silu)
+BACKWARD(gelu)
+BACKWARD(tanh)
+BACKWARD(sigmoid)
+BACKWARD(silu)
 
 #undef FORWARD
 #undef BACKWARD
-#undef BOTH
-#undef CHUNKS
-#undef PACKED_FORWARD
-#undef PACKED_BACKWARD
+
+#ifdef PACKS
+/* Where an instruction packs, and at least a quarter is dropped, gelu is computed of what is kept alone: packed,
+   computed in whole tiles when a chunk is complete, and put back to its places. Others are too short for that to pay:
+   at p = 1/2 it takes as long as computing all of them. */
+
+/* x + bias of a tile's kept elements, and perhaps more if there are fewer than TILE. */
+INLINE void NAME(pack_tile)(void *kernel, uint64_t keep, size_t i, size_t column, size_t count) {
+    NAME(arguments) *these = kernel;
+    const T *x = these->x + i, *bias = these->other + column;
+    _Alignas(LINE) T v[TILE];
+    if (count == TILE) {
+        for (size_t j = 0; j < TILE; j++) {
+            v[j] = x[j] + bias[j];
+        }
+    } else {
+        memset(v, 0, sizeof v);
+        for (size_t j = 0; j < count; j++) {
+            v[j] = x[j] + bias[j];
+        }
+    }
+    these->end += NAME(pack)(keep, v, these->end);
+}
+
+INLINE void NAME(unpack_chunk)(void *kernel, const uint64_t *bits, size_t shift, size_t i, size_t count) {
+    NAME(arguments) *these = kernel;
+    for (T *v = these->packed; v < these->end; v += TILE) {
+        for (int j = 0; j < TILE; j++) {
+            v[j] = NAME(one_nan)(NAME(gelu)(v[j])) * (T)these->scale;
+        }
+    }
+    const T *packed = these->packed;
+    size_t t = 0;
+    for (; (t + 1) * TILE <= count; t++) {
+        packed += NAME(unpack)(bits_at(bits + t, shift), packed, these->result + i + t * TILE);
+    }
+    if (t * TILE < count) {
+        _Alignas(LINE) T last[TILE];
+        NAME(unpack)(bits_at(bits + t, shift), packed, last);
+        memcpy(these->result + i + t * TILE, last, (count - t * TILE) * sizeof(T));
+    }
+    these->end = these->packed;
+}
+
+static void NAME(packed_gelu)(const simdrop_rule *rule, uint64_t start, size_t n, size_t columns, const void *x,
+                              const void *bias, void *y, double scale) {
+    if (rule->digits >> 62 == 0) {
+        NAME(bias_gelu)(rule, start, n, columns, x, bias, y, scale);
+        return;
+    }
+    _Alignas(LINE) T packed[CHUNK + TILE] = {0};
+    NAME(arguments) these = {.x = x, .other = bias, .result = y, .scale = scale, .packed = packed, .end = packed};
+    over_tiles(rule, start, n, columns, (lookahead){.read = x, .written = y, .bytes = TILE * sizeof(T)}, &these,
+               NAME(pack_tile), NAME(unpack_chunk));
+}
+#else
+#define packed_gelu_f32 bias_gelu_f32
+#define packed_gelu_f64 bias_gelu_f64
+#endif
 
 /* --- y = dropout(x) + residual --- */
 

@@ -239,7 +239,7 @@ static inline size_t first_chunk(uint64_t start, const void *y, size_t bytes) {
 typedef void tile_use(void *kernel, uint64_t keep, size_t i, size_t column, size_t count);
 
 /* And with a chunk after its tiles; tile t has bits_at(bits + t, shift). */
-typedef void chunk_use(void *kernel, const uint64_t *bits, size_t shift, size_t i, size_t column, size_t count);
+typedef void chunk_use(void *kernel, const uint64_t *bits, size_t shift, size_t i, size_t count);
 
 /* Goes over n elements of rows of `columns`, the first of them element `start`. As in select.h, the tiles of a chunk,
    which ends where its row ends, are drawn between those of the one before it. */
@@ -268,7 +268,7 @@ INLINE void over_tiles(const simdrop_rule *rule, uint64_t start, size_t n, size_
                 smaller(count - t * TILE, TILE));
         }
         if (finish) {
-            finish(kernel, bits[!turn], shift, i, column, count);
+            finish(kernel, bits[!turn], shift, i, count);
         }
         if (rule->planes > 1) {
             settle_ties(rule, drawing.keys, drawing.tile, bits[turn], tied, tiles);
@@ -500,9 +500,9 @@ const simdrop_kernels JOIN(simdrop_kernels_, SIMDROP_ISA) = {
     .indices = indices,
     .fused =
         {
-            .bias_dropout = {{bias_identity_f32, bias_relu_f32, bias_gelu_f32, bias_tanh_f32, bias_sigmoid_f32,
+            .bias_dropout = {{bias_identity_f32, bias_relu_f32, packed_gelu_f32, bias_tanh_f32, bias_sigmoid_f32,
                               bias_silu_f32},
-                             {bias_identity_f64, bias_relu_f64, bias_gelu_f64, bias_tanh_f64, bias_sigmoid_f64,
+                             {bias_identity_f64, bias_relu_f64, packed_gelu_f64, bias_tanh_f64, bias_sigmoid_f64,
                               bias_silu_f64}},
             .bias_dropout_backward = {{bias_identity_backward_f32, NULL, bias_gelu_backward_f32, bias_tanh_backward_f32,
                                        bias_sigmoid_backward_f32, bias_silu_backward_f32},
