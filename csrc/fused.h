@@ -33,40 +33,51 @@ INLINE void NAME(add_to_sums)(const T *restrict dx, size_t n, double *restrict s
     }
 }
 
-INLINE void NAME(deliver)(const NAME(arguments) * these, const T *tile, size_t i, size_t column, size_t count) {
+/* A tile of an argument, or a whole one that begins with its `count` elements. */
+INLINE const T *NAME(whole)(T *whole, const T *x, size_t count) {
     if (count == TILE) {
-        memcpy(these->result + i, tile, TILE * sizeof(T));
+        return x;
+    }
+    NAME(stand_in)(whole, x, count);
+    return whole;
+}
+
+/* Where there may be `count` elements alone, a tile goes through whole ones. */
+INLINE void NAME(use_tile)(const NAME(arguments) * these, uint64_t keep, size_t i, size_t column, size_t count,
+                           NAME(tile_kernel) * kernel) {
+    _Alignas(LINE) T x[TILE], other[TILE], result[TILE];
+    const T *from = NAME(whole)(x, these->x + i, count);
+    const T *addend = these->other ? NAME(whole)(other, these->other + column, count) : NULL;
+    if (count == TILE) {
+        kernel(keep, from, addend, NULL, these->result + i, these->scale);
+    } else {
+        kernel(keep, from, addend, NULL, result, these->scale);
+        memcpy(these->result + i, result, count * sizeof(T));
+    }
+}
+
+/* A tile of a gradient, and the sums of its columns. */
+INLINE void NAME(deliver)(const NAME(arguments) * these, const T *dx, size_t i, size_t column, size_t count) {
+    if (count == TILE) {
+        memcpy(these->result + i, dx, TILE * sizeof(T));
         if (these->sums) {
-            NAME(add_to_sums)(tile, TILE, these->sums + column, these->lacks + column);
+            NAME(add_to_sums)(dx, TILE, these->sums + column, these->lacks + column);
         }
     } else {
-        memcpy(these->result + i, tile, count * sizeof(T));
+        memcpy(these->result + i, dx, count * sizeof(T));
         if (these->sums) {
-            NAME(add_to_sums)(tile, count, these->sums + column, these->lacks + column);
+            NAME(add_to_sums)(dx, count, these->sums + column, these->lacks + column);
         }
     }
 }
 
-/* A tile of which there may be `count` elements alone: through a whole one. */
-INLINE void NAME(use_tile)(const NAME(arguments) * these, uint64_t keep, size_t i, size_t column, size_t count,
-                           NAME(tile_kernel) * kernel) {
-    _Alignas(LINE) T tile[TILE];
-    if (count == TILE) {
-        kernel(keep, these->x + i, these->other + column, these->dy + i, tile, these->scale);
-    } else {
-        _Alignas(LINE) T x[TILE], other[TILE], dy[TILE];
-        if (these->x) {
-            NAME(stand_in)(x, these->x + i, count);
-        }
-        if (these->other) {
-            NAME(stand_in)(other, these->other + column, count);
-        }
-        if (these->dy) {
-            NAME(stand_in)(dy, these->dy + i, count);
-        }
-        kernel(keep, x, other, dy, tile, these->scale);
-    }
-    NAME(deliver)(these, tile, i, column, count);
+INLINE void NAME(use_tile_backward)(const NAME(arguments) * these, uint64_t keep, size_t i, size_t column, size_t count,
+                                    NAME(tile_kernel) * kernel) {
+    _Alignas(LINE) T x[TILE], other[TILE], dy[TILE], dx[TILE];
+    const T *from = these->x ? NAME(whole)(x, these->x + i, count) : NULL;
+    const T *addend = these->other ? NAME(whole)(other, these->other + column, count) : NULL;
+    kernel(keep, from, addend, NAME(whole)(dy, these->dy + i, count), dx, these->scale);
+    NAME(deliver)(these, dx, i, column, count);
 }
 
 /* --- y = dropout(activation(x + bias)), and dx = dropout(dy * derivative(x + bias)) --- */
@@ -110,7 +121,7 @@ INLINE void NAME(bias_tile_backward)(uint64_t keep, const T *x, const T *bias, c
         NAME(bias_tile_backward)(keep, x, bias, dy, dx, scale, NAME(activation##_slope));                              \
     }                                                                                                                  \
     INLINE void NAME(activation##_tile_backward)(void *these, uint64_t keep, size_t i, size_t column, size_t count) {  \
-        NAME(use_tile)(these, keep, i, column, count, NAME(activation##_whole_backward));                              \
+        NAME(use_tile_backward)(these, keep, i, column, count, NAME(activation##_whole_backward));                     \
     }                                                                                                                  \
     static void NAME(bias_##activation##_backward)(const simdrop_rule *rule, uint64_t start, size_t n, size_t columns, \
                                                    const void *x, const void *bias, const void *dy, void *dx,          \
@@ -131,7 +142,7 @@ INLINE void NAME(identity_whole_backward)(uint64_t keep, const T *x, const T *bi
 }
 
 INLINE void NAME(identity_tile_backward)(void *these, uint64_t keep, size_t i, size_t column, size_t count) {
-    NAME(use_tile)(these, keep, i, column, count, NAME(identity_whole_backward));
+    NAME(use_tile_backward)(these, keep, i, column, count, NAME(identity_whole_backward));
 }
 
 static void NAME(bias_identity_backward)(const simdrop_rule *rule, uint64_t start, size_t n, size_t columns,
@@ -221,8 +232,9 @@ INLINE void NAME(add_whole)(uint64_t keep, const T *x, const T *residual, const 
     _Alignas(LINE) T v[TILE];
     TILE_OF(keep, x, v);
     for (int i = 0; i < TILE; i++) {
-        y[i] = NAME(one_nan)(v[i] + residual[i]);
+        v[i] = NAME(one_nan)(v[i] + residual[i]);
     }
+    memcpy(y, v, sizeof v);
 }
 
 INLINE void NAME(add_tile)(void *these, uint64_t keep, size_t i, size_t column, size_t count) {
