@@ -84,14 +84,15 @@ INLINE T NAME(silu)(T x) {
 }
 
 /* silu'(-z) = e g / (1 + e)^2 with g = 1 + e - z, and silu'(z) = 1 - silu'(-z). Near its root z0 = 1 + exp(-z0), g is
-   d SILU_NEAR(d) with d = z - z0. */
+   d SILU_NEAR(d) - d with d = z - z0, and -z0 times what d lacks of it. */
 INLINE T NAME(silu_slope)(T x) {
     const T z = NAME(magnitude)(x);
-    const T lifted = NAME(lifted)(NAME(decay)(z), 1), e = lifted * CONSTANT(UNLIFT);
-    const T d = (z - CONSTANT(SILU_ROOT_HIGH)) - CONSTANT(SILU_ROOT_LOW);
-    const T near = d * CONSTANT(SILU_NEAR)(d, d * d);
+    const NAME(exponential) exponential = NAME(decay)(z);
+    const T e = NAME(lifted)(exponential, 1) * CONSTANT(UNLIFT);
+    const T d = z - CONSTANT(SILU_ROOT_HIGH);
+    const T near = (d * CONSTANT(SILU_NEAR)(d, d * d) + CONSTANT(SILU_ROOT_LOW) * CONSTANT(SILU_ROOT_HIGH)) - d;
     const T g = FABS(d) < CONSTANT(SILU_NEAR_END) ? near : (1 - z) + e;
-    const T below = lifted * g / NAME(square_of_one_plus)(e) * CONSTANT(UNLIFT);
+    const T below = NAME(lifted)(exponential, g) / (1 + ((e + e) + e * e)) * CONSTANT(UNLIFT);
     return x < 0 ? below : 1 - below;
 }
 
@@ -114,9 +115,9 @@ INLINE T NAME(compressed)(T z) { return z / (z + CONSTANT(GELU_SHIFT)); }
 INLINE T NAME(gelu)(T x) {
     const T z = NAME(at_most)(FABS(x), CONSTANT(GELU_END));
     const T v = NAME(compressed)(z);
-    const T t = v - CONSTANT(GELU_CENTER), square = z * z;
-    const T tail = v * NAME(lifted)(NAME(bell)(z), CONSTANT(TAIL)(t, t * t)) * CONSTANT(UNLIFT);
-    const T w = z < 1 ? z * ((T)0.5 - z * CONSTANT(CENTRAL)(square, square * square)) : tail;
+    const T t = v - CONSTANT(GELU_CENTER);
+    const T tail = v * NAME(lifted)(NAME(bell)(z), CONSTANT(TAIL)(t)) * CONSTANT(UNLIFT);
+    const T w = z < 1 ? z * ((T)0.5 - z * CONSTANT(CENTRAL)(z * z)) : tail;
     return x < 0 ? -w : x - w;
 }
 
@@ -125,6 +126,6 @@ INLINE T NAME(gelu_slope)(T x) {
     const T z = NAME(at_most)(FABS(x), CONSTANT(GELU_END));
     const T t = NAME(compressed)(z) - CONSTANT(GELU_CENTER);
     const T d = (CONSTANT(GELU_ROOT_HIGH) - z) + CONSTANT(GELU_ROOT_LOW);
-    const T below = NAME(lifted)(NAME(bell)(z), d * CONSTANT(TAIL_SLOPE)(t, t * t)) * CONSTANT(UNLIFT);
+    const T below = NAME(lifted)(NAME(bell)(z), d * CONSTANT(TAIL_SLOPE)(t)) * CONSTANT(UNLIFT);
     return x < 0 ? below : 1 - below;
 }

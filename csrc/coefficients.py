@@ -53,9 +53,8 @@ SILU_ROOT = mp.findroot(lambda z: 1 + mp.exp(-z) - z, mpf("1.28"))  # silu'(-SIL
 
 
 def silu_near(d):
-    """(1 + exp(-z) - z) / d, of z = SILU_ROOT + d."""
-    rest = exp_rest(d) * d - 1  # (exp(-d) - 1) / d
-    return mp.exp(-SILU_ROOT) * rest - 1
+    """(1 + exp(-z) - z) / d + 1, of z = SILU_ROOT + d."""
+    return mp.exp(-SILU_ROOT) * (exp_rest(d) * d - 1)
 
 
 def exp_rest(r):
@@ -179,12 +178,9 @@ def print_all(suffix, bits, exponent_bits):
     print_constant("SILU_NEAR_END", suffix, SILU_NEAR_END)
     print_polynomial("EXP_REST", suffix, exp_rest, -half, half, exp_weight, in_halves=True)
     print_polynomial("SILU_NEAR", suffix, silu_near, -SILU_NEAR_END, SILU_NEAR_END, in_halves=True)
-    print_polynomial("CENTRAL", suffix, central, mpf(0), mpf(1), in_halves=True)
-    for name, f in (
-        ("TAIL", lambda t: tail(z_of(t), shift)),
-        ("TAIL_SLOPE", lambda t: tail_slope(z_of(t))),
-    ):
-        print_polynomial(name, suffix, f, first, last, in_halves=True)
+    print_polynomial("CENTRAL", suffix, central, mpf(0), mpf(1))
+    print_polynomial("TAIL", suffix, lambda t: tail(z_of(t), shift), first, last)
+    print_polynomial("TAIL_SLOPE", suffix, lambda t: tail_slope(z_of(t)), first, last)
 
 
 def print_normals():

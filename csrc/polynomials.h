@@ -16,14 +16,14 @@
 #define SILU_NEAR_END_f32 0x1.8p-3f
 /* error 2^-27.9 */
 #define EXP_REST_f32(x, q) ((0x1p-1f + (q) * (0x1.555462p-5f + (q) * 0x1.6db33ap-10f)) + (x) * (-0x1.55549p-3f + (q) * -0x1.123bf8p-7f))
-/* error 2^-27.8 */
-#define SILU_NEAR_f32(x, q) ((-0x1.474974p+0f + (q) * (-0x1.7c325ap-5f + (q) * -0x1.30818ep-9f)) + (x) * (0x1.1d25bcp-3f + (q) * 0x1.7cc11p-7f))
+/* error 2^-25.6 */
+#define SILU_NEAR_f32(x, q) ((-0x1.1d25dp-2f + (q) * (-0x1.7c328cp-5f + (q) * -0x1.30285cp-9f)) + (x) * (0x1.1d25bcp-3f + (q) * 0x1.7cc1p-7f))
 /* error 2^-30.4 */
-#define CENTRAL_f32(x, q) ((0x1.988454p-2f + (q) * (0x1.46ce4cp-7f + (q) * 0x1.dbff16p-14f)) + (x) * (-0x1.105832p-4f + (q) * (-0x1.36fd42p-10f + (q) * -0x1.00d526p-17f)))
+#define CENTRAL_f32(x) (0x1.988454p-2f + (x) * (-0x1.105832p-4f + (x) * (0x1.46ce4cp-7f + (x) * (-0x1.36fd42p-10f + (x) * (0x1.dbff16p-14f + (x) * -0x1.00d526p-17f)))))
 /* error 2^-30.0 */
-#define TAIL_f32(x, q) ((0x1.860e2ap-1f + (q) * (0x1.e8b048p-1f + (q) * (-0x1.9bf42ep-3f + (q) * (0x1.7b6172p-4f + (q) * (-0x1.440814p-4f + (q) * 0x1.c8f868p-5f))))) + (x) * (-0x1.13c6f6p+0f + (q) * (-0x1.6b905ep-2f + (q) * (0x1.aa3d66p-3f + (q) * (-0x1.d45ab4p-4f + (q) * 0x1.97e714p-5f)))))
+#define TAIL_f32(x) (0x1.860e2ap-1f + (x) * (-0x1.13c6f6p+0f + (x) * (0x1.e8b048p-1f + (x) * (-0x1.6b905ep-2f + (x) * (-0x1.9bf42ep-3f + (x) * (0x1.aa3d66p-3f + (x) * (0x1.7b6172p-4f + (x) * (-0x1.d45ab4p-4f + (x) * (-0x1.440814p-4f + (x) * (0x1.97e714p-5f + (x) * 0x1.c8f868p-5f))))))))))
 /* error 2^-28.7 */
-#define TAIL_SLOPE_f32(x, q) ((0x1.f1ac54p-2f + (q) * (0x1.ccb1f4p-3f + (q) * (-0x1.2a42a4p-9f + (q) * (-0x1.447e26p-9f + (q) * -0x1.024f12p-11f)))) + (x) * (-0x1.03c4b2p-2f + (q) * (-0x1.cd72e4p-4f + (q) * (0x1.24e668p-5f + (q) * (-0x1.03102cp-6f + (q) * 0x1.7b76bap-8f)))))
+#define TAIL_SLOPE_f32(x) (0x1.f1ac54p-2f + (x) * (-0x1.03c4b2p-2f + (x) * (0x1.ccb1f4p-3f + (x) * (-0x1.cd72e4p-4f + (x) * (-0x1.2a42a4p-9f + (x) * (0x1.24e668p-5f + (x) * (-0x1.447e26p-9f + (x) * (-0x1.03102cp-6f + (x) * (-0x1.024f12p-11f + (x) * 0x1.7b76bap-8f)))))))))
 
 #define LOG2_E_f64 0x1.71547652b82fep+0
 #define LN_2_HIGH_f64 0x1.62e42fefa38p-1
@@ -40,14 +40,14 @@
 #define SILU_NEAR_END_f64 0x1.8p-3
 /* error 2^-57.2 */
 #define EXP_REST_f64(x, q) ((0x1.0000000000005p-1 + (q) * (0x1.555555555196bp-5 + (q) * (0x1.6c16c1817540ap-10 + (q) * (0x1.a0199f8311cdep-16 + (q) * 0x1.28a9b09e83e14p-22)))) + (x) * (-0x1.555555555555ep-3 + (q) * (-0x1.111111110de6bp-7 + (q) * (-0x1.a01a01b8cee53p-13 + (q) * (-0x1.71dde348509d8p-19 + (q) * -0x1.af816858be2dap-26)))))
-/* error 2^-60.6 */
-#define SILU_NEAR_f64(x, q) ((-0x1.474973c84120bp+0 + (q) * (-0x1.7c3269815b4fdp-5 + (q) * (-0x1.3028546801a34p-9 + (q) * (-0x1.cf7a5ddcbd61cp-15 + (q) * -0x1.9c4f52e3305ebp-21)))) + (x) * (0x1.1d25cf210482ep-3 + (q) * (0x1.7c3269815b586p-7 + (q) * (0x1.958b1b34e0f83p-12 + (q) * (0x1.cf7a626b12711p-18 + (q) * 0x1.49ca58903fbdp-24)))))
+/* error 2^-58.4 */
+#define SILU_NEAR_f64(x, q) ((-0x1.1d25cf210482ep-2 + (q) * (-0x1.7c3269815b4fdp-5 + (q) * (-0x1.302854680184p-9 + (q) * (-0x1.cf7a5dde20e5p-15 + (q) * -0x1.9c4f4df312fe9p-21)))) + (x) * (0x1.1d25cf210482ep-3 + (q) * (0x1.7c3269815b7b8p-7 + (q) * (0x1.958b1b331ee3p-12 + (q) * (0x1.cf7a7316fcb06p-18 + (q) * 0x1.4995a6bf5387ep-24)))))
 /* error 2^-68.7 */
-#define CENTRAL_f64(x, q) ((0x1.9884533d43651p-2 + (q) * (0x1.46d04297691d4p-7 + (q) * (0x1.e42b0d51f2eep-14 + (q) * (0x1.658a200737392p-21 + (q) * (0x1.3873485449875p-29 + (q) * 0x1.6004fdf4fee47p-38))))) + (x) * (-0x1.1058377e2ceep-4 + (q) * (-0x1.37403f6ba0d3fp-10 + (q) * (-0x1.3ce8fabaf99bdp-17 + (q) * (-0x1.622233915cc64p-25 + (q) * (-0x1.f05064bd20673p-34 + (q) * -0x1.7bd85eb6e0bdap-43))))))
+#define CENTRAL_f64(x) (0x1.9884533d43651p-2 + (x) * (-0x1.1058377e2ceep-4 + (x) * (0x1.46d04297691d4p-7 + (x) * (-0x1.37403f6ba0d3fp-10 + (x) * (0x1.e42b0d51f2eep-14 + (x) * (-0x1.3ce8fabaf99bdp-17 + (x) * (0x1.658a200737392p-21 + (x) * (-0x1.622233915cc64p-25 + (x) * (0x1.3873485449875p-29 + (x) * (-0x1.f05064bd20673p-34 + (x) * (0x1.6004fdf4fee47p-38 + (x) * -0x1.7bd85eb6e0bdap-43)))))))))))
 /* error 2^-62.1 */
-#define TAIL_f64(x, q) ((0x1.a0267408efd5ap-1 + (q) * (0x1.1dc3c7d6058c3p+1 + (q) * (0x1.80be594a74c79p+1 + (q) * (0x1.688c1b0b44642p+0 + (q) * (-0x1.23af29415c7cp-2 + (q) * (-0x1.6361d2c12832ep-6 + (q) * (0x1.a3d626a30a038p-5 + (q) * (-0x1.2fa5bd43857bcp-5 + (q) * (0x1.7c8f9e306d79p-6 + (q) * (-0x1.c567ab56a077p-7 + (q) * (0x1.e0d6a4e14c66cp-8 + (q) * (-0x1.550123380dc3ep-9 + (q) * 0x1.1456058c32421p-14)))))))))))) + (x) * (-0x1.765784e45c1e5p+0 + (q) * (-0x1.6e2c69073b498p+1 + (q) * (-0x1.3c0206d82038cp+1 + (q) * (-0x1.49d252278c14ap-2 + (q) * (0x1.2b173b18f0e49p-2 + (q) * (-0x1.fe39b485dd4fep-4 + (q) * (0x1.a0b32ea6392a1p-5 + (q) * (-0x1.8b3b2f41edc38p-6 + (q) * (0x1.dac78e3121bb8p-7 + (q) * (-0x1.53ec738df4a13p-7 + (q) * (0x1.d3bed335f2e24p-8 + (q) * -0x1.98f0dd3d0b279p-9))))))))))))
+#define TAIL_f64(x) (0x1.a0267408efd5ap-1 + (x) * (-0x1.765784e45c1e5p+0 + (x) * (0x1.1dc3c7d6058c3p+1 + (x) * (-0x1.6e2c69073b498p+1 + (x) * (0x1.80be594a74c79p+1 + (x) * (-0x1.3c0206d82038cp+1 + (x) * (0x1.688c1b0b44642p+0 + (x) * (-0x1.49d252278c14ap-2 + (x) * (-0x1.23af29415c7cp-2 + (x) * (0x1.2b173b18f0e49p-2 + (x) * (-0x1.6361d2c12832ep-6 + (x) * (-0x1.fe39b485dd4fep-4 + (x) * (0x1.a3d626a30a038p-5 + (x) * (0x1.a0b32ea6392a1p-5 + (x) * (-0x1.2fa5bd43857bcp-5 + (x) * (-0x1.8b3b2f41edc38p-6 + (x) * (0x1.7c8f9e306d79p-6 + (x) * (0x1.dac78e3121bb8p-7 + (x) * (-0x1.c567ab56a077p-7 + (x) * (-0x1.53ec738df4a13p-7 + (x) * (0x1.e0d6a4e14c66cp-8 + (x) * (0x1.d3bed335f2e24p-8 + (x) * (-0x1.550123380dc3ep-9 + (x) * (-0x1.98f0dd3d0b279p-9 + (x) * 0x1.1456058c32421p-14))))))))))))))))))))))))
 /* error 2^-61.2 */
-#define TAIL_SLOPE_f64(x, q) ((0x1.d4449ed9d99f3p-2 + (q) * (0x1.14d58aa5e7d86p-2 + (q) * (0x1.4b962be13e568p-2 + (q) * (0x1.46aec9dcde56dp-3 + (q) * (-0x1.4c1391e0664cbp-7 + (q) * (-0x1.f64867fe3bff7p-8 + (q) * (0x1.5824b0ef512cep-8 + (q) * (-0x1.6d28157714ccap-9 + (q) * (0x1.87965df89fbedp-10 + (q) * (-0x1.af770a4b786cp-11 + (q) * (0x1.a5ab0f80a7fd7p-12 + (q) * -0x1.d9ffd54b29dbdp-14))))))))))) + (x) * (-0x1.908e4a089405cp-3 + (q) * (-0x1.4a03e035c3093p-2 + (q) * (-0x1.0dcb6d9f07522p-2 + (q) * (-0x1.bfb2bb5cdbdf3p-5 + (q) * (0x1.81033e8ab8768p-6 + (q) * (-0x1.91794061e86cep-8 + (q) * (0x1.6fcc6f6824a97p-10 + (q) * (-0x1.61830bccdad3ap-12 + (q) * (0x1.3795fd82d795p-13 + (q) * (-0x1.00215e06c4d67p-13 + (q) * 0x1.275a391469cfdp-14)))))))))))
+#define TAIL_SLOPE_f64(x) (0x1.d4449ed9d99f3p-2 + (x) * (-0x1.908e4a089405cp-3 + (x) * (0x1.14d58aa5e7d86p-2 + (x) * (-0x1.4a03e035c3093p-2 + (x) * (0x1.4b962be13e568p-2 + (x) * (-0x1.0dcb6d9f07522p-2 + (x) * (0x1.46aec9dcde56dp-3 + (x) * (-0x1.bfb2bb5cdbdf3p-5 + (x) * (-0x1.4c1391e0664cbp-7 + (x) * (0x1.81033e8ab8768p-6 + (x) * (-0x1.f64867fe3bff7p-8 + (x) * (-0x1.91794061e86cep-8 + (x) * (0x1.5824b0ef512cep-8 + (x) * (0x1.6fcc6f6824a97p-10 + (x) * (-0x1.6d28157714ccap-9 + (x) * (-0x1.61830bccdad3ap-12 + (x) * (0x1.87965df89fbedp-10 + (x) * (0x1.3795fd82d795p-13 + (x) * (-0x1.af770a4b786cp-11 + (x) * (-0x1.00215e06c4d67p-13 + (x) * (0x1.a5ab0f80a7fd7p-12 + (x) * (0x1.275a391469cfdp-14 + (x) * -0x1.d9ffd54b29dbdp-14))))))))))))))))))))))
 
 #define MINUS_TWO_LN_2_f32 -0x1.62e43p+0f
 /* error 2^-28.1 */
