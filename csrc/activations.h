@@ -24,7 +24,8 @@ INLINE NAME(exponential) NAME(exponential_of)(T z, T low, T rounding) {
     memcpy(&bits, &shifted, sizeof bits);
     bits <<= FRACTION_BITS;
     memcpy(&e.power, &bits, sizeof bits);
-    e.rest = r * r * CONSTANT(EXP_REST)(r) - r;
+    const T square = r * r;
+    e.rest = square * CONSTANT(EXP_REST)(r, square) - r;
     return e;
 }
 
@@ -36,6 +37,9 @@ INLINE T NAME(lifted)(NAME(exponential) e, T factor) { return e.power * (factor 
 
 /* The smaller one; NaN if z is NaN. */
 INLINE T NAME(at_most)(T z, T end) { return z > end ? end : z; }
+
+/* The larger one; NaN if z is NaN. */
+INLINE T NAME(at_least)(T z, T end) { return z < end ? end : z; }
 
 /* |x|, up to where exp(-|x|) with any factor that it has here is 0. */
 INLINE T NAME(magnitude)(T x) { return NAME(at_most)(FABS(x), CONSTANT(EXP_END)); }
@@ -71,24 +75,23 @@ INLINE T NAME(tanh)(T x) {
 /* 4 e^2 / (1 + e^2)^2 */
 INLINE T NAME(tanh_slope)(T x) { return NAME(logistic_density)(x + x, 4); }
 
-/* x / (1 + e), or x e / (1 + e) */
+/* x / (1 + e), or x e / (1 + e): of no x so small that e with any factor is 0 */
 INLINE T NAME(silu)(T x) {
-    const T z = NAME(magnitude)(x);
-    const NAME(exponential) e = NAME(decay)(z);
-    const T y = (x < 0 ? NAME(lifted)(e, -z) : x) / (1 + NAME(lifted)(e, 1) * CONSTANT(UNLIFT));
-    return x < 0 ? y * CONSTANT(UNLIFT) : y;
+    const T above = NAME(at_least)(x, -CONSTANT(EXP_END));
+    const T lifted = NAME(lifted)(NAME(decay)(NAME(magnitude)(x)), 1);
+    const T factor = x < 0 ? lifted : 1, unlift = x < 0 ? CONSTANT(UNLIFT) : 1;
+    return factor * above / (1 + lifted * CONSTANT(UNLIFT)) * unlift;
 }
 
-/* silu'(-z) = e g / (1 + e)^2 with g = 1 + e - z, and silu'(z) = 1 - silu'(-z). Near its root z0 = 1 + exp(-z0), with
-   d = z - z0, g = exp(-z0) expm1(-d) - d, and -z0 times what d lacks of it. */
+/* silu'(-z) = e g / (1 + e)^2 with g = 1 + e - z, and silu'(z) = 1 - silu'(-z). Near its root z0 = 1 + exp(-z0), g is
+   d SILU_NEAR(d) - d with d = z - z0, and -z0 times what d lacks of it. */
 INLINE T NAME(silu_slope)(T x) {
     const T z = NAME(magnitude)(x);
     const NAME(exponential) exponential = NAME(decay)(z);
     const T e = NAME(lifted)(exponential, 1) * CONSTANT(UNLIFT);
     const T d = z - CONSTANT(SILU_ROOT_HIGH);
-    const T rest = CONSTANT(EXP_AT_SILU_ROOT) * (d * d * CONSTANT(EXP_REST)(d) - d);
-    const T near = (rest + CONSTANT(SILU_ROOT_LOW) * CONSTANT(SILU_ROOT_HIGH)) - d;
-    const T g = FABS(d) < (T)0.34375 ? near : (1 - z) + e;
+    const T near = (d * CONSTANT(SILU_NEAR)(d, d * d) + CONSTANT(SILU_ROOT_LOW) * CONSTANT(SILU_ROOT_HIGH)) - d;
+    const T g = FABS(d) < CONSTANT(SILU_NEAR_END) ? near : (1 - z) + e;
     const T below = NAME(lifted)(exponential, g) / (1 + ((e + e) + e * e)) * CONSTANT(UNLIFT);
     return x < 0 ? below : 1 - below;
 }
@@ -112,7 +115,8 @@ INLINE T NAME(compressed)(T z) { return z / (z + CONSTANT(GELU_SHIFT)); }
 INLINE T NAME(gelu)(T x) {
     const T z = NAME(at_most)(FABS(x), CONSTANT(GELU_END));
     const T v = NAME(compressed)(z);
-    const T tail = v * NAME(lifted)(NAME(bell)(z), CONSTANT(TAIL)(v - CONSTANT(GELU_CENTER))) * CONSTANT(UNLIFT);
+    const T t = v - CONSTANT(GELU_CENTER);
+    const T tail = v * NAME(lifted)(NAME(bell)(z), CONSTANT(TAIL)(t)) * CONSTANT(UNLIFT);
     const T w = z < 1 ? z * ((T)0.5 - z * CONSTANT(CENTRAL)(z * z)) : tail;
     return x < 0 ? -w : x - w;
 }

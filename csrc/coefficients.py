@@ -15,6 +15,9 @@ EXP_END = {"f32": mpf(110), "f64": mpf(760)}
 GELU_END = {"f32": mpf("14.75"), "f64": mpf(39)}
 TANH_END = {"f32": mpf(20), "f64": mpf(40)}
 
+# From here on, 1 + exp(-z) - z of z = SILU_ROOT + d loses few bits.
+SILU_NEAR_END = mpf("0.1875")
+
 # t = z / (z + shift) - CENTER: chosen for small degrees and little rounding.
 SHIFT = {"f32": mpf(3), "f64": mpf(5)}
 CENTER = mpf("0.46875")
@@ -22,13 +25,14 @@ CENTER = mpf("0.46875")
 DEGREES = {
     "f32": {
         "EXP_REST": 4,
+        "SILU_NEAR": 4,
         "CENTRAL": 5,
         "TAIL": 10,
         "TAIL_SLOPE": 9,
         "MINUS_TWO_LOG": 9,
         "NORMAL_TAIL": 7,
     },
-    "f64": {"EXP_REST": 9, "CENTRAL": 11, "TAIL": 24, "TAIL_SLOPE": 22},
+    "f64": {"EXP_REST": 9, "SILU_NEAR": 9, "CENTRAL": 11, "TAIL": 24, "TAIL_SLOPE": 22},
 }
 NORMAL_DEGREE, NORMAL_PIECES = 6, 16
 DENSITY_AT_ZERO = 1 / mp.sqrt(2 * mp.pi)
@@ -46,6 +50,11 @@ def slope(z):
 
 GELU_ROOT = mp.findroot(slope, mpf("0.75"))  # gelu'(-GELU_ROOT) = 0
 SILU_ROOT = mp.findroot(lambda z: 1 + mp.exp(-z) - z, mpf("1.28"))  # silu'(-SILU_ROOT) = 0
+
+
+def silu_near(d):
+    """(1 + exp(-z) - z) / d + 1, of z = SILU_ROOT + d."""
+    return mp.exp(-SILU_ROOT) * (exp_rest(d) * d - 1)
 
 
 def exp_rest(r):
@@ -166,8 +175,9 @@ def print_all(suffix, bits, exponent_bits):
     print_constant("GELU_CENTER", suffix, CENTER)
     print_in_two("GELU_ROOT", suffix, GELU_ROOT, bits)
     print_in_two("SILU_ROOT", suffix, SILU_ROOT, bits)
-    print_constant("EXP_AT_SILU_ROOT", suffix, mp.exp(-SILU_ROOT))
-    print_polynomial("EXP_REST", suffix, exp_rest, -half, half, exp_weight)
+    print_constant("SILU_NEAR_END", suffix, SILU_NEAR_END)
+    print_polynomial("EXP_REST", suffix, exp_rest, -half, half, exp_weight, in_halves=True)
+    print_polynomial("SILU_NEAR", suffix, silu_near, -SILU_NEAR_END, SILU_NEAR_END, in_halves=True)
     print_polynomial("CENTRAL", suffix, central, mpf(0), mpf(1))
     print_polynomial("TAIL", suffix, lambda t: tail(z_of(t), shift), first, last)
     print_polynomial("TAIL_SLOPE", suffix, lambda t: tail_slope(z_of(t)), first, last)

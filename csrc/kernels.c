@@ -84,15 +84,25 @@ typedef struct {
     size_t bytes;
 } lookahead;
 
+/* What is some whole elements later. */
+INLINE lookahead ahead_by(lookahead next, size_t elements) {
+    const size_t bytes = elements * (next.bytes / TILE);
+    next.read = (const char *)next.read + bytes;
+    next.written = next.written ? (const char *)next.written + bytes : NULL;
+    next.also_read = next.also_read ? (const char *)next.also_read + bytes : NULL;
+    return next;
+}
+
 INLINE void fetch(lookahead next, size_t tile) {
-    for (size_t line = tile * next.bytes; line < (tile + 1) * next.bytes; line += LINE) {
-        __builtin_prefetch((const char *)next.read + line, 0);
-        if (next.written) {
-            __builtin_prefetch((const char *)next.written + line, 1);
-        }
-        if (next.also_read) {
-            __builtin_prefetch((const char *)next.also_read + line, 0);
-        }
+    const size_t first = tile * next.bytes;
+    for (size_t line = 0; line < next.bytes; line += LINE) {
+        __builtin_prefetch((const char *)next.read + first + line, 0);
+    }
+    for (size_t line = 0; next.written && line < next.bytes; line += LINE) {
+        __builtin_prefetch((const char *)next.written + first + line, 1);
+    }
+    for (size_t line = 0; next.also_read && line < next.bytes; line += LINE) {
+        __builtin_prefetch((const char *)next.also_read + first + line, 0);
     }
 }
 
@@ -224,6 +234,50 @@ static inline size_t first_chunk(uint64_t start, const void *y, size_t bytes) {
     (void)start;
     return -(uintptr_t)y % LINE / bytes;
 #endif
+}
+
+/* What a kernel does with a tile: `count` elements from its i-th on, of one row, whose first is in that column. */
+typedef void tile_use(void *kernel, uint64_t keep, size_t i, size_t column, size_t count);
+
+/* And with a chunk after its tiles; tile t has bits_at(bits + t, shift). */
+typedef void chunk_use(void *kernel, const uint64_t *bits, size_t shift, size_t i, size_t count);
+
+/* Goes over n elements of rows of `columns`, the first of them element `start`. As in select.h, the tiles of a chunk,
+   which ends where its row ends, are drawn between those of the one before it. */
+INLINE void over_tiles(const simdrop_rule *rule, uint64_t start, size_t n, size_t columns, lookahead ahead,
+                       void *kernel, tile_use *use, chunk_use *finish) {
+    uint64_t bits[2][CHUNK_TILES + 1], tied[CHUNK_TILES];
+    drawing drawing;
+    begin_drawing(&drawing, rule);
+    memset(bits, rule->digits ? 0 : 0xff, sizeof bits);
+    size_t i = 0, column = 0, count = 0, next_column = 0, next = smaller(smaller(n, CHUNK), columns);
+    for (int turn = 0; i != n; turn = !turn) {
+        const size_t later = i + count, shift = (start + i) % TILE;
+        const size_t tiles = rule->planes && next ? tiles_of((start + later) % TILE, next) : 0;
+        const lookahead of_next = ahead_by(ahead, later);
+        begin_chunk(&drawing, rule, (start + later) / TILE, tiles);
+        size_t t = 0, drawn = 0;
+        for (; drawn < tiles && (t + 1) * TILE <= count; t++, drawn++) {
+            draw_tile(&drawing, rule, drawn, bits[turn], tied, of_next, 2);
+            use(kernel, bits_at(bits[!turn] + t, shift), i + t * TILE, column + t * TILE, TILE);
+        }
+        for (; drawn < tiles; drawn++) {
+            draw_tile(&drawing, rule, drawn, bits[turn], tied, of_next, 2);
+        }
+        for (; t * TILE < count; t++) {
+            use(kernel, bits_at(bits[!turn] + t, shift), i + t * TILE, column + t * TILE,
+                smaller(count - t * TILE, TILE));
+        }
+        if (finish) {
+            finish(kernel, bits[!turn], shift, i, count);
+        }
+        if (rule->planes > 1) {
+            settle_ties(rule, drawing.keys, drawing.tile, bits[turn], tied, tiles);
+        }
+        i = later, column = next_column, count = next;
+        next_column = column + count < columns ? column + count : 0;
+        next = smaller(smaller(n - i - count, CHUNK), columns - next_column);
+    }
 }
 
 typedef struct {
@@ -387,17 +441,6 @@ static void indices(const uint8_t *packed, size_t n, intptr_t *out, size_t count
     }
 }
 
-/* The sums of the columns of a matrix whose elements come row by row, ROWS of them added at a time: while they are in
-   the caches, unless they are more than WIDE. */
-typedef struct {
-    double *sums; /* `columns` of them, and as many that say what those lack */
-    size_t columns;
-    size_t rows, column; /* how many rows, and elements of the one after them, are not in the sums yet; or, of WIDE
-                            ones, where in a row the next element is */
-} column_sums;
-
-enum { ROWS = 4, WIDE = 1 << 12 };
-
 #define UNLIFT_f32 0x1p-64f
 #define UNLIFT_f64 0x1p-128
 #define ROUNDING_TO_ONE_f32 (0x1.8p23f + 127)
@@ -505,9 +548,9 @@ const simdrop_kernels JOIN(simdrop_kernels_, SIMDROP_ISA) = {
     .indices = indices,
     .fused =
         {
-            .bias_dropout = {{bias_identity_f32, bias_relu_f32, bias_gelu_f32, bias_tanh_f32, bias_sigmoid_f32,
+            .bias_dropout = {{bias_identity_f32, bias_relu_f32, packed_gelu_f32, bias_tanh_f32, bias_sigmoid_f32,
                               bias_silu_f32},
-                             {bias_identity_f64, bias_relu_f64, bias_gelu_f64, bias_tanh_f64, bias_sigmoid_f64,
+                             {bias_identity_f64, bias_relu_f64, packed_gelu_f64, bias_tanh_f64, bias_sigmoid_f64,
                               bias_silu_f64}},
             .bias_dropout_backward = {{bias_identity_backward_f32, NULL, bias_gelu_backward_f32, bias_tanh_backward_f32,
                                        bias_sigmoid_backward_f32, bias_silu_backward_f32},

@@ -13,9 +13,11 @@
 #define GELU_ROOT_LOW_f32 -0x1.a03fd4p-27f
 #define SILU_ROOT_HIGH_f32 0x1.474974p+0f
 #define SILU_ROOT_LOW_f32 -0x1.bdf6fap-27f
-#define EXP_AT_SILU_ROOT_f32 0x1.1d25dp-2f
+#define SILU_NEAR_END_f32 0x1.8p-3f
 /* error 2^-27.9 */
-#define EXP_REST_f32(x) (0x1p-1f + (x) * (-0x1.55549p-3f + (x) * (0x1.555462p-5f + (x) * (-0x1.123bf8p-7f + (x) * 0x1.6db33ap-10f))))
+#define EXP_REST_f32(x, q) ((0x1p-1f + (q) * (0x1.555462p-5f + (q) * 0x1.6db33ap-10f)) + (x) * (-0x1.55549p-3f + (q) * -0x1.123bf8p-7f))
+/* error 2^-25.6 */
+#define SILU_NEAR_f32(x, q) ((-0x1.1d25dp-2f + (q) * (-0x1.7c328cp-5f + (q) * -0x1.30285cp-9f)) + (x) * (0x1.1d25bcp-3f + (q) * 0x1.7cc1p-7f))
 /* error 2^-30.4 */
 #define CENTRAL_f32(x) (0x1.988454p-2f + (x) * (-0x1.105832p-4f + (x) * (0x1.46ce4cp-7f + (x) * (-0x1.36fd42p-10f + (x) * (0x1.dbff16p-14f + (x) * -0x1.00d526p-17f)))))
 /* error 2^-30.0 */
@@ -35,9 +37,11 @@
 #define GELU_ROOT_LOW_f64 -0x1.13e74c58cada8p-56
 #define SILU_ROOT_HIGH_f64 0x1.474973c84120bp+0
 #define SILU_ROOT_LOW_f64 0x1.f8d74bc9ac154p-54
-#define EXP_AT_SILU_ROOT_f64 0x1.1d25cf210482ep-2
+#define SILU_NEAR_END_f64 0x1.8p-3
 /* error 2^-57.2 */
-#define EXP_REST_f64(x) (0x1.0000000000005p-1 + (x) * (-0x1.555555555555ep-3 + (x) * (0x1.555555555196bp-5 + (x) * (-0x1.111111110de6bp-7 + (x) * (0x1.6c16c1817540ap-10 + (x) * (-0x1.a01a01b8cee53p-13 + (x) * (0x1.a0199f8311cdep-16 + (x) * (-0x1.71dde348509d8p-19 + (x) * (0x1.28a9b09e83e14p-22 + (x) * -0x1.af816858be2dap-26)))))))))
+#define EXP_REST_f64(x, q) ((0x1.0000000000005p-1 + (q) * (0x1.555555555196bp-5 + (q) * (0x1.6c16c1817540ap-10 + (q) * (0x1.a0199f8311cdep-16 + (q) * 0x1.28a9b09e83e14p-22)))) + (x) * (-0x1.555555555555ep-3 + (q) * (-0x1.111111110de6bp-7 + (q) * (-0x1.a01a01b8cee53p-13 + (q) * (-0x1.71dde348509d8p-19 + (q) * -0x1.af816858be2dap-26)))))
+/* error 2^-58.4 */
+#define SILU_NEAR_f64(x, q) ((-0x1.1d25cf210482ep-2 + (q) * (-0x1.7c3269815b4fdp-5 + (q) * (-0x1.302854680184p-9 + (q) * (-0x1.cf7a5dde20e5p-15 + (q) * -0x1.9c4f4df312fe9p-21)))) + (x) * (0x1.1d25cf210482ep-3 + (q) * (0x1.7c3269815b7b8p-7 + (q) * (0x1.958b1b331ee3p-12 + (q) * (0x1.cf7a7316fcb06p-18 + (q) * 0x1.4995a6bf5387ep-24)))))
 /* error 2^-68.7 */
 #define CENTRAL_f64(x) (0x1.9884533d43651p-2 + (x) * (-0x1.1058377e2ceep-4 + (x) * (0x1.46d04297691d4p-7 + (x) * (-0x1.37403f6ba0d3fp-10 + (x) * (0x1.e42b0d51f2eep-14 + (x) * (-0x1.3ce8fabaf99bdp-17 + (x) * (0x1.658a200737392p-21 + (x) * (-0x1.622233915cc64p-25 + (x) * (0x1.3873485449875p-29 + (x) * (-0x1.f05064bd20673p-34 + (x) * (0x1.6004fdf4fee47p-38 + (x) * -0x1.7bd85eb6e0bdap-43)))))))))))
 /* error 2^-62.1 */

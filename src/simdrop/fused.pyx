@@ -51,6 +51,7 @@ cdef enum:
     MOST_BLOCKS = 64
     LEAST_ROWS = 8  # of a block: its sums are double, and two for each column
     GRAIN = 4096  # elements: threads' parts begin at lines of memory and of keystream
+    LINE = 64  # bytes
 
 cdef Py_ssize_t SPLIT_FROM = threads.SPLIT_FROM
 
@@ -246,8 +247,9 @@ cdef class BiasDropout(Context):
         cdef size_t rows = repeats(columns), size = cnp.PyArray_ITEMSIZE(dy)
         cdef size_t wide = rows * columns, units = (n + wide - 1) // wide if n else 0
         cdef size_t unit = block_rows(units, n * size), blocks = (units + unit - 1) // unit
-        dbias = np.empty(columns, self.dtype)
-        sums = np.zeros(2 * wide * max(blocks, 1))
+        cdef cnp.npy_intp length = columns, doubles = 2 * wide * max(blocks, 1) + LINE // sizeof(double)
+        dbias = cnp.PyArray_EMPTY(1, &length, cnp.PyArray_TYPE(dx), 0)
+        sums = cnp.PyArray_ZEROS(1, &doubles, cnp.NPY_FLOAT64, 0)
         bias = self.bias if self.bias is None or rows == 1 else np.tile(self.bias, rows)
         cdef int number = ACTIVATIONS[self.activation]
         cdef int kernel = RELU_BACKWARD if number == SIMDROP_RELU else BIAS_BACKWARD
@@ -255,7 +257,7 @@ cdef class BiasDropout(Context):
         work.activation = number
         work.columns = wide
         work.unit = unit * wide
-        work.sums = <double *>data(sums)
+        work.sums = aligned(data(sums))
         share(work)
         cdef double *sums_data = work.sums
         cdef void *dbias_data = data(dbias)
@@ -559,7 +561,8 @@ cdef int check_like(x, str name, tuple shape, dtype) except -1:
 
 cdef like(x, str name, tuple shape, dtype):
     """x as a kernel can read it, of one shape and type; what is no array is converted to the type."""
-    x = np.asarray(x) if isinstance(x, np.ndarray) else np.asarray(x, dtype)
+    if not is_plain(x):
+        x = np.asarray(x) if isinstance(x, np.ndarray) else np.asarray(x, dtype)
     check_like(x, name, shape, dtype)
     return x if is_plain(x) else np.require(x, dtype, "CA")
 
@@ -602,6 +605,11 @@ cdef delivered(result, out):
         return result
     out[...] = result
     return out
+
+
+cdef double *aligned(void *memory) noexcept:
+    """The next address where a line begins: sums are read and written at each element."""
+    return <double *>(<char *>memory + (-<size_t>memory) % LINE)
 
 
 cdef void *data(array) noexcept:
