@@ -21,6 +21,10 @@ static inline uint64_t at_least(bytes64 keystream, uint8_t digit) {
     return movemask_epi8(at_least_epu8(keystream.half[0], digits), at_least_epu8(keystream.half[1], digits));
 }
 
+static inline bytes64 load_bytes(const uint8_t *bytes) {
+    return (bytes64){{_mm256_loadu_si256((const __m256i *)bytes), _mm256_loadu_si256((const __m256i *)(bytes + 32))}};
+}
+
 static inline void store_bytes(uint8_t *out, bytes64 keystream) {
     _mm256_storeu_si256((__m256i *)out, keystream.half[0]);
     _mm256_storeu_si256((__m256i *)(out + 32), keystream.half[1]);

@@ -69,15 +69,6 @@ static inline uint64_t digits_of(double p) { return p < 1 ? (uint64_t)nearbyint(
 /* The first of them; rounding does not reach it. */
 static inline uint8_t first_digit(double p) { return (uint8_t)(int)(p < 1 ? p * 256 : 255); }
 
-/* Sixty-four bytes that are 0 or 1, a bit each. */
-static inline uint64_t bits_of_bools(const uint8_t *bools) {
-    uint64_t bits = 0;
-    for (int i = 0; i < 64; i += 8) { /* each byte's bit is shifted to its place in the highest byte */
-        bits |= (load_little_endian(bools + i) * UINT64_C(0x0102040810204080) >> 56) << i;
-    }
-    return bits;
-}
-
 /* The keep bits, from bit 0 on, of at most a chunk of elements that each have a p of their own. */
 static void draw_each(const simdrop_rule *rule, uint64_t start, size_t n, each_p p, uint64_t *bits) {
     const cipher keys = load_cipher(rule->round_keys);
@@ -107,8 +98,8 @@ static void draw_each(const simdrop_rule *rule, uint64_t start, size_t n, each_p
     uint16_t positions[CHUNK + 4];
     size_t count = 0;
     for (size_t i = 0; i < whole; i += TILE) {
-        bits[i / TILE] = bits_of_bools(kept + i);
-        for (uint64_t rest = bits_of_bools(tied + i); rest != 0; rest &= rest - 1) {
+        bits[i / TILE] = equal(load_bytes(kept + i), 1);
+        for (uint64_t rest = equal(load_bytes(tied + i), 1); rest != 0; rest &= rest - 1) {
             const size_t e = i + (size_t)__builtin_ctzll(rest);
             if (e < n && digits_of(p_at(p, e)) << 8 != 0) { /* else equal is enough to be kept */
                 positions[count++] = (uint16_t)e;

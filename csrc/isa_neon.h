@@ -86,6 +86,14 @@ static inline uint64_t equal(bytes64 keystream, uint8_t digit) {
                        vceqq_u8(block[3], digits));
 }
 
+static inline bytes64 load_bytes(const uint8_t *bytes) {
+    bytes64 loaded;
+    for (int i = 0; i < 4; i++) {
+        loaded.block[i] = vld1q_u8(bytes + 16 * i);
+    }
+    return loaded;
+}
+
 static inline void store_bytes(uint8_t *out, bytes64 keystream) {
     for (int i = 0; i < 4; i++) {
         vst1q_u8(out + 16 * i, keystream.block[i]);

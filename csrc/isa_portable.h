@@ -100,6 +100,12 @@ static inline uint64_t equal(bytes64 keystream, uint8_t digit) {
     return bits;
 }
 
+static inline bytes64 load_bytes(const uint8_t *bytes) {
+    bytes64 loaded;
+    memcpy(loaded.byte, bytes, 64);
+    return loaded;
+}
+
 static inline void store_bytes(uint8_t *out, bytes64 keystream) { memcpy(out, keystream.byte, 64); }
 
 /* The numbers from `first` on of the set bits among eight; may write eight, returns how many count. */

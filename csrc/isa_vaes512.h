@@ -45,6 +45,8 @@ static inline uint64_t equal(bytes64 keystream, uint8_t digit) {
     return _cvtmask64_u64(_mm512_cmpeq_epu8_mask(keystream, _mm512_set1_epi8((char)digit)));
 }
 
+static inline bytes64 load_bytes(const uint8_t *bytes) { return _mm512_loadu_si512(bytes); }
+
 static inline void store_bytes(uint8_t *out, bytes64 keystream) { _mm512_storeu_si512(out, keystream); }
 
 static inline void store_bools(uint8_t *out, uint64_t keep) {

@@ -3,7 +3,7 @@
 
 /* y = x (1 + deviation z) of a tile, or x + deviation z */
 INLINE void NAME(noise_tile)(const float *z, const T *x, T *y, T deviation, int multiplied) {
-    T v[TILE];
+    _Alignas(LINE) T v[TILE];
     for (size_t i = 0; i < TILE; i++) {
         const T noise = deviation * (T)z[i];
         v[i] = NAME(one_nan)(multiplied ? x[i] * (1 + noise) : x[i] + noise);
@@ -44,8 +44,8 @@ static void NAME(add_noise)(const simdrop_rule *rule, uint64_t start, size_t n, 
 /* y = x scale + kept where kept, else dropped. The bits of kept and dropped are exchanged as the mask has it: `both`
    is what they differ in. */
 INLINE void NAME(shift_tile)(uint64_t keep, const T *x, T *y, double scale, const BITS *both, BITS dropped) {
-    T v[TILE];
-    BITS shift[TILE];
+    _Alignas(LINE) T v[TILE];
+    _Alignas(LINE) BITS shift[TILE];
     TILE_OF(keep, x, v);
     TILE_OF_BITS(keep, both, shift);
     for (size_t i = 0; i < TILE; i++) {
@@ -76,7 +76,7 @@ static void NAME(dropout_shift)(const simdrop_rule *rule, uint64_t start, size_t
             NAME(shift_tile)(bits_at(bits + i / TILE, shift), x + i, y + i, scale, both, shifts[1]);
         }
         if (i < count) {
-            T last[TILE];
+            _Alignas(LINE) T last[TILE];
             NAME(stand_in)(last, x + i, count - i);
             NAME(shift_tile)(bits_at(bits + i / TILE, shift), last, last, scale, both, shifts[1]);
             memcpy(y + i, last, (count - i) * sizeof(T));

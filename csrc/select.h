@@ -6,7 +6,7 @@ INLINE void NAME(select_tile)(const uint64_t *bits, size_t shift, size_t t, cons
                               int past_cache) {
     const uint64_t keep = bits_at(bits + t, shift);
     if (past_cache) {
-        T whole[TILE];
+        _Alignas(LINE) T whole[TILE];
         TILE_OF(keep, x + t * TILE, whole);
         stream_lines(y + t * TILE, whole, sizeof whole);
     } else {
@@ -23,7 +23,7 @@ INLINE void NAME(select_rest)(const uint64_t *bits, size_t shift, size_t t, size
     }
     const size_t left = n - t * TILE;
     if (left != 0) {
-        T whole[TILE] = {0};
+        _Alignas(LINE) T whole[TILE] = {0};
         memcpy(whole, x + t * TILE, left * sizeof(T));
         NAME(select_tile)(bits + t, shift, 0, whole, whole, scale, 0);
         memcpy(y + t * TILE, whole, left * sizeof(T));

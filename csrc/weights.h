@@ -60,7 +60,7 @@ static void NAME(gather)(const simdrop_part *part, const void *matrix, void *pac
             const uint64_t keep = tile_kept(part->keep_columns, j, n);
             const T *x = from + j;
             NAME(fetch_tile)(x + ahead, 0);
-            T whole[TILE] = {0}, last[TILE];
+            _Alignas(LINE) T whole[TILE] = {0}, last[TILE];
             if (n < TILE) {
                 memcpy(whole, x, n * sizeof *whole);
                 x = whole;
@@ -135,11 +135,11 @@ INLINE void NAME(descend)(const simdrop_part *part, const simdrop_descent *how, 
                 g += TILE;
                 continue;
             }
-            T whole[TILE], after[3][TILE];
+            _Alignas(LINE) T whole[TILE], after[3][TILE];
             if (end - g >= TILE) {
                 g += NAME(unpack)(keep, g, whole);
             } else {
-                T last[TILE] = {0};
+                _Alignas(LINE) T last[TILE] = {0};
                 memcpy(last, g, (size_t)(end - g) * sizeof *last);
                 g += NAME(unpack)(keep, last, whole);
             }

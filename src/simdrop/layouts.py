@@ -197,26 +197,23 @@ def factors(p: np.ndarray) -> np.ndarray:
     result: np.ndarray = np.subtract(1.0, p)
     with np.errstate(divide="ignore"):
         np.divide(1.0, result, out=result)
-    result[p == 1] = 0
+    if np.isinf(result.max(initial=0.0)):
+        result[p == 1] = 0
     return result
 
 
-def scale(y: np.ndarray, p: np.ndarray) -> None:
-    """y times what is kept with each p, in place; a large p in parts that stay in the caches."""
-    if p.size <= NEAR or p.shape != y.shape or p.ndim == 0:
-        multiply(y, factors(p), y)
-        return
-    rows = max(1, NEAR * len(p) // p.size)
-    for i in range(0, len(p), rows):
-        part = y[i : i + rows]
-        multiply(part, factors(p[i : i + rows]), part)
+def real_type(dtype: np.dtype) -> np.dtype:
+    """In which numbers of a type are multiplied: complex ones by parts, 16 bits in float32."""
+    if is_small_float(dtype):
+        return np.dtype(np.float32)
+    return native(np.empty(0, dtype).real.dtype)
 
 
 def multiply(x: np.ndarray, factors: Any, y: np.ndarray) -> None:
-    """Write x * factors to y, as the kernels do it: complex by parts, 16 bits in float32."""
+    """Write x * factors to y, as the kernels do it."""
     parts = [(x.real, y.real), (x.imag, y.imag)] if x.dtype.kind == "c" else [(x, y)]
-    real = np.dtype(np.float32) if is_small_float(x.dtype) else native(parts[0][0].dtype)
-    factors = np.asarray(factors).astype(real)
+    real = real_type(x.dtype)
+    factors = np.asarray(factors).astype(real, copy=False)
     with np.errstate(all="ignore"):
         for part, to in parts:
             np.multiply(part, factors, out=to, dtype=real, casting="unsafe")

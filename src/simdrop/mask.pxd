@@ -14,6 +14,7 @@ cdef class Mask:
     cdef double probability  # p, or the largest of an array
     cdef double factor  # what kept elements are multiplied by, where p is one number
     cdef object p_array  # float64, read-only, or None
+    cdef object factor_array  # of the type that was last multiplied, or None
     cdef readonly tuple shape
     cdef readonly tuple shared_axes
     cdef readonly Py_ssize_t size
@@ -29,6 +30,7 @@ cdef class Mask:
     cdef int set_array(self, p) except -1
     cdef tuple decided(self)
     cdef pack(self, tuple shape)
+    cdef factors_as(self, dtype)
     cdef stored_bits(self)
     cdef int kernel_type(self, x) noexcept
     cdef bint takes_out(self, x, out) noexcept

@@ -268,7 +268,14 @@ cdef class Mask:
         else:
             self.apply_split(x, y, bits)
         if self.p_array is not None and self.scaled:
-            layouts.scale(y, self.p_array)
+            layouts.multiply(y, self.factors_as(layouts.real_type(y.dtype)), y)
+
+    cdef factors_as(self, dtype):
+        """What an array p multiplies by; kept, as p is, since dividing takes longer than all the rest."""
+        factors = self.factor_array
+        if factors is None or factors.dtype != dtype:
+            factors = self.factor_array = layouts.factors(self.p_array).astype(dtype)
+        return factors
 
     cdef stored_bits(self):
         """The bits of all decisions where the kernels do not draw them themselves, else None."""
