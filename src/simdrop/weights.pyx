@@ -35,8 +35,8 @@ cdef class Kept:
 
     Parameters
     ----------
-    mask : Mask
-        One decision each, in C order: of shape (n,), or with all other axes shared.
+    mask : Mask or PackedMask
+        Its elements, in C order, are the rows or the columns.
 
     Attributes
     ----------
