@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 from simdrop.mask import instruction_set, instruction_sets
 from simdrop.threads import available_cpus
 
+from . import mc
+
 # Their columns' names. simdrop beside itself is the control: every ratio of it should be 1.
 CONTENDERS = {
     "naive": "naive NumPy",
@@ -44,6 +46,7 @@ FAMILIES = {
     "fused": ("Fused, forward and backward", "ns/element"),
     "structured": ("Structured transforms, forward and backward", "ns/element"),
     "noise": ("Gaussian and alpha dropout, forward and backward", "ns/element"),
+    "mc": ("Monte-Carlo dropout, a net of 784-1024-1024-10", "µs/pass of a row"),
     "steps": ("Training steps of a 784-1024-1024-10 net, batch 128, all threads", "ms"),
 }
 
@@ -224,6 +227,13 @@ def steps() -> Iterator[Group]:
         )
 
 
+def monte_carlo() -> Iterator[Group]:
+    shape = 10, 256  # samples, rows
+    for work, speed in zip(mc.WORKS, (2, 1.5, 3, 1.5), strict=True):
+        names, limits = ("naive", "torch", "simdrop"), (Limit("torch", speed, "speed"),)
+        yield Group("mc", work, shape, names, limits, p=mc.P, rounds=3)
+
+
 LISTS = (
     contenders,
     limit,
@@ -237,6 +247,7 @@ LISTS = (
     fused,
     structured,
     noise,
+    monte_carlo,
     steps,
 )
 GROUPS = {str(group): group for groups in LISTS for group in groups()}

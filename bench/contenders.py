@@ -12,6 +12,7 @@ import simdrop as sd
 from simdrop import fused
 from simdrop.mask import use_instruction_set
 
+from . import mc
 from .arrays import Arrays, arrays
 from .best_numpy import BestNumpy
 from .cases import BEST, Group
@@ -122,6 +123,8 @@ STRUCTURED = (
 PROBABILITIES = ("p_per_unit", "p_per_sample", "p_per_element", "apply_packed")
 for who in ("simdrop", "naive", "torch"):
     LINES[who] |= dict.fromkeys(STRUCTURED, "transform.run(x, dy)")
+for who in ("simdrop", "naive", "torch"):
+    LINES[who] |= dict.fromkeys(mc.WORKS, "passes.run()")
 for who in ("simdrop", "naive"):
     LINES[who] |= dict.fromkeys(PROBABILITIES, "transform.run(x, dy)")
 STEPS = ("elementwise", "batchwise")
@@ -138,6 +141,8 @@ def is_scaled(dtype: np.dtype) -> bool:
 def simdrop_names(arrays: Arrays, group: Group) -> dict[str, Any]:
     if group.family == "structured":
         return {"transform": Ours(group.work, arrays.x, group.p)}
+    if group.family == "mc":
+        return {"passes": mc.Ours(group.work, group.shape)}
     if group.family == "steps":
         return {"trainer": Trainer(group.work)}
     stream = sd.Stream(0)
@@ -159,6 +164,8 @@ def simdrop_names(arrays: Arrays, group: Group) -> dict[str, Any]:
 def naive_names(arrays: Arrays, group: Group) -> dict[str, Any]:
     if group.family == "structured":
         return {"transform": Plain(group.work, arrays.x, group.p)}
+    if group.family == "mc":
+        return {"passes": mc.Plain(group.work, group.shape)}
     rng, p = np.random.default_rng(0), group.p
     return {"rng": rng, "shape": group.shape, "mask": (rng.random(group.shape) > p) / (1 - p)}
 
@@ -189,12 +196,14 @@ def unfused_names(arrays: Arrays, group: Group) -> dict[str, Any]:
 
 
 def torch_names(arrays: Arrays, group: Group) -> dict[str, Any]:
-    from .with_torch import TorchTrainer, TorchTransform, torch_names
+    from .with_torch import TorchPasses, TorchTrainer, TorchTransform, torch_names
 
     if group.family == "steps":
         return {"trainer": TorchTrainer()}
     if group.family == "structured":
         return {"transform": TorchTransform(group.work, arrays.x, group.p)}
+    if group.family == "mc":
+        return {"passes": TorchPasses(group.work, group.shape)}
     return torch_names(arrays, group.p)
 
 

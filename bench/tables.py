@@ -62,6 +62,7 @@ FIELDS: dict[str, Callable[[Group], str]] = {
 UNITS: dict[str, Callable[[Group], float]] = {
     "ns/element": lambda group: 1,
     "ns/call": lambda group: group.n,
+    "µs/pass of a row": lambda group: 1e-3,
     "ms": lambda group: group.n / 1e6,
 }
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn.functional import dropout, embedding, max_pool2d
+from torch.nn.functional import dropout, embedding, linear, max_pool2d
 
+from . import mc
 from .arrays import Arrays
 from .plain import BLOCK, tokens_for, weights_for
 from .training import LR, MOMENTUM, P_INPUT, SIZES, P, batch
@@ -109,3 +110,30 @@ class TorchTransform:
 
     def embedding_dropout(self, x: torch.Tensor) -> torch.Tensor:
         return embedding(self.tokens, x * self.kept(x, (len(x), 1)))
+
+
+class TorchPasses:
+    """`mc.Ours` in PyTorch: passes in training mode, without gradients."""
+
+    def __init__(self, work: str, shape: tuple[int, ...]) -> None:
+        self.work, self.n = mc.WORKS[work], shape[0]
+        self.x = torch.from_numpy(mc.rows(shape))
+        values = [torch.from_numpy(p.value) for p in mc.net(work).parameters()]
+        self.layers = [
+            (w.T.contiguous(), b) for w, b in zip(values[::2], values[1::2], strict=True)
+        ]
+
+    def dropped(self, y: torch.Tensor, p: float) -> torch.Tensor:
+        return y * dropout(y.new_ones(1, y.shape[1]), p) if self.work.fixed else dropout(y, p)
+
+    def once(self) -> torch.Tensor:
+        y = self.dropped(self.x, self.work.p_input) if self.work.p_input else self.x
+        for weight, bias in self.layers[:-1]:
+            y = self.dropped(torch.relu(linear(y, weight, bias)), mc.P)
+        return torch.softmax(linear(y, *self.layers[-1]), 1)
+
+    def run(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """mean and std."""
+        with torch.inference_mode():
+            samples = torch.stack([self.once() for _ in range(self.n)])
+            return samples.mean(0), samples.std(0, correction=0)

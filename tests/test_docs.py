@@ -54,6 +54,13 @@ def test_the_page_about_masks():
     assert isinstance(names["mask"], sd.Mask)
 
 
+def test_the_page_about_uncertainty():
+    names = {}
+    for block in python_blocks("docs/uncertainty.md"):
+        exec(block, names)
+    assert names["found"].mean.shape == (200, 3) and names["unsure"].shape == (10,)
+
+
 def test_the_check_of_the_stream():
     page = (ROOT / "docs/stream.md").read_text()
     assert sd.Stream(0).key.hex() in page

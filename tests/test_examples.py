@@ -27,11 +27,11 @@ def load(name):
     return module
 
 
-def run(name):
+def run(name, *arguments):
     """What the program prints: its table, as the numbers of each row by the row's name."""
     # The matrices are small: threads of BLAS would only wait for each other.
     environment = os.environ | {"PYTHONWARNINGS": "error", "OPENBLAS_NUM_THREADS": "1"}
-    program = [sys.executable, str(EXAMPLES / f"{name}.py")]
+    program = [sys.executable, str(EXAMPLES / f"{name}.py"), *arguments]
     done = subprocess.run(program, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
@@ -100,6 +100,34 @@ def test_attention():
     assert wrong_dropout[1] < 0.8 * wrong[1]
     assert right[1] - 1 < right_dropout[1] < 5 and right[1] < 5
     check_page("attention", wrong[1], wrong_dropout[1], right[1], right_dropout[1], tolerance=1.5)
+
+
+def test_uncertainty(tmp_path):
+    image = pytest.importorskip("matplotlib.image")
+    rows = run("uncertainty", str(tmp_path))
+    errors, entropies, information = zip(*rows.values(), strict=True)
+    assert errors[0] < 1 and errors[-1] > 20
+    assert list(errors) == sorted(errors) and list(information) == sorted(information)
+    page = (EXAMPLES.parent / "docs/uncertainty.md").read_text()
+    for name, numbers in rows.items():
+        (row,) = re.findall(rf"^\| {name} \|(.*)$", page, re.MULTILINE)
+        written = [float(number) for number in re.findall(r"\d+\.\d+", row)]
+        assert written[0] == pytest.approx(numbers[0], abs=5)
+        assert written[1:] == pytest.approx(numbers[1:], abs=0.05)
+    for name in ("uncertainty-regression.png", "uncertainty-digits.png"):
+        drawn, shown = (image.imread(at / name) for at in (tmp_path, EXAMPLES.parent / "docs"))
+        assert drawn.shape == shown.shape and drawn[..., :3].std() > 0.1
+
+
+@pytest.mark.parametrize("at", [-5.0, 5.0])
+def test_the_band_is_wider_away_from_the_points(at, monkeypatch):
+    example = load("uncertainty")
+    monkeypatch.setattr(example, "SAMPLES", 100)
+    train = example.train
+    monkeypatch.setattr(example, "train", lambda net, x, y, *_: train(net, x, y, 200, 40))
+    _, _, grid, found = example.regression()
+    among = example.places(grid)["among the points"]
+    assert found.std[np.abs(grid[:, 0] - at).argmin()] > 1.5 * found.std[among].mean()
 
 
 @pytest.mark.parametrize("name", ["training_loop", "char_rnn", "rbm", "attention"])

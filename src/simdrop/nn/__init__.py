@@ -20,6 +20,7 @@ from .losses import BinaryCrossEntropy, Poisson, SoftmaxCrossEntropy, SquaredErr
 from .mlp import MLP
 from .network import Network
 from .optimizers import SGD, Adam, Optimizer
+from .uncertainty import Prediction
 
 __all__ = [
     "MLP",
@@ -44,6 +45,7 @@ __all__ = [
     "Optimizer",
     "Parameter",
     "Poisson",
+    "Prediction",
     "ReLU",
     "Sigmoid",
     "SoftmaxCrossEntropy",

@@ -3,7 +3,7 @@
 The form is that of network2.py in Nielsen, "Neural Networks and Deep Learning", chapter 3.
 The output is (batch, n_out); `check` makes the target an array that `fn` and `delta` can take.
 `share` is None for the plain mean over the rows, or (batch,), the share of each row in a weighted
-mean; shares sum to 1.
+mean; shares sum to 1. `expected` is what outputs stand for: the mean of the target.
 """
 
 from __future__ import annotations
@@ -41,6 +41,12 @@ class SoftmaxCrossEntropy:
         return of_mean(delta, share)
 
     @staticmethod
+    def expected(output: Array) -> Array:
+        """The probability of each class, (batch, n_out)."""
+        p: Array = np.exp(log_softmax(output))
+        return p
+
+    @staticmethod
     def predict(output: Array) -> Array:
         """The most probable label of each row, (batch,)."""
         label: Array = output.argmax(axis=1)
@@ -74,6 +80,11 @@ class BinaryCrossEntropy:
         return of_mean((sigmoid(output) - target).astype(output.dtype, copy=False), share)
 
     @staticmethod
+    def expected(output: Array) -> Array:
+        """The probability that each output's label is 1, (batch, n_out)."""
+        return sigmoid(output)
+
+    @staticmethod
     def predict(output: Array) -> Array:
         """The more probable of 0 and 1 for each output, (batch, n_out)."""
         label: Array = (output > 0).astype(np.intp)
@@ -95,6 +106,10 @@ class SquaredError:
     @staticmethod
     def delta(output: Array, target: Array, share: Array | None = None) -> Array:
         return of_mean((output - target).astype(output.dtype, copy=False), share)
+
+    @staticmethod
+    def expected(output: Array) -> Array:
+        return output
 
     @staticmethod
     def predict(output: Array) -> Array:
@@ -128,10 +143,12 @@ class Poisson:
         return of_mean((np.exp(output) - target).astype(output.dtype, copy=False), share)
 
     @staticmethod
-    def predict(output: Array) -> Array:
+    def expected(output: Array) -> Array:
         """The predicted means, (batch, n_out)."""
         means: Array = np.exp(output)
         return means
+
+    predict = expected
 
 
 def mean(losses: Array, share: Array | None) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,6 +12,10 @@ from .base import Array, Layer, Parameter
 from .layers import Linear
 from .losses import BinaryCrossEntropy, Poisson, SoftmaxCrossEntropy, SquaredError
 from .optimizers import Optimizer
+from .uncertainty import Prediction, predict_mc
+
+if TYPE_CHECKING:
+    from simdrop.stream import Rng
 
 Criterion = (
     type[SoftmaxCrossEntropy] | type[BinaryCrossEntropy] | type[SquaredError] | type[Poisson]
@@ -106,6 +110,61 @@ class Network:
         finally:
             for layer, mode in zip(self.layers, modes, strict=True):
                 layer.train(mode)
+
+    def predict_mc(
+        self,
+        x: ArrayLike,
+        n: int = 100,
+        *,
+        rng: Rng = None,
+        fixed: bool = False,
+        samples: bool = False,
+    ) -> Prediction:
+        """Mean and spread of n forward passes that drop as in training: Monte-Carlo dropout.
+
+        Gal and Ghahramani 2016, "Dropout as a Bayesian approximation". Whatever the mode is; the
+        net is left as it is: its stream, its mode, and what a `backward` needs.
+
+        Parameters
+        ----------
+        x : array_like
+            (batch, n_in).
+        n : int
+            Samples, at least 1.
+        rng : None, int, sequence of ints, SeedSequence, BitGenerator, Generator or Stream
+            Where the masks come from; the same int gives the same ones. Each sample takes a draw
+            for each layer that drops, as a forward pass in training does. None: from the operating
+            system.
+        fixed : bool
+            True: sample k drops the same units for every row, so that it is one thinned net, of
+            whose weights only the kept are multiplied. False: each row has masks of its own, by
+            its number in x. Layers that share their masks in training (`BatchwiseDense`,
+            ``shared_axes``) do so in both.
+        samples : bool
+            Whether the result holds all outputs, (n, batch, n_out).
+
+        Returns
+        -------
+        Prediction
+            ``mean``, ``std``; for cross entropies of the probabilities, with ``label``,
+            ``entropy`` and ``mutual_information``.
+
+        Raises
+        ------
+        ValueError
+            If n < 1, x has another shape, no layer drops, or with ``fixed=True`` if a layer has no
+            masks that rows can share.
+        TypeError
+            If n is no int, or rng none of the above.
+
+        Notes
+        -----
+        Which units are dropped does not depend on how many rows are computed at a time, nor, of a
+        row, on those after it; with ``fixed=True``, on no other row. Outputs are rounded as the
+        matrix product of so many rows does it. Several threads may call this on one net while none
+        changes it, if its layers are those of this package.
+        """
+        return predict_mc(self, self._checked(x), n, rng=rng, fixed=fixed, samples=samples)
 
     def error(self, x: ArrayLike, y: ArrayLike) -> float:
         """The fraction, 0 to 1, of predicted labels that are not those of y; for cross entropies.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from numbers import Integral, Real
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 import scipy.optimize
@@ -21,10 +21,14 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state, gen_batches, shuffle
 from sklearn.utils._param_validation import Interval, Options, StrOptions
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .. import nn
 from ..nn.network import shares
+from ..nn.uncertainty import predict_mc
+
+if TYPE_CHECKING:
+    from simdrop.stream import Rng
 
 Array = NDArray[Any]
 
@@ -569,6 +573,16 @@ class BaseDropoutMLP(BaseEstimator, ABC):
             )
 
     # --- The net ---
+
+    def _predict_mc(self, X: Any, n: int, rng: Rng, fixed: bool, samples: bool) -> nn.Prediction:
+        """`predict_mc` of the net's own outputs."""
+        check_is_fitted(self)
+        if not (self._settings["p"] or self._settings["p_input"]):
+            raise ValueError(
+                "the net was fitted with dropout=0 and input_dropout=0: nothing varies"
+            )
+        X = validate_data(self, X, accept_sparse="csr", reset=False)
+        return predict_mc(self._net, X, n, rng=rng, fixed=fixed, samples=samples, dense=dense)
 
     def _validated_outputs(self, X: Any) -> Array:
         """The net's outputs for what a user passes, in the dtype of X and the weights together."""

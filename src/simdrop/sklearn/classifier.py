@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import scipy.sparse
@@ -15,7 +15,11 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import check_is_fitted
 
 from ..nn.losses import BinaryCrossEntropy, log_sigmoid, log_softmax, sigmoid
+from ..nn.uncertainty import Prediction
 from .base import Array, BaseDropoutMLP, Task
+
+if TYPE_CHECKING:
+    from simdrop.stream import Rng
 
 
 class DropoutMLPClassifier(ClassifierMixin, BaseDropoutMLP):
@@ -200,6 +204,56 @@ class DropoutMLPClassifier(ClassifierMixin, BaseDropoutMLP):
             return np.ones_like(outputs)
         return sigmoid(np.hstack([-outputs, outputs]))
 
+    def predict_mc(
+        self,
+        X: Any,
+        n: int = 100,
+        *,
+        rng: Rng = None,
+        fixed: bool = False,
+        samples: bool = False,
+    ) -> Prediction:
+        """Mean and spread of the probabilities by Monte-Carlo dropout.
+
+        Gal and Ghahramani 2016, "Dropout as a Bayesian approximation": n passes that drop units as
+        in training.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        n : int, default=100
+            How many passes.
+        rng : None, int, sequence of ints, SeedSequence, BitGenerator, Generator or Stream
+            Where their masks come from; not the estimator's `random_state`.
+        fixed : bool, default=False
+            Whether all rows have the same mask in a pass, as of one thinned net.
+        samples : bool, default=False
+            Whether to return the outputs of each pass, too, in `samples` (n, ...).
+
+        Returns
+        -------
+        prediction : simdrop.nn.Prediction
+            `mean` and `std` (n_samples, n_classes), in the order of `predict_proba`; `label`, of
+            `classes_`; `entropy`, `expected_entropy`, `mutual_information` (n_samples,). For an
+            indicator matrix the last four are of each label, (n_samples, n_outputs).
+
+        Raises
+        ------
+        ValueError
+            If the net was fitted without dropout, or n < 1.
+        """
+        found = self._predict_mc(X, n, rng, fixed, samples)
+        if self._is_multilabel:
+            return found
+        mean, std, all_samples = found.mean, found.std, found.samples
+        label, entropy, expected = found.label, found.entropy, found.expected_entropy
+        if self.out_activation_ != "softmax":  # the net's one output is of the second class
+            second = len(self.classes_) > 1
+            mean, std = both(mean, second), np.repeat(std * second, 1 + second, axis=1)
+            all_samples = None if all_samples is None else both(all_samples, second)
+            label, entropy, expected = (a[:, 0] * second for a in (label, entropy, expected))
+        return Prediction(mean, std, all_samples, self.classes_[label], entropy, expected)
+
     def predict_log_proba(self, X: Any) -> Array:
         """Logarithms of `predict_proba`, exact for probabilities that round to 0, too.
 
@@ -269,3 +323,8 @@ class DropoutMLPClassifier(ClassifierMixin, BaseDropoutMLP):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
+
+
+def both(p: Array, second: bool) -> Array:
+    """Of p (..., 1), the second class's probability, those of both; or of the only class, 1."""
+    return np.concatenate([1 - p, p], axis=-1) if second else np.ones_like(p)

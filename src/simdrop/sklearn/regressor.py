@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,7 +14,11 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from ..nn.losses import Poisson
+from ..nn.uncertainty import Prediction
 from .base import Array, BaseDropoutMLP, Task
+
+if TYPE_CHECKING:
+    from simdrop.stream import Rng
 
 
 class DropoutMLPRegressor(RegressorMixin, BaseDropoutMLP):
@@ -229,6 +233,48 @@ class DropoutMLPRegressor(RegressorMixin, BaseDropoutMLP):
         check_is_fitted(self)
         predicted = self._net.criterion.predict(self._validated_outputs(X))
         return predicted[:, 0] if self.n_outputs_ == 1 else predicted
+
+    def predict_mc(
+        self,
+        X: Any,
+        n: int = 100,
+        *,
+        rng: Rng = None,
+        fixed: bool = False,
+        samples: bool = False,
+    ) -> Prediction:
+        """Mean and spread of the predicted means by Monte-Carlo dropout.
+
+        Gal and Ghahramani 2016, "Dropout as a Bayesian approximation": n passes that drop units as
+        in training.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        n : int, default=100
+            How many passes.
+        rng : None, int, sequence of ints, SeedSequence, BitGenerator, Generator or Stream
+            Where their masks come from; not the estimator's `random_state`.
+        fixed : bool, default=False
+            Whether all rows have the same mask in a pass, as of one thinned net.
+        samples : bool, default=False
+            Whether to return the outputs of each pass, too, in `samples` (n, ...).
+
+        Returns
+        -------
+        prediction : simdrop.nn.Prediction
+            `mean` and `std`, each as `predict` returns means. The noise of y is not in `std`.
+
+        Raises
+        ------
+        ValueError
+            If the net was fitted without dropout, or n < 1.
+        """
+        found = self._predict_mc(X, n, rng, fixed, samples)
+        if self.n_outputs_ > 1:
+            return found
+        all_samples = None if found.samples is None else found.samples[..., 0]
+        return Prediction(found.mean[:, 0], found.std[:, 0], all_samples, None, None, None)
 
     def _task(self, y: Any, fresh: bool, incremental: bool, classes: ArrayLike | None) -> Task:
         if y.ndim == 2 and y.shape[1] == 1:

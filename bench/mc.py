@@ -1,0 +1,80 @@
+"""Monte-Carlo dropout: passes of a net that drop, for their mean and standard deviation."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from simdrop import nn
+
+SIZES = (784, 1024, 1024, 10)
+P = 0.5
+
+
+class Work(NamedTuple):
+    """Whether all rows share a sample's masks, and the probability of dropping an input."""
+
+    fixed: bool
+    p_input: float
+
+
+WORKS = {
+    "a mask for each row": Work(False, 0.0),
+    "a mask for each row, of inputs too": Work(False, 0.2),
+    "a mask for all rows": Work(True, 0.0),
+    "a mask for all rows, of inputs too": Work(True, 0.2),
+}
+
+
+def net(work: str) -> nn.MLP:
+    return nn.MLP(SIZES, p=P, p_input=WORKS[work].p_input, rng=0)
+
+
+def rows(shape: tuple[int, ...]) -> np.ndarray:
+    """x for (samples, rows)."""
+    return np.random.default_rng(1).random((shape[1], SIZES[0]), dtype=np.float32)
+
+
+class Ours:
+    """simdrop's."""
+
+    def __init__(self, work: str, shape: tuple[int, ...]) -> None:
+        self.net, self.n, self.x = net(work), shape[0], rows(shape)
+        self.fixed = WORKS[work].fixed
+
+    def run(self) -> tuple[np.ndarray, np.ndarray]:
+        """mean and std."""
+        found = self.net.predict_mc(self.x, self.n, rng=0, fixed=self.fixed)
+        return found.mean, found.std
+
+
+class Plain:
+    """As it is usually written in NumPy; its decisions come from `keep`, which tests replace."""
+
+    def __init__(self, work: str, shape: tuple[int, ...]) -> None:
+        self.work, self.n, self.x = WORKS[work], shape[0], rows(shape)
+        values = [parameter.value for parameter in net(work).parameters()]
+        self.layers = list(zip(values[::2], values[1::2], strict=True))
+        self.rng = np.random.default_rng(0)
+
+    def keep(self, shape: tuple[int, ...], p: float) -> np.ndarray:
+        return self.rng.random(shape, dtype=np.float32) >= p
+
+    def dropped(self, y: np.ndarray, p: float) -> np.ndarray:
+        keep = self.keep((1, y.shape[1]) if self.work.fixed else y.shape, p)
+        return y * (keep * y.dtype.type(1 / (1 - p)))
+
+    def once(self) -> np.ndarray:
+        y = self.dropped(self.x, self.work.p_input) if self.work.p_input else self.x
+        for weight, bias in self.layers[:-1]:
+            y = self.dropped(np.maximum(y @ weight + bias, 0), P)
+        weight, bias = self.layers[-1]
+        y = y @ weight + bias
+        y = np.exp(y - y.max(axis=1, keepdims=True))
+        return y / y.sum(axis=1, keepdims=True)
+
+    def run(self) -> tuple[np.ndarray, np.ndarray]:
+        """mean and std."""
+        samples = np.stack([self.once() for _ in range(self.n)])
+        return samples.mean(axis=0), samples.std(axis=0)
