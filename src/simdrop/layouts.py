@@ -173,9 +173,8 @@ def probabilities(p: np.ndarray) -> np.ndarray:
             f"p, the probabilities of dropping, must be an array of real numbers, not {p.dtype}"
         )
     values = p.astype(np.float64, order="C", subok=False)
-    wrong = ~((values >= 0) & (values <= 1))
-    if wrong.any():
-        index = tuple(int(i) for i in np.argwhere(wrong)[0])
+    if not (values.min(initial=0.0) >= 0 and values.max(initial=0.0) <= 1):  # NaN is neither
+        index = tuple(int(i) for i in np.argwhere(~((values >= 0) & (values <= 1)))[0])
         raise ValueError(
             f"p = {values[index]} at index {index}, but probabilities of dropping must be in [0, 1]"
         )
@@ -192,13 +191,17 @@ def broadcasts_to(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
     return all(n in (1, m) for n, m in zip(shape, last, strict=True))
 
 
-def factors(p: np.ndarray) -> np.ndarray:
-    """What kept elements are multiplied by: 1 / (1 - p), 0 at p = 1."""
-    result: np.ndarray = np.subtract(1.0, p)
+def factors(p: np.ndarray, dtype: np.dtype | type = np.float64) -> np.ndarray:
+    """What kept elements are multiplied by: 1 / (1 - p), 0 at p = 1, rounded to a type."""
+    result = np.empty(p.shape, dtype)
+    flat, values = result.reshape(-1), p.reshape(-1)
     with np.errstate(divide="ignore"):
-        np.divide(1.0, result, out=result)
-    if np.isinf(result.max(initial=0.0)):
-        result[p == 1] = 0
+        for i in range(0, p.size, NEAR):  # the float64 between stay in the caches
+            part = np.subtract(1.0, values[i : i + NEAR])
+            np.divide(1.0, part, out=part)
+            if np.isinf(part.max()):
+                part[np.isinf(part)] = 0
+            flat[i : i + NEAR] = part
     return result
 
 

@@ -274,7 +274,7 @@ cdef class Mask:
         """What an array p multiplies by; kept, as p is, since dividing takes longer than all the rest."""
         factors = self.factor_array
         if factors is None or factors.dtype != dtype:
-            factors = self.factor_array = layouts.factors(self.p_array).astype(dtype)
+            factors = self.factor_array = layouts.factors(self.p_array, dtype)
         return factors
 
     cdef stored_bits(self):
