@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -66,5 +67,7 @@ def on_threads(n: int) -> Callable[[], None]:
     def setting() -> None:
         sd.set_num_threads(n)
         threadpool_limits(n)
+        if "torch" in sys.modules:  # whose own library of matrix products is not seen from outside
+            sys.modules["torch"].set_num_threads(n)
 
     return setting

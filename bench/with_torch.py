@@ -32,8 +32,7 @@ def torch_names(arrays: Arrays, p: float) -> dict[str, Any]:
 
 
 class TorchTrainer:
-    """The net of `training.py` with dropout; torch.set_num_threads cannot be called in turns, for
-    it makes a pool anew: threadpoolctl limits the one that there is."""
+    """The net of `training.py` with dropout."""
 
     def __init__(self) -> None:
         x, y = batch()
