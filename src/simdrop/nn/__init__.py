@@ -1,8 +1,9 @@
 """A multi-layer perceptron with dropout in plain NumPy, small enough to read in one sitting."""
 
-from .activations import ReLU, Sigmoid, Tanh
+from .activations import ActivityL1, ReLU, Sigmoid, Tanh
 from .base import Layer, Parameter
 from .batchwise import BatchwiseDense, KeptInputs, Units
+from .checkpoint import load, save
 from .dense import Dense
 from .dropout import (
     AlphaDropout,
@@ -24,6 +25,7 @@ from .optimizers import SGD, Adam, Optimizer
 __all__ = [
     "MLP",
     "SGD",
+    "ActivityL1",
     "Adam",
     "AlphaDropout",
     "BatchwiseDense",
@@ -48,4 +50,6 @@ __all__ = [
     "Tanh",
     "Transform",
     "Units",
+    "load",
+    "save",
 ]
