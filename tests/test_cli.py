@@ -102,7 +102,7 @@ def settings(**changes):
     options.add_options(parser)
     chosen = parser.parse_args([])
     vars(chosen).update({"hidden": (8,), "epochs": 3} | changes)
-    return command.settings_from(chosen)
+    return options.settings_from(chosen)
 
 
 def trained(images, chosen):
@@ -157,7 +157,7 @@ def test_digits_give_lines_a_table_and_a_picture(capsys, folder):
     import matplotlib.image
 
     pixels = matplotlib.image.imread("simdrop-train.png")[..., :3]
-    for colour in picture.COLOURS:  # both nets' curves are there
+    for colour in picture.COLOURS.values():  # both nets' curves are there
         rgb = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
         assert np.isclose(pixels, rgb, atol=0.02).all(axis=-1).sum() > 500
 
@@ -375,8 +375,9 @@ def test_test_set_changes_nothing_but_the_test_error(small, capsys):
 
 
 def test_epochs_by_default():
-    assert settings(epochs=None).epochs == options.EPOCHS["digits"]
-    assert settings(epochs=None, data=Path("a.npz")).epochs == options.EPOCHS["data"]
+    for data_given, kind in ((None, "digits"), (Path("a.npz"), "data")):
+        chosen = argparse.Namespace(data=data_given, preset=None)
+        assert options.settings_from(chosen).epochs == options.EPOCHS[kind]
 
 
 # The display in a terminal
@@ -503,8 +504,8 @@ def test_time_left(small, monkeypatch):
         (["train", "--l2", "-1"], "argument --l2: wanted a number from 0, got '-1'"),
         (["train", "--l2", "nan"], "argument --l2: wanted a number from 0, got 'nan'"),
         (["train", "--max-norm", "0"], "argument --max-norm: wanted a number above 0, got '0'"),
-        (["train", "--validation", "0"], "--validation: wanted a number between 0 and 1, got '0'"),
-        (["train", "--validation", "1"], "--validation: wanted a number between 0 and 1, got '1'"),
+        (["train", "--validation", "-1"], "--validation: wanted a number from 0 to below 1, got"),
+        (["train", "--validation", "1"], "--validation: wanted a number from 0 to below 1, got"),
         (["train", "--validation", "0.001"], "leaves 120 to train on and 0 to validate on; wanted"),
         (["train", "--validation", "0.999"], "leaves 0 to train on and 120 to validate on; wanted"),
         (["train", "--seed", "-1"], "argument --seed: wanted a whole number from 0, got '-1'"),

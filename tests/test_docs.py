@@ -13,6 +13,7 @@ import simdrop.mask
 import simdrop.stream
 import simdrop.transforms
 from simdrop import connect, fused, recurrent, structured
+from simdrop.train.presets import PRESETS
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -59,6 +60,16 @@ def test_the_page_about_uncertainty():
     for block in python_blocks("docs/uncertainty.md"):
         exec(block, names)
     assert names["found"].mean.shape == (200, 3) and names["unsure"].shape == (10,)
+
+
+def test_the_page_about_training(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for block in python_blocks("docs/training.md"):
+        exec(block, names)
+    assert names["epoch"] == 2 and names["optimizer"].steps == 3
+    page = (ROOT / "docs/training.md").read_text()
+    assert all(f"`{name}`" in page for name in PRESETS)
 
 
 def test_the_check_of_the_stream():

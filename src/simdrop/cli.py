@@ -10,7 +10,7 @@ from typing import NoReturn
 import simdrop
 
 from .train import options as train_options
-from .train.errors import DivergedError, InputError
+from .train.errors import DivergedError, InputError, Interrupted, UnsavedError
 
 EXTRAS = {"matplotlib": "matplotlib", "rich": "rich", "sklearn": "scikit-learn"}
 
@@ -68,8 +68,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit code: 0 done; 1 the training diverged or standard output failed; 2 bad input or a
-        missing package; 130 interrupted.
+        The exit code: 0 done; 1 the training diverged, standard output failed or the last
+        checkpoint could not be written; 2 bad input or a missing package; 130 interrupted (143 by
+        SIGTERM, 129 by SIGHUP, after a checkpoint).
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may not be printable
@@ -80,9 +81,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("simdrop: interrupted", file=sys.stderr)
         return 130
+    except Interrupted as error:
+        print(f"simdrop: interrupted; {error}", file=sys.stderr)
+        return error.code
     except InputError as error:
         return _fail(2, error)
-    except DivergedError as error:
+    except (DivergedError, UnsavedError) as error:
         return _fail(1, error)
     except ModuleNotFoundError as error:
         package = EXTRAS.get((error.name or "").partition(".")[0])

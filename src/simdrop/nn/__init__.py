@@ -1,8 +1,9 @@
 """A multi-layer perceptron with dropout in plain NumPy, small enough to read in one sitting."""
 
-from .activations import Identity, ReLU, Sigmoid, Tanh
+from .activations import ActivityL1, Identity, ReLU, Sigmoid, Tanh
 from .base import Layer, Parameter
 from .batchwise import BatchwiseDense, KeptInputs, Units
+from .checkpoint import load, save
 from .dense import Dense
 from .dropout import (
     AlphaDropout,
@@ -25,6 +26,7 @@ from .uncertainty import Prediction
 __all__ = [
     "MLP",
     "SGD",
+    "ActivityL1",
     "Adam",
     "AlphaDropout",
     "BatchwiseDense",
@@ -53,4 +55,6 @@ __all__ = [
     "Tanh",
     "Transform",
     "Units",
+    "load",
+    "save",
 ]

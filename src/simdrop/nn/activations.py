@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from .base import Array, Layer
@@ -42,6 +44,36 @@ class Tanh(Layer):
         y = self._from_forward()
         dx: Array = dy * (1 - y * y)
         return dx
+
+
+class ActivityL1(Layer):
+    """y = x, with a penalty on large activations: strength times the sum of |y|, the mean over the
+    batch, which is part of the gradient in training, and never of the loss that is reported.
+
+    Parameters
+    ----------
+    strength : float
+        >= 0 and finite, else ValueError.
+    """
+
+    def __init__(self, strength: float) -> None:
+        if not 0 <= strength < math.inf:
+            raise ValueError(f"strength must be at least 0 and finite, got {strength!r}")
+        self.strength = float(strength)
+
+    def __call__(self, x: Array) -> Array:
+        self._saved = x, self.training
+        return x
+
+    def backward(self, dy: Array) -> Array:
+        y, training = self._from_forward()
+        if not training:
+            return dy
+        dx: Array = dy + np.sign(y) * y.dtype.type(self.strength / len(y))
+        return dx
+
+    def __repr__(self) -> str:
+        return f"ActivityL1({self.strength})"
 
 
 class Sigmoid(Layer):

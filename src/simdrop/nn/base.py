@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from simdrop.stream import Stream
 from simdrop.weights import Kept
 
 Array = NDArray[Any]
@@ -91,6 +92,11 @@ class Layer(ABC):
 
     def parameters(self) -> list[Parameter]:
         return []
+
+    def streams(self) -> list[Stream]:
+        """Those of its own from which the layer draws."""
+        stream = getattr(self, "stream", None)
+        return [] if stream is None else [stream]
 
     def advance(self) -> None:
         """Count one update of the net's parameters; `Network.train_step` does."""

@@ -82,6 +82,9 @@ class KeptInputs(Layer):
         dx[:, kept.indices] = dy
         return dx
 
+    def streams(self) -> list[sd.Stream]:
+        return [] if self.units.stream is None else [self.units.stream]
+
     def __repr__(self) -> str:
         return f"KeptInputs({self.units.n}, p={self.units.p})"
 
@@ -140,6 +143,10 @@ class BatchwiseDense(Dense):
         dy, self.bias.take_part(None, columns)[:] = context.backward(dy)
         np.matmul(x.T, dy, out=self.weight.take_part(rows, columns))
         return dy
+
+    def streams(self) -> list[sd.Stream]:
+        stream = self.units_out.stream if self.units_out else None
+        return [] if stream is None else [stream]
 
     def __repr__(self) -> str:
         shape = "{}, {}".format(*self.weight.value.shape)

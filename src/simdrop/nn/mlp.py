@@ -12,6 +12,7 @@ from numpy.typing import DTypeLike
 
 import simdrop as sd
 
+from .activations import ActivityL1
 from .base import Layer, Seed
 from .batchwise import BatchwiseDense, KeptInputs, Units
 from .dense import FUSED, Dense
@@ -49,6 +50,8 @@ class MLP(Network):
         False is that paper's form of dropout: scaled at inference instead of in training.
     loss : "cross_entropy", "binary_cross_entropy", "squared_error" or "poisson"
         The first is for integer labels (batch,), the others for targets (batch, outputs).
+    activity_l1 : float
+        Strength of the penalty on the outputs of hidden layers (`ActivityL1`); 0 is none.
     rng : None, int, sequence of ints, SeedSequence or Generator
         Two generators are spawned from ``numpy.random.default_rng(rng)``, one for the weights and
         one for the stream: the same int gives the same net and the same draws.
@@ -76,6 +79,7 @@ class MLP(Network):
         dropout: str = "elementwise",
         inverted: bool = True,
         loss: str = "cross_entropy",
+        activity_l1: float = 0.0,
         rng: Seed = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
@@ -93,6 +97,10 @@ class MLP(Network):
         layers = make_layers(
             self.sizes, activation, p, p_input, self.stream, inverted, rng=weights, dtype=dtype
         )
+        if activity_l1:
+            hidden = layers[1:-1]
+            penalized = [part for layer in hidden for part in (layer, ActivityL1(activity_l1))]
+            layers = [layers[0], *penalized, layers[-1]]
         super().__init__(layers, criterion)
 
 

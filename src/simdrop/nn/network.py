@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+from simdrop.stream import Stream
+
 from .base import Array, Layer, Parameter
 from .layers import Linear
 from .losses import BinaryCrossEntropy, Poisson, SoftmaxCrossEntropy, SquaredError
@@ -179,6 +181,10 @@ class Network:
 
     def parameters(self) -> list[Parameter]:
         return [parameter for layer in self.layers for parameter in layer.parameters()]
+
+    def streams(self) -> list[Stream]:
+        """The streams from which its layers draw, each once."""
+        return list({id(s): s for layer in self.layers for s in layer.streams()}.values())
 
     def train(self, mode: bool = True) -> Self:
         for layer in self.layers:

@@ -1,13 +1,12 @@
 """`simdrop train`, all of it in order: sources -> data -> loop -> progress -> report -> picture."""
 
 import argparse
-from dataclasses import fields
 
 import numpy as np
 
-from . import data, loop, picture, progress, report, sources
+from . import checkpoint, data, loop, picture, progress, report, results, sources
 from .errors import InputError
-from .options import EPOCHS
+from .options import Every, settings_from
 
 
 def run(options: argparse.Namespace) -> None:
@@ -24,46 +23,71 @@ def run(options: argparse.Namespace) -> None:
         Before training, if anything the user gave cannot be used.
     DivergedError
         If a loss becomes infinite or NaN; no picture is written.
+    Interrupted
+        If a signal ended a training with checkpoints.
+    UnsavedError
+        If the last checkpoint could not be written; all else is done.
     """
     settings = settings_from(options)
     picture.check_path(options.out)
+    if options.results:
+        results.check_path(options.results)
+    found = _find_checkpoint(options)
     images = sources.load(options.data)
     rows = data.hold_out(images, settings.validation, settings.seed)
     runs = loop.make_runs(images, settings)
 
     title = report.title(images, settings)
     steps = settings.epochs * loop.batches_an_epoch(rows, settings)
+    saver = checkpoint.Silent()
+    if options.checkpoint:
+        about = checkpoint.describe(images, settings)
+        if found:
+            checkpoint.resume(options.checkpoint, runs, about)
+    display = progress.choose(runs, title, settings.epochs, steps, quiet=options.quiet)
+    if options.checkpoint:
+        every = options.checkpoint_every or Every(seconds=60)
+        saver = checkpoint.Saver(options.checkpoint, every, runs, about, display.warn)
+        try:
+            saver.save()  # what cannot be written is best known now
+        except (OSError, ValueError) as error:
+            raise checkpoint.unwritable(options.checkpoint, error) from error
+        if options.resume and not options.quiet:
+            print(_where(options, runs, settings.epochs, found), flush=True)
     # An overflow makes the loss nan or infinite, which is reported once, as DivergedError.
     with np.errstate(all="ignore"):
-        with progress.choose(runs, title, settings.epochs, steps, quiet=options.quiet) as display:
-            for run, epoch_ended in loop.train(runs, images, rows, settings):
-                display.show(run, epoch_ended)
-        results = [report.measure(run, images, rows) for run in runs]
+        with display, saver.watching():
+            for one, epoch_ended in loop.train(runs, images, rows, settings):
+                display.show(one, epoch_ended)
+                saver.step()
+        measured = [report.measure(one, images, rows) for one in runs]
 
-    report.print_table(results, images, rows)
-    picture.save(picture.draw(results, title), options.out)
+    report.print_table(measured, images, rows)
+    if options.results:
+        results.save(options.results, measured, images, settings)
+    picture.save(picture.draw(measured, title), options.out)
     print(f"Curves: {str(options.out)!r}", flush=True)
+    saver.finish()
 
 
-def settings_from(options: argparse.Namespace) -> loop.Settings:
-    """The settings among the options, with the default number of epochs for the data given.
+def _find_checkpoint(options: argparse.Namespace) -> bool:
+    """Whether there is a checkpoint to go on from."""
+    if not options.checkpoint:
+        for name, value in (
+            ("--resume", options.resume),
+            ("--checkpoint-every", options.checkpoint_every),
+        ):
+            if value:
+                raise InputError(f"{name} without --checkpoint; wanted the checkpoint's file")
+        return False
+    return checkpoint.check_path(options.checkpoint, options.resume)
 
-    Parameters
-    ----------
-    options : argparse.Namespace
 
-    Returns
-    -------
-    Settings
-
-    Raises
-    ------
-    InputError
-        If two options contradict each other.
-    """
-    if options.nesterov and options.momentum == 0:
-        raise InputError("--nesterov with --momentum 0; wanted a momentum above 0")
-    values = {field.name: getattr(options, field.name) for field in fields(loop.Settings)}
-    if options.epochs is None:
-        values["epochs"] = EPOCHS["digits" if options.data is None else "data"]
-    return loop.Settings(**values)
+def _where(
+    options: argparse.Namespace, runs: tuple[loop.Run, ...], epochs: int, found: bool
+) -> str:
+    name = repr(str(options.checkpoint))
+    if not found:
+        return f"No checkpoint {name}: starting anew"
+    done = ", ".join(f"{len(one.history)} of {epochs} epochs {one.label}" for one in runs)
+    return f"Going on from {name}: {done} are done"

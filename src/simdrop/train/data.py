@@ -134,7 +134,7 @@ def hold_out(data: Data, fraction: float, seed: int) -> Rows:
     data : Data
         The data.
     fraction : float
-        The part of the training set to hold out, between 0 and 1.
+        The part of the training set to hold out, from 0 (nothing) to below 1.
     seed : int
         Decides which examples.
 
@@ -145,11 +145,11 @@ def hold_out(data: Data, fraction: float, seed: int) -> Rows:
     Raises
     ------
     InputError
-        If one of the two sets would be empty.
+        If one of the two sets would be empty, though `fraction` is not 0.
     """
     count = len(data.y_train)
     held_out = round(fraction * count)
-    if not 0 < held_out < count:
+    if fraction and not 0 < held_out < count:
         raise InputError(
             f"--validation {fraction:g} of {count} training examples leaves {count - held_out} to "
             f"train on and {held_out} to validate on; wanted at least one for each"

@@ -11,28 +11,10 @@ from numpy.typing import NDArray
 from .. import nn
 from .data import Data, Rows
 from .errors import DivergedError
+from .settings import Settings
 
 EVALUATED = 10_000  # training examples that a point of the training curves is measured on, at most
 CHUNK = 2_000  # examples evaluated at a time, so that memory is bounded
-
-
-@dataclass(frozen=True)
-class Settings:
-    """The net and how it is trained; the names and meanings are those of the command's options."""
-
-    hidden: tuple[int, ...]
-    activation: str
-    p: float
-    p_input: float
-    epochs: int
-    batch_size: int
-    lr: float
-    momentum: float
-    nesterov: bool
-    l2: float
-    max_norm: float | None
-    validation: float
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -41,8 +23,8 @@ class Epoch:
 
     training_loss: float
     training_error: float
-    validation_loss: float
-    validation_error: float
+    validation_loss: float | None  # None without a validation set
+    validation_error: float | None
     seconds: float  # of the training alone
 
 
@@ -50,11 +32,17 @@ class Epoch:
 class Run:
     """One net on its way: what it has measured so far, and how far it is in the current epoch."""
 
-    label: str
+    label: str  # its first word is what --only and checkpoints call it
     net: nn.MLP
-    optimizer: nn.SGD
+    optimizer: nn.Optimizer
     history: list[Epoch] = field(default_factory=list)
     batches: int = 0  # done since the start of the training
+    seconds: float = 0.0  # of training in the current epoch
+
+    @property
+    def name(self) -> str:
+        """ "without" or "with"."""
+        return self.label.split()[0]
 
     @property
     def seconds_an_epoch(self) -> float:
@@ -62,8 +50,10 @@ class Run:
         return float(np.median([epoch.seconds for epoch in self.history]))
 
 
-def make_runs(data: Data, settings: Settings) -> tuple[Run, Run]:
+def make_runs(data: Data, settings: Settings) -> tuple[Run, ...]:
     """The net without and with dropout, from the same seed and so with the same initial weights.
+
+    `settings.only` leaves one of both.
 
     Parameters
     ----------
@@ -73,31 +63,57 @@ def make_runs(data: Data, settings: Settings) -> tuple[Run, Run]:
 
     Returns
     -------
-    without, with_dropout : Run
+    tuple of Run
     """
     sizes = (data.x_train.shape[1], *settings.hidden, data.classes)
 
     def run(label: str, p: float, p_input: float) -> Run:
-        net = nn.MLP(sizes, activation=settings.activation, p=p, p_input=p_input, rng=settings.seed)
-        optimizer = nn.SGD(
+        net = nn.MLP(
+            sizes,
+            activation=settings.activation,
+            p=p,
+            p_input=p_input,
+            dropout=settings.dropout,
+            activity_l1=settings.activity_l1,
+            rng=settings.seed,
+        )
+        return Run(label, net, _optimizer(net, settings))
+
+    runs = []
+    if settings.only != "with":
+        runs.append(run("without dropout", 0.0, 0.0))
+    if settings.only != "without":
+        runs.append(run("with dropout", settings.p, settings.p_input))
+    return tuple(runs)
+
+
+def _optimizer(net: nn.MLP, settings: Settings) -> nn.Optimizer:
+    if settings.optimizer == "adam":
+        return nn.Adam(
             net.parameters(),
             settings.lr,
-            momentum=settings.momentum,
-            nesterov=settings.nesterov,
             l2=settings.l2,
+            l1=settings.l1,
             max_norm=settings.max_norm,
         )
-        return Run(label, net, optimizer)
-
-    return run("without dropout", 0.0, 0.0), run("with dropout", settings.p, settings.p_input)
+    return nn.SGD(
+        net.parameters(),
+        settings.lr,
+        momentum=settings.momentum,
+        nesterov=settings.nesterov,
+        l2=settings.l2,
+        l1=settings.l1,
+        max_norm=settings.max_norm,
+    )
 
 
 def train(
     runs: tuple[Run, ...], data: Data, rows: Rows, settings: Settings
 ) -> Iterator[tuple[Run, bool]]:
-    """Train all nets on the same batches in the same order.
+    """Train all nets on the same batches in the same order, from wherever they are on their way.
 
     The learning rate falls linearly from `settings.lr` in the first epoch to zero after the last.
+    At each yield a checkpoint of `runs` holds all: this is where to write one.
 
     Parameters
     ----------
@@ -125,21 +141,26 @@ def train(
         # Of nearly equal size: the noisy gradient of a last batch of two would undo others' work.
         batches = np.array_split(shuffle.permutation(rows.train), batches_an_epoch(rows, settings))
         for run in runs:
+            if len(run.history) > epoch:  # in a checkpoint's past
+                continue
             run.optimizer.lr = settings.lr * (1 - epoch / settings.epochs)
             run.net.train()
-            seconds = 0.0
-            for batch in batches:
+            for batch in batches[run.batches - epoch * len(batches) :]:
                 began = time.perf_counter()
                 loss = run.net.train_step(data.x_train[batch], data.y_train[batch], run.optimizer)
-                seconds += time.perf_counter() - began
+                run.seconds += time.perf_counter() - began
                 _check_loss(loss, run, epoch)
                 run.batches += 1
                 yield run, False
             training = evaluate(run.net, data.x_train, data.y_train, sample)
-            validation = evaluate(run.net, data.x_train, data.y_train, rows.validation)
-            run.history.append(Epoch(*training, *validation, seconds))
-            for loss in (training[0], validation[0]):
-                _check_loss(loss, run, epoch)
+            validation: tuple[float | None, float | None] = None, None
+            if len(rows.validation):
+                validation = evaluate(run.net, data.x_train, data.y_train, rows.validation)
+            run.history.append(Epoch(*training, *validation, seconds=run.seconds))
+            run.seconds = 0.0
+            for mean in (training[0], validation[0]):
+                if mean is not None:
+                    _check_loss(mean, run, epoch)
             yield run, True
 
 

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from .errors import InputError
 from .report import Result, percent
 
-COLOURS = ("#D55E00", "#0072B2")  # without, with dropout; Okabe and Ito: distinct to all eyes
+COLOURS = {"without": "#D55E00", "with": "#0072B2"}  # Okabe and Ito: distinct to all eyes
 LEAST_LOSS = 1e-7  # float32's resolution near 1; a loss of 0 has no place on a logarithmic axis
 UNSUITED = {"pgf"}  # needs LaTeX, and finds out only when the training is over
 
@@ -36,10 +36,13 @@ def draw(results: Sequence[Result], title: str) -> Figure:
         figure = Figure(figsize=(10, 5), dpi=150, layout="constrained")
         figure.suptitle(title, parse_math=False)
         loss, error = figure.subplots(1, 2)
-        for result, colour in zip(results, COLOURS, strict=True):
+        for result in results:
+            colour = COLOURS[result.run.name]
             history, label = result.run.history, result.run.label
             epochs = np.arange(1, len(history) + 1)
             for part, line in (("validation", "-"), ("training", "--")):
+                if getattr(history[0], f"{part}_loss") is None:
+                    continue
                 style = {"linestyle": line, "color": colour, "label": f"{label}, {part}"}
                 losses = [getattr(epoch, f"{part}_loss") for epoch in history]
                 errors = [getattr(epoch, f"{part}_error") for epoch in history]
@@ -128,7 +131,10 @@ def save(figure: Figure, path: Path) -> None:
 
 def _error_limit(results: Sequence[Result]) -> float:
     """The top of the error axis, in %: the first epochs may leave it, so that the last fill it."""
-    curves = [[epoch.validation_error for epoch in result.run.history] for result in results]
+    curves = [
+        [e.training_error if e.validation_error is None else e.validation_error for e in history]
+        for history in (result.run.history for result in results)
+    ]
     ends = [curve[-1] for curve in curves] + [result.test_error for result in results]
     return 100 * min(4 * max(ends), 1.05 * max(map(max, [*curves, ends]))) or 1.0
 

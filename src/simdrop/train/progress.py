@@ -16,7 +16,7 @@ from rich.text import Text
 from .loop import Run
 
 REFRESH = 0.1  # seconds between two pictures of the live display
-STYLES = ("dark_orange3", "deep_sky_blue3")  # without, with dropout: the colours of the curves
+STYLES = {"without": "dark_orange3", "with": "deep_sky_blue3"}  # the colours of the curves
 
 
 class Silent:
@@ -37,6 +37,7 @@ class Silent:
     def __init__(self, runs: Sequence[Run], title: str, epochs: int, steps: int) -> None:
         self.runs, self.title, self.epochs, self.steps = runs, title, epochs, steps
         self.began = time.monotonic()
+        self.done_before = sum(run.batches for run in runs)  # not 0 after a checkpoint
 
     def __enter__(self) -> Self:
         return self
@@ -52,11 +53,16 @@ class Silent:
     def show(self, run: Run, epoch_ended: bool) -> None:
         """Take note of a batch or of the end of an epoch of one net."""
 
+    def warn(self, message: str) -> None:
+        """Print a line on standard error."""
+        print(f"simdrop: {message}", file=sys.stderr, flush=True)
+
     def time_left(self) -> str:
         """The time until both nets are done, if the rest goes as fast as what is done."""
         done = sum(run.batches for run in self.runs)
         left = len(self.runs) * self.steps - done
-        seconds = round((time.monotonic() - self.began) * left / max(done, 1))
+        done_here = max(done - self.done_before, 1)
+        seconds = round((time.monotonic() - self.began) * left / done_here)
         minutes, seconds = divmod(seconds, 60)
         hours, minutes = divmod(minutes, 60)
         return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
@@ -74,10 +80,11 @@ class Lines(Silent):
         if epoch_ended:
             last = run.history[-1]
             epoch = f"{len(run.history):{len(str(self.epochs))}}/{self.epochs}"
-            error = 100 * last.validation_error
+            error = last.validation_error
+            validation = "" if error is None else f"validation error {100 * error:.2f} %, "
             print(
                 f"epoch {epoch}, {run.label}: loss {last.training_loss:.4f}, "
-                f"validation error {error:.2f} %, {self.time_left()} left",
+                f"{validation}{self.time_left()} left",
                 flush=True,
             )
 
@@ -87,9 +94,19 @@ class InPlace(Silent):
 
     def __enter__(self) -> Self:
         # Started by the first batch, inside the `with` block: Ctrl-C then always finds __exit__.
+        self._new_table()
+        return self
+
+    def _new_table(self) -> None:
         self.live = Live(auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
         self.drawn = -math.inf
-        return self
+
+    def warn(self, message: str) -> None:
+        """Print a line on standard error below the table, which goes on below it."""
+        self.live.update(self._table())
+        self.live.stop()
+        super().warn(message)
+        self._new_table()
 
     def __exit__(
         self,
@@ -115,7 +132,9 @@ class InPlace(Silent):
         table.add_column("", min_width=8, max_width=30)
         for heading in ("epoch", "training loss", "validation error"):
             table.add_column(heading, justify="right")
-        for run, style in zip(self.runs, STYLES, strict=True):
+        for run in self.runs:
+            style = STYLES[run.name]
+            error = run.history[-1].validation_error if run.history else None
             last = run.history[-1] if run.history else None
             table.add_row(
                 Text(run.label, style),
@@ -124,7 +143,7 @@ class InPlace(Silent):
                 ),
                 f"{len(run.history)}/{self.epochs}",
                 f"{last.training_loss:.4f}" if last else "-",
-                f"{100 * last.validation_error:.2f} %" if last else "-",
+                "-" if error is None else f"{100 * error:.2f} %",
             )
         done = all(run.batches == self.steps for run in self.runs)
         below = "done" if done else f"time left {self.time_left()}"

@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from .data import Data, Rows
-from .loop import Run, Settings, evaluate
+from .loop import Run, evaluate
+from .settings import Settings
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,11 @@ def title(data: Data, settings: Settings) -> str:
     str
     """
     sizes = (data.x_train.shape[1], *settings.hidden, data.classes)
-    return (
-        f"{data.name}, net {'-'.join(map(str, sizes))} ({settings.activation}), "
-        f"dropout p = {settings.p:g}, {settings.p_input:g} on the input"
-    )
+    net = f"{data.name}, net {'-'.join(map(str, sizes))} ({settings.activation})"
+    if settings.only == "without":
+        return net
+    kind = "batchwise dropout" if settings.dropout == "batchwise" else "dropout"
+    return f"{net}, {kind} p = {settings.p:g}, {settings.p_input:g} on the input"
 
 
 def print_table(results: Sequence[Result], data: Data, rows: Rows) -> None:
@@ -63,7 +65,7 @@ def print_table(results: Sequence[Result], data: Data, rows: Rows) -> None:
     Parameters
     ----------
     results : sequence of Result
-        Without and with dropout.
+        Without and with dropout, or one of both.
     data : Data
     rows : Rows
     """
@@ -72,22 +74,28 @@ def print_table(results: Sequence[Result], data: Data, rows: Rows) -> None:
         table.add_column(heading, justify="right" if heading else "left")
     for result in results:
         run = result.run
+        error = run.history[-1].validation_error
         table.add_row(
             run.label,
             percent(result.train_error),
-            percent(run.history[-1].validation_error),
+            "-" if error is None else percent(error),
             percent(result.test_error),
             f"{run.seconds_an_epoch:.3f}",
         )
     tests = len(data.y_test)
-    without, with_dropout = (round(result.test_error * tests) for result in results)
+    wrong = [f"{round(result.test_error * tests)}" for result in results]
+    wrong[0] += " test examples are wrong"
+    labels = [result.run.label for result in results]
+    if len(results) == 2:
+        labels[1] = "with it"
+    sentence = ", ".join(f"{n} {label}" for n, label in zip(wrong, labels, strict=True))
     console = Console()
     with console.capture() as text:
         console.print(table)
     print(text.get(), end="")
     print(
         f"Trained on {len(rows.train)} examples, validated on {len(rows.validation)}, tested on "
-        f"{tests}:\n{without} test examples are wrong without dropout, {with_dropout} with it.",
+        f"{tests}:\n{sentence}.",
         flush=True,
     )
 

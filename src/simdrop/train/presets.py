@@ -1,0 +1,30 @@
+"""Named settings: what the papers on dropout compare on MNIST, each a row of `PRESETS`.
+
+Nets, momentum, max-norm and p are as in Srivastava et al. 2014, "Dropout", appendix A and B.1; the
+other values are of the same kind and were chosen on validation sets, never on the test set.
+An option that is given overrides its preset's value.
+"""
+
+from typing import Any
+
+MNIST: dict[str, Any] = {
+    "hidden": (1024, 1024, 1024),
+    "activation": "relu",
+    "optimizer": "sgd",
+    "momentum": 0.95,
+    "batch_size": 128,
+    "validation": 1 / 6,  # 10,000 of 60,000 examples
+}
+PLAIN = MNIST | {"only": "without", "epochs": 60, "lr": 0.02}
+DROPPED = MNIST | {"only": "with", "p": 0.5, "p_input": 0.2, "epochs": 200, "lr": 0.05}
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "mnist-none": PLAIN | {"hidden": (1024, 1024)},
+    "mnist-l2": PLAIN | {"l2": 1e-4},
+    "mnist-l1": PLAIN | {"l1": 1e-5},
+    "mnist-sparse": PLAIN | {"activity_l1": 1e-4},
+    "mnist-maxnorm-only": PLAIN | {"max_norm": 2.0},
+    "mnist-dropout": DROPPED,
+    "mnist-maxnorm": DROPPED | {"max_norm": 3.0, "lr": 0.1},
+    "mnist-batchwise": DROPPED | {"dropout": "batchwise", "max_norm": 3.0, "lr": 0.1},
+}

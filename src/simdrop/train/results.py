@@ -1,0 +1,79 @@
+"""The results of a training as JSON, for programs that compare many."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import simdrop
+
+from ..files import check, replacing
+from .data import Data
+from .errors import InputError
+from .report import Result
+from .settings import Settings
+
+
+def check_path(path: Path) -> None:
+    """Find out before the training whether the file could be written.
+
+    Parameters
+    ----------
+    path : Path
+
+    Raises
+    ------
+    InputError
+        If it is no file, or its folder does not take one.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise InputError(f"--results {str(path)!r} exists and is not a file")
+        check(path)
+    except (OSError, ValueError) as error:  # ValueError: a null character
+        raise _unwritable(path, error) from error
+
+
+def save(path: Path, results: Sequence[Result], images: Data, settings: Settings) -> None:
+    """Write the results, all of them or nothing.
+
+    Parameters
+    ----------
+    path : Path
+    results : sequence of Result
+    images : Data
+    settings : Settings
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
+    """
+    runs = {}
+    for result in results:
+        history = result.run.history
+        runs[result.run.name] = {
+            "train_error": result.train_error,
+            "validation_error": history[-1].validation_error,
+            "test_error": result.test_error,
+            "test_examples_wrong": round(result.test_error * len(images.y_test)),
+            "epochs": len(history),
+            "seconds": sum(epoch.seconds for epoch in history),
+            "history": [asdict(epoch) for epoch in history],
+        }
+    about = {
+        "simdrop": simdrop.__version__,
+        "data": images.name,
+        "settings": asdict(settings),
+        "runs": runs,
+    }
+    try:
+        with replacing(path) as file:
+            file.write(json.dumps(about, indent=1).encode() + b"\n")
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError | ValueError) -> InputError:
+    reason = getattr(error, "strerror", None) or error
+    return InputError(f"--results {str(path)!r} cannot be written: {reason}")

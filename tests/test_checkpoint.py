@@ -1,0 +1,814 @@
+"""Checkpoints: training goes on bit for bit from them, and no kill or full disk loses the last."""
+
+import argparse
+import contextlib
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import simdrop as sd
+from simdrop import files, nn
+from simdrop.cli import main
+from simdrop.nn import checkpoint as nets
+from simdrop.train import checkpoint, options
+from simdrop.train.presets import PRESETS
+
+SMALL = ["--hidden", "8", "--epochs", "3", "--batch-size", "20"]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """Each test in an empty folder of its own, from which relative paths start."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path / "here"
+
+
+@pytest.fixture
+def small(tmp_path):
+    """The path of an .npz file with 120 + 60 points around three corners of a cube."""
+    rng = np.random.default_rng(0)
+    arrays = {}
+    for part, count in (("train", 120), ("test", 60)):
+        labels = np.arange(count) % 3
+        points = np.eye(3)[labels] + rng.normal(0, 0.3, (count, 3))
+        arrays |= {f"x_{part}": points.astype(np.float32), f"y_{part}": labels}
+    np.savez(tmp_path / "small.npz", **arrays)
+    return str(tmp_path / "small.npz")
+
+
+@pytest.fixture
+def tiny_disk(tmp_path):
+    """A file system of 2 MB, where the system lets us make one."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    words = ["mount", "-t", "tmpfs", "-o", "size=2m", "none", str(place)]
+    try:
+        made = subprocess.run(words, capture_output=True).returncode == 0
+    except FileNotFoundError:
+        made = False
+    if not made:
+        pytest.skip("mounting a small file system is not permitted here")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def one_error_line(capsys):
+    """The message of the only line on standard error."""
+    err = capsys.readouterr().err
+    assert err.startswith("simdrop: error: ") and err.count("\n") == 1 and err.endswith("\n")
+    return err.removeprefix("simdrop: error: ").rstrip()
+
+
+def content(path):
+    """All of a checkpoint of simdrop train but the seconds."""
+    file = nets.read(path)
+    for run in file.extra["runs"].values():
+        del run["seconds"]
+        for epoch in run["history"]:
+            del epoch["seconds"]
+    arrays = file.arrays.items()
+    bits = {name: (array.dtype, array.shape, array.tobytes()) for name, array in arrays}
+    return file.about, file.extra, bits
+
+
+def train(data, *words, path="run.npz"):
+    return main(["train", "--data", data, "--quiet", *SMALL, "--checkpoint", str(path), *words])
+
+
+# nn.save and nn.load
+
+OPTIMIZERS = {
+    "sgd": lambda net: nn.SGD(net.parameters(), 0.05, momentum=0.9, nesterov=True, max_norm=2.0),
+    "adam": lambda net: nn.Adam(net.parameters(), 0.01, l2=0.01, l1=0.001),
+}
+
+
+def make(seed, sizes=(4, 6, 5, 3), optimizer="sgd", **keywords):
+    net = nn.MLP(sizes, rng=seed, **keywords)
+    return net, OPTIMIZERS[optimizer](net)
+
+
+def steps(net, optimizer, first, last):
+    """Train on the batches of these numbers."""
+    for number in range(first, last):
+        rng = np.random.default_rng(number)
+        x = rng.normal(size=(7, net.n_in)).astype(net.dtype)
+        optimizer.lr *= 0.95
+        net.train_step(x, rng.integers(0, net.n_out, 7), optimizer)
+
+
+def all_of(net, optimizer):
+    """Every bit of a net and its optimizer."""
+    arrays = [p.value for p in net.parameters()] + sum(optimizer.state, [])
+    numbers = [layer.step for layer in net.layers], [s.state for s in net.streams()]
+    return [a.tobytes() for a in arrays], numbers, optimizer.steps, optimizer.lr
+
+
+@given(
+    optimizer=st.sampled_from(sorted(OPTIMIZERS)),
+    dropout=st.sampled_from(["elementwise", "batchwise"]),
+    p=st.sampled_from([0.0, 0.5, sd.schedule.linear(0.0, 0.8, 6)]),
+    activity_l1=st.sampled_from([0.0, 0.01]),
+    dtype=st.sampled_from(["float32", "float64"]),
+    hidden=st.lists(st.integers(1, 9), max_size=3),
+    before=st.integers(0, 4),
+    after=st.integers(0, 4),
+)
+def test_training_goes_on_as_if_never_interrupted(before, after, hidden, **settings):
+    settings["sizes"] = (4, *hidden, 3)
+    net, optimizer = make(1, **settings)
+    steps(net, optimizer, 0, before)
+    with tempfile.TemporaryDirectory() as place:
+        nn.save(f"{place}/a.npz", net, optimizer, {"step": before, "more": (1, 2.5, None)})
+        other, its_optimizer = make(2, **settings)
+        steps(other, its_optimizer, 10, 12)
+        extra = nn.load(f"{place}/a.npz", other, its_optimizer)
+        assert os.listdir(place) == ["a.npz"]
+    assert extra == {"step": before, "more": [1, 2.5, None]}
+    assert all_of(other, its_optimizer) == all_of(net, optimizer)
+    steps(net, optimizer, before, before + after)
+    steps(other, its_optimizer, before, before + after)
+    assert all_of(other, its_optimizer) == all_of(net, optimizer)
+
+
+def test_streams_of_layers_that_share_none():
+    net = nn.Network(
+        [
+            nn.Dropout(0.5, sd.Stream(1)),
+            nn.Linear(4, 5, rng=0),
+            nn.GaussianDropout(0.5, sd.Stream(2)),
+            nn.Linear(5, 3, rng=1),
+        ],
+        nn.SoftmaxCrossEntropy,
+    )
+    optimizer = OPTIMIZERS["sgd"](net)
+    steps(net, optimizer, 0, 3)
+    assert [stream.draw for stream in net.streams()] == [3, 3]
+    nn.save("a.npz", net, optimizer)
+    wanted = all_of(net, optimizer)
+    steps(net, optimizer, 3, 5)
+    assert nn.load("a.npz", net, optimizer) is None
+    assert all_of(net, optimizer) == wanted
+    for dropout in ("elementwise", "batchwise"):
+        mlp, _ = make(0, dropout=dropout)
+        assert [s is mlp.stream for s in mlp.streams()] == [True]
+
+
+def test_a_net_alone_and_numbers_of_numpy():
+    net, optimizer = make(1)
+    optimizer.lr = np.float32(0.25)
+    nn.save("a.npz", net, optimizer, {"best": np.float64(0.5), "epoch": np.int64(3)})
+    other, _ = make(2)
+    assert nn.load("a.npz", other) == {"best": 0.5, "epoch": 3}
+    assert [p.value.tobytes() for p in other.parameters()] == all_of(net, optimizer)[0][:6]
+    with np.load("a.npz", allow_pickle=False) as npz:  # a file that other programs can read
+        about = json.loads(npz["about"].tobytes())
+        assert npz["net/parameter/0"].shape == (4, 6)
+    assert (about["format"], about["version"]) == ("simdrop checkpoint", 1)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"sizes": (4, 6, 5, 2)}, r"net/parameter/4 is float32 \(5, 3\), and in this net float32"),
+        ({"sizes": (4, 6, 3)}, "net with 4 layers, and this one has 3"),
+        ({"dtype": "float64"}, r"net/parameter/0 is float32 \(4, 6\), and in this net float64"),
+        ({"optimizer": "adam"}, "is of SGD, and this optimizer is Adam"),
+        ({"activity_l1": 0.1}, "net with 4 layers, and this one has 6"),
+    ],
+)
+def test_another_net_is_an_error_and_changes_nothing(change, message):
+    net, optimizer = make(1)
+    steps(net, optimizer, 0, 2)
+    nn.save("a.npz", net, optimizer)
+    other, its_optimizer = make(2, **change)
+    before = all_of(other, its_optimizer)
+    with pytest.raises(ValueError, match=message):
+        nn.load("a.npz", other, its_optimizer)
+    assert all_of(other, its_optimizer) == before
+
+
+def test_what_is_not_there():
+    net, optimizer = make(1)
+    nn.save("a.npz", net)
+    with pytest.raises(ValueError, match="'a.npz' holds no optimizer"):
+        nn.load("a.npz", net, optimizer)
+    with pytest.raises(ValueError, match="'a.npz' has no net 'with'; it has net"):
+        nn.load("a.npz", net, name="with")
+    with pytest.raises(FileNotFoundError):
+        nn.load("b.npz", net)
+    with pytest.raises(TypeError, match="function does not go into JSON"):
+        nn.save("b.npz", net, extra=steps)
+    assert os.listdir() == ["a.npz"]
+
+
+def rewritten(path, **changes):
+    """Change the JSON of a checkpoint."""
+    with np.load(path) as npz:
+        arrays = dict(npz)
+    about = json.loads(arrays.pop("about").tobytes()) | changes
+    text = np.frombuffer(json.dumps(about).encode(), np.uint8)
+    np.savez(path, about=text, **arrays)
+
+
+def spoil(path, how):
+    """Make a file of a checkpoint's name that is none."""
+    if how == "text":
+        path.write_text("not what it should be")
+    elif how == "empty":
+        path.write_bytes(b"")
+    elif how == "truncated":
+        path.write_bytes(path.read_bytes()[:-100])
+    elif how == "npz":
+        np.savez(path, a=np.zeros(3))
+    elif how == "version":
+        rewritten(path, version=2)
+    elif how == "format":
+        rewritten(path, format="another")
+
+
+SPOILT = {
+    "text": "is no checkpoint: it starts with 6e 6f 74 20",
+    "empty": "is no checkpoint: it starts with no byte",
+    "truncated": "is a damaged checkpoint",
+    "npz": "is an .npz file, but no checkpoint",
+    "version": "is a checkpoint of version 2; this simdrop",
+    "format": "is an .npz file, but no checkpoint",
+}
+
+
+@pytest.mark.parametrize("how", SPOILT)
+def test_a_file_that_is_no_checkpoint(how):
+    net, optimizer = make(1)
+    nn.save("a.npz", net, optimizer)
+    spoil(Path("a.npz"), how)
+    with pytest.raises(ValueError, match=SPOILT[how]):
+        nn.load("a.npz", net, optimizer)
+
+
+@given(st.data())
+def test_damage_is_never_read_as_something_else(data):
+    net, optimizer = make(1)
+    steps(net, optimizer, 0, 2)
+    wanted = all_of(net, optimizer)
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place, "a.npz")
+        nn.save(path, net, optimizer, {"epoch": 5})
+        whole = bytearray(path.read_bytes())
+        at = data.draw(st.integers(0, len(whole) - 1))
+        if data.draw(st.booleans()):
+            whole[at] ^= data.draw(st.integers(1, 255))
+        else:
+            del whole[at:]
+        path.write_bytes(whole)
+        other, its_optimizer = make(2)
+        before = all_of(other, its_optimizer)
+        try:
+            extra = nn.load(path, other, its_optimizer)
+        except ValueError:
+            assert all_of(other, its_optimizer) == before
+        else:  # the date of a member, say
+            assert (extra, all_of(other, its_optimizer)) == ({"epoch": 5}, wanted)
+
+
+@pytest.mark.parametrize("fails", ["fsync", "replace"])
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_failing_write_leaves_the_old_file_alone(monkeypatch, fails, error):
+    net, optimizer = make(1)
+    nn.save("a.npz", net, optimizer)
+    before = Path("a.npz").read_bytes()
+    steps(net, optimizer, 0, 1)
+
+    def fail(*arguments):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files.os, fails, fail)
+        with pytest.raises(type(error)):
+            nn.save("a.npz", net, optimizer)
+    assert os.listdir() == ["a.npz"] and Path("a.npz").read_bytes() == before
+
+
+def test_a_write_beyond_the_limit_of_a_file(folder):
+    """The system itself refuses the last bytes."""
+    net, optimizer = make(1, sizes=(40, 40, 3))
+    nn.save("a.npz", net, optimizer)
+    before = Path("a.npz").read_bytes()
+    steps(net, optimizer, 0, 1)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) - 100, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            nn.save("a.npz", net, optimizer)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert os.listdir() == ["a.npz"] and Path("a.npz").read_bytes() == before
+
+
+def test_a_link_stays_and_its_target_is_replaced(tmp_path):
+    net, optimizer = make(1)
+    (tmp_path / "elsewhere").mkdir()
+    os.symlink(tmp_path / "elsewhere" / "real.npz", "link.npz")
+    nn.save("link.npz", net, optimizer)
+    assert os.path.islink("link.npz") and os.listdir(tmp_path / "elsewhere") == ["real.npz"]
+    nn.load("link.npz", net, optimizer)
+
+
+def test_writers_at_the_same_time_wait_for_each_other():
+    made = [make(seed) for seed in range(4)]
+    wanted = [all_of(*pair) for pair in made]
+    nn.save("a.npz", *made[0])
+
+    def write(pair):
+        for _ in range(10):
+            nn.save("a.npz", *pair)
+
+    threads = [threading.Thread(target=write, args=(pair,)) for pair in made]
+    for thread in threads:
+        thread.start()
+    reader, reads = make(9), 0
+    while any(thread.is_alive() for thread in threads) or reads == 0:
+        nn.load("a.npz", *reader)
+        assert all_of(*reader) in wanted
+        reads += 1
+    assert os.listdir() == ["a.npz"]
+
+
+# simdrop train --checkpoint
+
+# All in one process that has imported what it needs: a killed one is a fork of it, which is fast.
+KILLS = """
+import os, random, signal, sys, time
+import simdrop.train.command
+from simdrop import files
+from simdrop.cli import main
+
+def run(path, *words):
+    return main([*sys.argv[1:], "--checkpoint", path, *words])
+
+def fork(function):
+    child = os.fork()
+    if child:
+        return child
+    try:
+        os._exit(function())
+    finally:
+        os._exit(99)
+
+def killed(child):
+    status = os.waitpid(child, 0)[1]
+    if os.WIFSIGNALED(status):
+        assert os.WTERMSIG(status) == signal.SIGKILL
+        return True
+    assert os.WEXITSTATUS(status) == 0, status
+    return False
+"""
+WORDS = ["--hidden", "8", "--batch-size", "8", "--quiet", "--checkpoint-every", "2steps"]
+
+
+def in_one_process(code, *words):
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", KILLS + code, "train", *words],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=environment,
+    )
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    return done.stdout
+
+
+def test_kills_at_random_moments(small):
+    code = """
+began = time.monotonic()
+assert not killed(fork(lambda: run("whole.npz")))
+seconds = time.monotonic() - began
+kills = runs = 0
+while kills < 20:
+    child = fork(lambda: run("run.npz", "--resume"))
+    time.sleep(random.uniform(0, seconds / 10))
+    os.kill(child, signal.SIGKILL)
+    if killed(child):
+        kills += 1
+    else:  # it was faster; the next one starts anew
+        os.rename("run.npz", f"finished{runs}.npz")
+        runs += 1
+assert not killed(fork(lambda: run("run.npz", "--resume")))
+"""
+    in_one_process(code, "--data", small, *WORDS, "--epochs", "12")
+    wanted = content("whole.npz")
+    assert [len(run["history"]) for run in wanted[1]["runs"].values()] == [12, 12]
+    for path in Path().glob("finished*.npz"):
+        assert content(path) == wanted
+    assert content("run.npz") == wanted
+    assert not list(Path().glob(".*"))  # the last write took over what a killed one had left
+
+
+@pytest.mark.parametrize("moment", ["half", "fsync", "before", "after"])
+def test_kills_while_a_checkpoint_is_written(small, moment):
+    """Each process dies in its fourth write: half of the bytes written, and so on."""
+    code = f"""
+moment = {moment!r}
+writes = 0
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def fsync(number, whole=os.fsync):
+    global writes
+    writes += 1
+    if moment == "half" and writes == 7:  # the fourth file: each has its folder's, too
+        os.ftruncate(number, os.fstat(number).st_size // 2)
+        die()
+    if moment == "fsync" and writes == 7:
+        die()
+    whole(number)
+
+def replace(old, new, whole=os.replace):
+    if moment == "before" and writes == 7:
+        die()
+    whole(old, new)
+    if moment == "after" and writes == 7:
+        die()
+
+assert not killed(fork(lambda: run("whole.npz")))
+os.fsync, os.replace = fsync, replace
+deaths = 0
+while killed(fork(lambda: run("run.npz", "--resume"))):
+    deaths += 1
+    assert (moment == "after") <= (not os.path.exists(".run.npz.tmp"))
+print(deaths)
+"""
+    deaths = int(in_one_process(code, "--data", small, *WORDS, "--epochs", "2").split()[-1])
+    assert deaths > 5
+    assert content("run.npz") == content("whole.npz")
+    assert not list(Path().glob(".*"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--only", "with"],
+        ["--dropout", "batchwise", "--optimizer", "adam", "--max-norm", "2"],
+        ["--validation", "0", "--activity-l1", "0.01", "--l1", "0.001"],
+    ],
+)
+def test_going_on_from_every_batch(small, words, monkeypatch):
+    """An interruption after each batch and each epoch of a whole training."""
+    words = [*words, "--checkpoint-every", "1steps"]
+    assert train(small, *words, path="whole.npz") == 0
+    stops = 0
+    step = checkpoint.Saver.step
+
+    def stop(saver):
+        nonlocal stops
+        stops += 1
+        step(saver)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint.Saver, "step", stop)
+    while train(small, *words, "--resume") == 130:
+        pass
+    nets_trained = 1 if "--only" in words else 2
+    rows = 120 if "--validation" in words else 96
+    assert stops == nets_trained * 3 * (-(-rows // 20) + 1)
+    assert content("run.npz") == content("whole.npz")
+
+
+START = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from simdrop.cli import main
+sys.exit(main())
+"""
+
+
+def start(*words):
+    return subprocess.Popen(
+        [sys.executable, "-c", START, "train", "--hidden", "8", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+    )
+
+
+def finish(process):
+    try:
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    return process.returncode, out, err
+
+
+@pytest.mark.parametrize("which, code", [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_signal_writes_a_last_checkpoint(small, which, code):
+    words = ["--data", small, "--epochs", "1000000", "--checkpoint", "run.npz"]
+    process = start(*words)
+    for _ in range(6):  # the title and five epochs' lines
+        assert process.stdout.readline()
+    process.send_signal(getattr(signal, which))
+    ended, out, err = finish(process)
+    assert (ended, err) == (code, "simdrop: interrupted; --resume goes on from 'run.npz'\n")
+    runs = nets.read("run.npz").extra["runs"]  # not the one of the start: the next is in a minute
+    assert all(len(run["history"]) >= 2 for run in runs.values())
+    assert os.listdir() == ["run.npz"]
+
+
+def test_a_reader_that_goes_away_writes_a_last_checkpoint(small):
+    process = start("--data", small, "--epochs", "1000000", "--checkpoint", "run.npz")
+    for _ in range(6):  # the title and five epochs' lines
+        assert process.stdout.readline()
+    process.stdout.close()
+    process.wait(60)
+    assert process.returncode == 1 and process.stderr.read() == ""
+    process.stderr.close()
+    runs = nets.read("run.npz").extra["runs"]
+    assert all(len(run["history"]) >= 2 for run in runs.values())
+
+
+def test_resume_says_where_it_goes_on(small, capsys):
+    assert main(["train", "--data", small, *SMALL, "--checkpoint", "run.npz", "--resume"]) == 0
+    first = capsys.readouterr().out
+    assert first.startswith("No checkpoint 'run.npz': starting anew\n")
+    assert main(["train", "--data", small, *SMALL, "--checkpoint", "run.npz", "--resume"]) == 0
+    again = capsys.readouterr().out
+    assert again.startswith(
+        "Going on from 'run.npz': 3 of 3 epochs without dropout, 3 of 3 epochs with dropout are "
+        "done\n"
+    )
+    assert "epoch 3" not in again.split("\n", 1)[1]
+    assert first[first.index("Trained on") :] == again[again.index("Trained on") :]
+
+
+def test_a_trained_net_of_simdrop_train(small):
+    assert train(small) == 0
+    net = nn.MLP((3, 8, 3), p=0.5, p_input=0.1)
+    extra = nn.load("run.npz", net, name="with")
+    with np.load(small) as arrays:
+        error = net.error(arrays["x_train"], arrays["y_train"])
+    assert error < 0.6 and extra["settings"]["p"] == 0.5
+
+
+def test_nothing_is_overwritten_without_resume(small, capsys):
+    assert train(small) == 0
+    before = Path("run.npz").read_bytes()
+    capsys.readouterr()
+    assert train(small) == 2
+    assert one_error_line(capsys) == (
+        "--checkpoint 'run.npz' exists; add --resume to go on from it, or remove it"
+    )
+    assert Path("run.npz").read_bytes() == before
+
+
+@pytest.mark.parametrize("how", SPOILT)
+def test_resume_from_a_file_that_is_no_checkpoint(small, capsys, how):
+    assert train(small) == 0
+    spoil(Path("run.npz"), how)
+    before = Path("run.npz").read_bytes()
+    capsys.readouterr()
+    assert train(small, "--resume") == 2
+    assert SPOILT[how] in one_error_line(capsys)
+    assert Path("run.npz").read_bytes() == before
+    assert not list(Path().glob(".*"))
+
+
+def test_resume_from_a_checkpoint_of_something_else(small, capsys):
+    net, optimizer = make(1)
+    nn.save("run.npz", net, optimizer)
+    assert train(small, "--resume") == 2
+    assert "is a checkpoint, but not one of simdrop train" in one_error_line(capsys)
+
+
+def test_resume_with_other_settings_or_data(small, tmp_path, capsys):
+    assert train(small) == 0
+    before = Path("run.npz").read_bytes()
+    capsys.readouterr()
+    words = ["--lr", "0.01", "--max-norm", "3", "--hidden", "8,8", "--resume"]
+    assert train(small, *words) == 2
+    assert one_error_line(capsys) == (
+        "--resume: 'run.npz' is of another training: --hidden was 8 and is 8,8; --lr was 0.05 and "
+        "is 0.01; --max-norm was none and is 3.0"
+    )
+    with np.load(small) as arrays:
+        changed = dict(arrays)
+    changed["x_test"][0, 0] += 1
+    np.savez(small, **changed)
+    assert train(small, "--resume") == 2
+    assert one_error_line(capsys) == (
+        "--resume: 'run.npz' is of another training: the data has other numbers in x_test"
+    )
+    assert Path("run.npz").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["--resume"], "--resume without --checkpoint; wanted the checkpoint's file"),
+        (["--checkpoint-every", "5"], "--checkpoint-every without --checkpoint; wanted"),
+        (["--checkpoint-every", "0"], "argument --checkpoint-every: wanted seconds, such as 90"),
+        (["--checkpoint-every", "5 m"], "or batches, such as 500steps, got '5 m'"),
+        (["--checkpoint-every", "0steps"], "or batches, such as 500steps, got '0steps'"),
+        (["--checkpoint", "no/run.npz"], "--checkpoint 'no/run.npz' cannot be written: No such"),
+        (["--checkpoint", "taken"], "--checkpoint 'taken' exists and is not a file"),
+        (["--checkpoint", "a\0"], "--checkpoint 'a\\x00' cannot be written: embedded null byte"),
+        (["--checkpoint", "/proc/run.npz"], "--checkpoint '/proc/run.npz' cannot be written: "),
+        (["--checkpoint", "f" * 300], "cannot be written: File name too long"),
+        (["--results", "no/r.json"], "--results 'no/r.json' cannot be written: No such file"),
+        (["--results", "taken"], "--results 'taken' exists and is not a file"),
+        (["--preset", "mnist"], "argument --preset: invalid choice: 'mnist'"),
+        (["--optimizer", "adam", "--momentum", "0.5"], "--momentum with --optimizer adam; wanted"),
+        (["--optimizer", "adam", "--nesterov"], "--nesterov with --optimizer adam; wanted it with"),
+        (["--only", "none"], "argument --only: invalid choice: 'none'"),
+        (["--dropout", "no"], "argument --dropout: invalid choice: 'no'"),
+        (["--l1", "-1"], "argument --l1: wanted a number from 0, got '-1'"),
+        (["--activity-l1", "nan"], "argument --activity-l1: wanted a number from 0, got 'nan'"),
+    ],
+)
+def test_bad_input(small, folder, capsys, words, message):
+    Path("taken").mkdir()
+    assert main(["train", "--data", small, *SMALL, *words]) == 2
+    assert message in one_error_line(capsys)
+    assert os.listdir() == ["taken"]
+
+
+def test_a_folder_that_takes_no_files(small, tiny_disk, capsys):
+    assert train(small, path=tiny_disk / "run.npz") == 0
+    before = (tiny_disk / "run.npz").read_bytes()
+    subprocess.run(["mount", "-o", "remount,ro", str(tiny_disk)], check=True)
+    capsys.readouterr()
+    assert train(small, "--resume", path=tiny_disk / "run.npz") == 2
+    assert "run.npz' cannot be written: Read-only file system" in one_error_line(capsys)
+    assert (tiny_disk / "run.npz").read_bytes() == before
+
+
+def fill(disk):
+    """Until there is no page left."""
+    with open(disk / "filler", "wb", buffering=0) as filler, contextlib.suppress(OSError):
+        while True:
+            filler.write(bytes(4096))
+
+
+def test_a_disk_that_is_full_at_the_start(small, tiny_disk, capsys):
+    fill(tiny_disk)
+    assert train(small, path=tiny_disk / "run.npz") == 2
+    assert "run.npz' cannot be written: No space left on device" in one_error_line(capsys)
+    assert os.listdir(tiny_disk) == ["filler"] and os.listdir() == []
+
+
+@pytest.mark.parametrize("freed", [True, False])
+def test_a_disk_that_gets_full(small, tiny_disk, freed):
+    path = tiny_disk / "run.npz"
+    words = ["--data", small, "--epochs", "1000", "--checkpoint", str(path)]
+    process = start(*words, "--checkpoint-every", "100steps")
+    for _ in range(10):  # the title and nine epochs' lines
+        assert process.stdout.readline()
+    fill(tiny_disk)
+    warning = process.stderr.readline()
+    wanted = f"simdrop: warning: --checkpoint '{path}' cannot be written: No space left on device;"
+    assert warning.startswith(wanted) and "the training goes on" in warning
+    content(path)  # the last good one
+    if freed:
+        (tiny_disk / "filler").unlink()
+        again = f"simdrop: --checkpoint '{path}' has been written again\n"
+        assert process.stderr.readline() == again
+    code, out, err = finish(process)
+    assert "epoch 1000/1000, with dropout" in out and "Curves: 'simdrop-train.png'" in out
+    if freed:
+        assert (code, err) == (0, "")
+        assert len(content(path)[1]["runs"]["with"]["history"]) == 1000
+    else:
+        last = "the last checkpoint could not be written: No space left on device"
+        assert (code, err) == (1, f"simdrop: error: {last}\n")
+        assert len(content(path)[1]["runs"]["with"]["history"]) < 1000
+        assert sorted(os.listdir(tiny_disk)) == ["filler", "run.npz"]
+
+
+def test_checkpoints_by_the_clock_and_by_batches(small, monkeypatch):
+    times = []
+    save = checkpoint.Saver.save
+    monkeypatch.setattr(checkpoint.Saver, "save", lambda saver: times.append(1) or save(saver))
+    assert train(small) == 0
+    assert len(times) == 2  # the first and the last: a minute is not over
+    times.clear()
+    assert train(small, "--checkpoint-every", "7steps", path="b.npz") == 0
+    assert len(times) == 2 + 3 * 2 * (5 + 1) // 7  # of a batch or the end of an epoch, each
+    times.clear()
+    now = 0.0
+
+    def monotonic():
+        nonlocal now
+        now += 1
+        return now
+
+    monkeypatch.setattr(checkpoint, "time", types.SimpleNamespace(monotonic=monotonic))
+    assert train(small, "--checkpoint-every", "3.5s", path="c.npz") == 0
+    assert len(times) == 2 + 36 // 4
+    assert options.every("90") == options.every("90s") == options.Every(seconds=90)
+
+
+# Presets and results
+
+
+def chosen(*words):
+    parser = argparse.ArgumentParser()
+    options.add_options(parser)
+    return options.settings_from(parser.parse_args(words))
+
+
+def test_presets_and_what_overrides_them():
+    plain = chosen("--preset", "mnist-maxnorm")
+    assert (plain.hidden, plain.only, plain.p, plain.p_input) == ((1024,) * 3, "with", 0.5, 0.2)
+    assert plain.max_norm is not None
+    words = ["--preset", "mnist-maxnorm", "--max-norm", "none", "--p", "0.3", "--only", "both"]
+    other = chosen(*words, "--epochs", "2", "--nesterov")
+    assert (other.max_norm, other.p, other.only, other.epochs) == (None, 0.3, "both", 2)
+    assert other.nesterov and other.momentum == plain.momentum
+    adam = chosen("--preset", "mnist-maxnorm", "--optimizer", "adam")
+    assert (adam.lr, adam.momentum, adam.max_norm) == (0.001, 0.0, plain.max_norm)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_trains(small, name):
+    """On small nets: none has settings that do not go together."""
+    assert chosen("--preset", name).epochs == PRESETS[name]["epochs"]
+    words = ["--data", small, "--preset", name, *SMALL, "--quiet", "--results", "r.json"]
+    assert main(["train", *words]) == 0
+    results = json.loads(Path("r.json").read_text())
+    assert set(results["runs"]) == {PRESETS[name]["only"]}
+    wanted = PRESETS[name] | {"hidden": [8], "epochs": 3, "batch_size": 20}
+    assert {key: results["settings"][key] for key in wanted} == wanted
+
+
+def test_results_are_those_of_the_table(small, capsys):
+    words = ["--data", small, *SMALL, "--seed", "4", "--results", "r.json"]
+    assert main(["train", *words]) == 0
+    out = capsys.readouterr().out
+    results = json.loads(Path("r.json").read_text())
+    assert results["settings"]["seed"] == 4 and results["data"] == "small"
+    for name, run in results["runs"].items():
+        row = next(line for line in out.splitlines() if line.startswith(f" {name} "))
+        for part in ("train", "validation", "test"):
+            assert f"{100 * run[f'{part}_error']:.2f} %" in row
+        assert run["epochs"] == len(run["history"]) == 3
+        assert run["test_examples_wrong"] == round(60 * run["test_error"])
+        assert run["seconds"] == sum(epoch["seconds"] for epoch in run["history"])
+    assert list(results["runs"]) == ["without", "with"]
+
+
+def test_training_on_all_examples(small, capsys):
+    words = ["--data", small, *SMALL, "--validation", "0", "--only", "with", "--results", "r.json"]
+    assert main(["train", *words]) == 0
+    out, err = capsys.readouterr()
+    assert err == "" and "Trained on 120 examples, validated on 0, tested on 60:" in out
+    assert "without" not in out and "validation error 1" not in out
+    run = json.loads(Path("r.json").read_text())["runs"]["with"]
+    assert run["validation_error"] is None and run["history"][0]["validation_loss"] is None
+    assert f"{run['test_examples_wrong']} test examples are wrong with dropout." in out
+
+
+# nn.ActivityL1
+
+
+def test_the_penalty_on_activities_is_the_gradient_of_their_sum():
+    rng = np.random.default_rng(0)
+    layer = nn.ActivityL1(0.3)
+    x = rng.normal(size=(5, 4))
+    assert layer(x) is x
+    dx = layer.backward(np.zeros_like(x))
+    np.testing.assert_allclose(dx, 0.3 * np.sign(x) / 5)
+    np.testing.assert_allclose(layer.backward(x), x + dx)
+    layer.eval()(x)
+    assert layer.backward(x) is x
+    assert layer(x.astype(np.float32)).dtype == np.float32
+    with pytest.raises(ValueError, match="strength must be at least 0 and finite, got nan"):
+        nn.ActivityL1(float("nan"))
+    with pytest.raises(ValueError, match="strength must be at least 0 and finite, got -1"):
+        nn.MLP((3, 4, 2), activity_l1=-1)
+
+
+def test_the_penalty_makes_activities_small():
+    def activity(strength):
+        net = nn.MLP((4, 20, 3), p=0, p_input=0, activity_l1=strength, rng=0)
+        optimizer = nn.SGD(net.parameters(), 0.1)
+        rng = np.random.default_rng(0)
+        x, y = rng.normal(size=(50, 4)).astype(np.float32), rng.integers(0, 3, 50)
+        for _ in range(100):
+            net.train_step(x, y, optimizer)
+        return np.abs(net.layers[1](x)).mean()
+
+    assert activity(0.1) < 0.5 * activity(0.0)
