@@ -25,6 +25,6 @@ PRESETS: dict[str, dict[str, Any]] = {
     "mnist-sparse": PLAIN | {"activity_l1": 1e-4},
     "mnist-maxnorm-only": PLAIN | {"max_norm": 2.0},
     "mnist-dropout": DROPPED,
-    "mnist-maxnorm": DROPPED | {"max_norm": 3.0, "lr": 0.1},
-    "mnist-batchwise": DROPPED | {"dropout": "batchwise", "max_norm": 3.0, "lr": 0.1},
+    "mnist-maxnorm": DROPPED | {"max_norm": 3.0},
+    "mnist-batchwise": DROPPED | {"dropout": "batchwise", "max_norm": 3.0, "lr": 0.02},
 }
