@@ -471,7 +471,7 @@ def test_time_left(small, monkeypatch):
 @pytest.mark.parametrize(
     "words, message",
     [
-        ([], "no command given; wanted train or info (see simdrop --help)"),
+        ([], "no command given; wanted train, sweep or info (see simdrop --help)"),
         (["trian"], "invalid choice: 'trian'"),
         (["info", "extra"], "unrecognized arguments: extra"),
         (["train", "--dat", "x"], "unrecognized arguments: --dat x"),

@@ -1,4 +1,4 @@
-"""The command line: `simdrop train` and `simdrop info`."""
+"""The command line: `simdrop train`, `simdrop sweep` and `simdrop info`."""
 
 import argparse
 import io
@@ -29,6 +29,7 @@ def make_parser() -> Parser:
         description="Dropout for NumPy arrays on CPUs.",
         epilog="examples:\n  simdrop train           see on handwritten digits what dropout does\n"
         "  simdrop train --help    its options: other data, another net\n"
+        "  simdrop sweep           compare probabilities of dropping\n"
         "  simdrop info            which instruction set is in use",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -46,6 +47,17 @@ def make_parser() -> Parser:
     )
     train_options.add_options(train)
     train.set_defaults(function=_train)
+
+    sweep = commands.add_parser(
+        "sweep",
+        help="compare probabilities of dropping by cross-validation",
+        description=train_options.SWEEP_DESCRIPTION,
+        epilog=train_options.SWEEP_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    train_options.add_sweep_options(sweep)
+    sweep.set_defaults(function=_sweep)
 
     info = commands.add_parser(
         "info",
@@ -110,7 +122,7 @@ def _run(argv: Sequence[str] | None) -> None:
     except SystemExit:  # --help or --version has been printed
         return
     if "function" not in options:
-        raise InputError("no command given; wanted train or info (see simdrop --help)")
+        raise InputError("no command given; wanted train, sweep or info (see simdrop --help)")
     try:
         simdrop.get_num_threads()
     except ValueError as error:  # what SIMDROP_NUM_THREADS says
@@ -122,6 +134,12 @@ def _train(options: argparse.Namespace) -> None:
     from .train import command  # imports matplotlib and rich
 
     command.run(options)
+
+
+def _sweep(options: argparse.Namespace) -> None:
+    from .train import sweep
+
+    sweep.run(options)
 
 
 def _info(options: argparse.Namespace) -> None:

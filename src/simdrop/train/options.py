@@ -135,6 +135,78 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+SWEEP_DESCRIPTION = """\
+Compare probabilities of dropping by k-fold cross-validation on the training set: each pair of
+--p and --p-input trains k nets, each without one k-th of the examples, on which its error is
+measured. The test set is not used. Ends with a table of the mean errors and a heat map.
+"""
+
+SWEEP_EPILOG = """\
+examples:
+  simdrop sweep --hidden 100 --epochs 20
+  simdrop sweep --data mnist.npz --p 0.3,0.5 --p-input 0,0.2 --folds 3 --results mnist.jsonl
+
+The same line goes on where an interrupted sweep stopped, and --p and --p-input may then be others.
+exit codes: 0 done, 1 the results could not be written, 2 bad input, 130 interrupted.
+"""
+
+
+def add_sweep_options(parser: argparse.ArgumentParser) -> None:
+    """Add all options of `simdrop sweep` to its parser.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+    """
+    add_data(parser)
+    net = add_net(parser)
+    for flag, dest, default, what in (
+        ("--p", "ps", (0.0, 0.25, 0.5, 0.75), "dropping a hidden unit"),
+        ("--p-input", "p_inputs", (0.0, 0.1, 0.2), "dropping an input"),
+    ):
+        net.add_argument(
+            flag,
+            dest=dest,
+            metavar="P,P,...",
+            type=probabilities,
+            default=default,
+            help=f"probabilities of {what} (default: {','.join(f'{p:g}' for p in default)})",
+        )
+    add_training(parser)
+    output = parser.add_argument_group("sweep")
+    output.add_argument(
+        "--folds",
+        metavar="K",
+        type=whole(2),
+        default=5,
+        help="parts of the training set (default: %(default)s)",
+    )
+    output.add_argument(
+        "--results",
+        metavar="FILE",
+        type=Path,
+        default=Path("simdrop-sweep.jsonl"),
+        help="a line of JSON for each net trained, from which a sweep goes on "
+        "(default: %(default)s)",
+    )
+    output.add_argument(
+        "--out",
+        metavar="FILE",
+        type=Path,
+        default=Path("simdrop-sweep.png"),
+        help="the heat map; its suffix gives the format (default: %(default)s)",
+    )
+    output.add_argument(
+        "--quiet", action="store_true", help="show no progress, only the table at the end"
+    )
+
+
+def probabilities(text: str) -> tuple[float, ...]:
+    """A type for argparse: different numbers from 0 to 1, with commas between, in order."""
+    parse = number("from 0 to 1", lambda p: 0 <= p <= 1)
+    return tuple(sorted({parse(part) for part in text.split(",")}))
+
+
 def add_data(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     """Add `--preset` and `--data`."""
     parser.add_argument(

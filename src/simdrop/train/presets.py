@@ -1,7 +1,7 @@
 """Named settings: what the papers on dropout compare on MNIST, each a row of `PRESETS`.
 
-Nets, momentum, max-norm and p are as in Srivastava et al. 2014, "Dropout", appendix A and B.1; the
-other values are of the same kind and were chosen on validation sets, never on the test set.
+Momentum, max-norm and p are in the ranges of Srivastava et al. 2014, "Dropout", appendix A; rates,
+penalties and epochs are starting points, to be tuned on a validation set, never on the test set.
 An option that is given overrides its preset's value.
 """
 
@@ -25,6 +25,6 @@ PRESETS: dict[str, dict[str, Any]] = {
     "mnist-sparse": PLAIN | {"activity_l1": 1e-4},
     "mnist-maxnorm-only": PLAIN | {"max_norm": 2.0},
     "mnist-dropout": DROPPED,
-    "mnist-maxnorm": DROPPED | {"max_norm": 3.0, "lr": 0.1},
-    "mnist-batchwise": DROPPED | {"dropout": "batchwise", "max_norm": 3.0, "lr": 0.1},
+    "mnist-maxnorm": DROPPED | {"max_norm": 3.0},
+    "mnist-batchwise": DROPPED | {"dropout": "batchwise", "max_norm": 3.0, "lr": 0.02},
 }
