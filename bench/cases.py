@@ -170,7 +170,7 @@ def calls() -> Iterator[Group]:
 
 
 def imports() -> Iterator[Group]:
-    yield Group("import", "import", (), ("bare",), (Limit("bare", 15, "ms more"),), rounds=7)
+    yield Group("import", "import", (), ("bare",), (Limit("bare", 15, "ms more"),), rounds=15)
 
 
 def threads() -> Iterator[Group]:
