@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import hypothesis
+import numpy as np
 import pytest
 
 import simdrop.mask
@@ -56,3 +57,28 @@ def run_python():
         )
 
     return run
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The test is in an empty folder of its own, from which relative paths start."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path / "here"
+
+
+@pytest.fixture
+def corners(tmp_path):
+    """Write an .npz file with points around three corners of a cube; gives its path."""
+
+    def write(train, test):
+        rng = np.random.default_rng(0)
+        arrays = {}
+        for part, count in (("train", train), ("test", test)):
+            labels = np.arange(count) % 3
+            points = np.eye(3)[labels] + rng.normal(0, 0.3, (count, 3))
+            arrays |= {f"x_{part}": points.astype(np.float32), f"y_{part}": labels}
+        np.savez(tmp_path / "small.npz", **arrays)
+        return str(tmp_path / "small.npz")
+
+    return write

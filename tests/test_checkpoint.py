@@ -28,25 +28,14 @@ from simdrop.train.presets import PRESETS
 SMALL = ["--hidden", "8", "--epochs", "3", "--batch-size", "20"]
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    """Each test in an empty folder of its own, from which relative paths start."""
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    return tmp_path / "here"
+# Each test is in an empty folder of its own.
+pytestmark = pytest.mark.usefixtures("folder")
 
 
 @pytest.fixture
-def small(tmp_path):
-    """The path of an .npz file with 120 + 60 points around three corners of a cube."""
-    rng = np.random.default_rng(0)
-    arrays = {}
-    for part, count in (("train", 120), ("test", 60)):
-        labels = np.arange(count) % 3
-        points = np.eye(3)[labels] + rng.normal(0, 0.3, (count, 3))
-        arrays |= {f"x_{part}": points.astype(np.float32), f"y_{part}": labels}
-    np.savez(tmp_path / "small.npz", **arrays)
-    return str(tmp_path / "small.npz")
+def small(corners):
+    """The path of an .npz file with 120 + 60 points."""
+    return corners(120, 60)
 
 
 @pytest.fixture

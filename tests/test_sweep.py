@@ -19,25 +19,14 @@ QUICK = ["--hidden", "8", "--epochs", "2", "--folds", "3", "--p", "0,0.5", "--p-
 RESULTS = Path("simdrop-sweep.jsonl")
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    """Each test in an empty folder of its own, from which relative paths start."""
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    return tmp_path / "here"
+# Each test is in an empty folder of its own.
+pytestmark = pytest.mark.usefixtures("folder")
 
 
 @pytest.fixture
-def small(tmp_path):
-    """The path of an .npz file with 40 + 20 points around three corners of a cube."""
-    rng = np.random.default_rng(0)
-    arrays = {}
-    for part, count in (("train", 40), ("test", 20)):
-        labels = np.arange(count) % 3
-        points = np.eye(3)[labels] + rng.normal(0, 0.3, (count, 3))
-        arrays |= {f"x_{part}": points.astype(np.float32), f"y_{part}": labels}
-    np.savez(tmp_path / "small.npz", **arrays)
-    return str(tmp_path / "small.npz")
+def small(corners):
+    """The path of an .npz file with 40 + 20 points."""
+    return corners(40, 20)
 
 
 def run(data, *words):
