@@ -517,16 +517,12 @@ static inline size_t fetch_ahead(const simdrop_part *part, size_t row, size_t si
 
 #define T float
 #define NAME(verb) verb##_f32
-#define LANES uint32_t
-#define TILE_LANES tile_u32
 #define SQRT sqrtf
 #define TINY 0x1p-126f
 #include "weights.h"
 
 #define T double
 #define NAME(verb) verb##_f64
-#define LANES uint64_t
-#define TILE_LANES tile_u64
 #define SQRT sqrt
 #define TINY 0x1p-1022
 #include "weights.h"

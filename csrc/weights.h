@@ -1,6 +1,5 @@
 /* Weight matrices in parts for one type: kernels.c includes it once for each, with T (an element), NAME (its suffix),
-   LANES and TILE_LANES (an unsigned integer of T's size, and the tile operation that selects such), SQRT and TINY (the
-   smallest normal number).
+   SQRT and TINY (the smallest normal number).
 
    A row is worked on a tile at a time, in loops that the compiler vectorises. */
 
@@ -25,11 +24,9 @@ INLINE size_t NAME(unpack)(uint64_t keep, const T *packed, T *y) {
 }
 
 INLINE void NAME(put)(uint64_t keep, const T *x, T *y) {
-    LANES all[TILE], lanes[TILE];
-    memset(all, 0xff, sizeof all);
-    TILE_LANES(keep, all, lanes);
-    for (int i = 0; i < TILE; i++) {
-        y[i] = lanes[i] ? x[i] : y[i];
+    for (; keep != 0; keep &= keep - 1) {
+        const int i = __builtin_ctzll(keep);
+        y[i] = x[i];
     }
 }
 #endif
@@ -58,18 +55,15 @@ static void NAME(gather)(const simdrop_part *part, const void *matrix, void *pac
         for (size_t j = 0; j < columns; j += TILE) {
             const size_t n = smaller(TILE, columns - j);
             const uint64_t keep = tile_kept(part->keep_columns, j, n);
-            const T *x = from + j;
-            NAME(fetch_tile)(x + ahead, 0);
-            _Alignas(LINE) T whole[TILE] = {0}, last[TILE];
-            if (n < TILE) {
-                memcpy(whole, x, n * sizeof *whole);
-                x = whole;
-            }
+            _Alignas(LINE) T last[TILE];
+            NAME(fetch_tile)(from + j + ahead, 0);
+            const T *x = NAME(whole)(last, from + j, n);
             if (end - to >= TILE) {
                 to += NAME(pack)(keep, x, to);
             } else { /* whole vectors would reach behind what is packed here */
-                const size_t count = NAME(pack)(keep, x, last);
-                memcpy(to, last, count * sizeof *to);
+                _Alignas(LINE) T packed_tile[TILE];
+                const size_t count = NAME(pack)(keep, x, packed_tile);
+                memcpy(to, packed_tile, count * sizeof *to);
                 to += count;
             }
         }
@@ -135,34 +129,14 @@ INLINE void NAME(descend)(const simdrop_part *part, const simdrop_descent *how, 
                 g += TILE;
                 continue;
             }
-            _Alignas(LINE) T whole[TILE], after[3][TILE];
-            if (end - g >= TILE) {
-                g += NAME(unpack)(keep, g, whole);
-            } else {
-                _Alignas(LINE) T last[TILE] = {0};
-                memcpy(last, g, (size_t)(end - g) * sizeof *last);
-                g += NAME(unpack)(keep, last, whole);
-            }
-            if (n == TILE) {
-                for (int k = 0; k <= states; k++) {
-                    memcpy(after[k], all[k] + j, sizeof after[k]);
-                }
-                descend_tile(&constants, whole, after[0], after[1], after[2]);
-                for (int k = 0; k <= states; k++) {
-                    NAME(put)(keep, after[k], all[k] + j);
-                }
-                continue;
-            }
-            memset(after, 0, sizeof after);
-            T before[TILE];
+            _Alignas(LINE) T gradient[TILE], last[TILE], after[3][TILE];
+            g += NAME(unpack)(keep, NAME(whole)(last, g, smaller(TILE, (size_t)(end - g))), gradient);
             for (int k = 0; k <= states; k++) {
-                memcpy(after[k], all[k] + j, n * sizeof(T));
+                memcpy(after[k], NAME(whole)(last, all[k] + j, n), sizeof after[k]);
             }
-            descend_tile(&constants, whole, after[0], after[1], after[2]);
+            descend_tile(&constants, gradient, after[0], after[1], after[2]);
             for (int k = 0; k <= states; k++) {
-                memcpy(before, all[k] + j, n * sizeof(T));
-                NAME(put)(keep, after[k], before);
-                memcpy(all[k] + j, before, n * sizeof(T));
+                NAME(put)(keep, after[k], all[k] + j);
             }
         }
         if (squares) {
@@ -183,7 +157,5 @@ static void NAME(adam)(const simdrop_part *part, const simdrop_descent *how, voi
 
 #undef T
 #undef NAME
-#undef LANES
-#undef TILE_LANES
 #undef SQRT
 #undef TINY
