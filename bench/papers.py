@@ -1,4 +1,4 @@
-"""`python -m bench.papers --data mnist.npz`: presets over seeds, docs/mnist.md and its picture.
+"""`python -m bench.papers --data mnist.npz`: presets over seeds, docs/mnist.md and its pictures.
 
 Each run of `simdrop train` has a checkpoint and goes on from it, and one that is done is not made
 again: interrupt this at will. A run whose settings have changed has another name.
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
 from simdrop import cli
 from simdrop.files import replacing
@@ -24,6 +24,23 @@ from simdrop.train.options import add_options, settings_from
 from simdrop.train.presets import PRESETS
 
 ROOT = Path(__file__).parent.parent
+WITHIN = 1.1  # converged: this many times its lowest validation error
+HEAD = """\
+# MNIST: what dropout and other regularizers reach
+
+Test errors after the last epoch. The test set was used once, at the end of each run; all settings
+were chosen on 10,000 of the training examples. [training.md](training.md) describes the presets,
+and `python -m bench.papers --data mnist.npz` (`.venv/bin/python`) writes this page.
+
+"""
+ITERATIONS = """
+## Iterations to converge
+
+A net of {hidden} units without and with dropout (`{preset}`): the same rate throughout, the same
+batches. Converged is a net after the first epoch whose validation error, the median with those of
+its neighbours, is at most a tenth above the lowest.
+
+"""
 # Okabe and Ito's colours, and black.
 COLOURS = "#000000 #999999 #e69f00 #cc79a7 #56b4e9 #009e73 #0072b2 #d55e00".split()
 
@@ -32,13 +49,12 @@ def main() -> int:
     """Run what is missing, then write the page and the picture."""
     parser = argparse.ArgumentParser(prog="python -m bench.papers", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="MNIST, as for simdrop train")
-    parser.add_argument("--seeds", type=int, default=5, help="seeds from 0 (5)")
+    parser.add_argument("--seeds", type=int, default=3, help="seeds from 0 (3)")
     parser.add_argument("--presets", nargs="+", choices=PRESETS, default=list(PRESETS))
     parser.add_argument("--runs", type=Path, default=ROOT / "bench/results/mnist", help="folder")
     parser.add_argument("--page", type=Path, default=ROOT / "docs/mnist.md", help="what to write")
-    parser.add_argument("--epochs", help="instead of the presets', for a quick look")
-    parser.add_argument("--hidden", help="instead of the presets', for a quick look")
-    parser.add_argument("--validation", default="0", help="part of the training set (0)")
+    for name in ("epochs", "hidden", "validation"):
+        parser.add_argument(f"--{name}", help="instead of the presets', for a quick look")
     options = parser.parse_args()
     if not options.data.exists():
         print(f"Skipped: there is no {str(options.data)!r}")
@@ -48,19 +64,28 @@ def main() -> int:
     for preset in options.presets:
         for seed in range(options.seeds):
             words = ["--data", str(options.data), "--preset", preset, "--seed", str(seed)]
-            words += ["--validation", options.validation]
-            for name in ("epochs", "hidden"):
+            for name in ("epochs", "hidden", "validation"):
                 if getattr(options, name):
                     words += [f"--{name}", getattr(options, name)]
             file = options.runs / f"{preset}-{seed}-{digest(words)}.json"
             if not file.exists() and (code := run(words, file)):
                 return code
             results.setdefault(preset, []).append(json.loads(file.read_text(encoding="utf-8")))
-    picture = options.page.with_suffix(".png")
-    draw(results, picture)
+    pairs = {name: runs for name, runs in results.items() if PRESETS[name]["only"] == "both"}
+    single = {name: runs for name, runs in results.items() if name not in pairs}
+    text = HEAD
+    if single:
+        picture = options.page.with_suffix(".png")
+        draw(single, picture)
+        text += table(single) + f"\n![training losses and test errors]({picture.name})\n"
+    for name, runs in pairs.items():
+        picture = options.page.with_name(f"{options.page.stem}-iterations.png")
+        draw_iterations(runs, picture)
+        text += ITERATIONS.format(preset=name, hidden=hidden_layers(runs)) + iterations(runs)
+        text += f"\n![validation errors after each epoch]({picture.name})\n"
     with replacing(options.page) as page:
-        page.write(written(results, picture.name).encode())
-    print(f"Written: {options.page}, {picture}")
+        page.write(text.encode())
+    print(f"Written: {options.page}")
     return 0
 
 
@@ -83,29 +108,26 @@ def digest(words: list[str]) -> str:
     return hashlib.sha256(settings.encode()).hexdigest()[:8]
 
 
-def written(results: dict[str, list[dict[str, Any]]], picture: str) -> str:
-    """The page: a row for each preset."""
+def table(results: dict[str, list[dict[str, Any]]]) -> str:
+    """A row for each preset."""
     lines = [
-        "# MNIST: what dropout and other regularizers reach",
-        "",
-        "Test errors after the last epoch, over seeds; the test set is used once, at the end.",
-        "[training.md](training.md) describes the presets; `python -m bench.papers` writes this.",
-        "",
-        "| preset | net | mean | min | max | runs | trained on | epochs | minutes a run |",
-        "|:--|:--|--:|--:|--:|--:|--:|--:|--:|",
+        "| preset | hidden layers | mean | min | max | runs | epochs | minutes a run |",
+        "|:--|:--|--:|--:|--:|--:|--:|--:|",
     ]
     for preset, runs in results.items():
         nets = [the_net(run) for run in runs]
         errors = 100 * np.array([net["test_error"] for net in nets])
         minutes = np.mean([net["seconds"] for net in nets]) / 60
-        settings = runs[0]["settings"]
-        hidden, part = settings["hidden"], 100 * (1 - settings["validation"])
-        lines.append(
-            f"| `{preset}` | {'-'.join(map(str, hidden))} | {errors.mean():.3f} % | "
-            f"{errors.min():.2f} % | {errors.max():.2f} % | {len(runs)} | {part:.3g} % | "
-            f"{nets[0]['epochs']} | {minutes:.1f} |"
-        )
-    return "\n".join([*lines, "", f"![training losses and test errors]({picture})", ""])
+        columns = [f"`{preset}`", hidden_layers(runs), f"{errors.mean():.3f} %"]
+        columns += [f"{error:.2f} %" for error in (errors.min(), errors.max())]
+        columns += [str(len(runs)), str(nets[0]["epochs"]), f"{minutes:.1f}"]
+        lines.append(f"| {' | '.join(columns)} |")
+    return "\n".join([*lines, ""])
+
+
+def hidden_layers(runs: list[dict[str, Any]]) -> str:
+    """Such as "1024-1024"."""
+    return "-".join(map(str, runs[0]["settings"]["hidden"]))
 
 
 def the_net(run: dict[str, Any]) -> dict[str, Any]:
@@ -134,6 +156,66 @@ def draw(results: dict[str, list[dict[str, Any]]], path: Path) -> None:
     error.invert_yaxis()
     for axes in (loss, error):
         axes.grid(alpha=0.3)
+    with replacing(path) as file:
+        figure.savefig(file, format="png")
+
+
+def iterations(runs: list[dict[str, Any]]) -> str:
+    """A row for each run: how long its two nets took to converge."""
+    lines = [
+        "| seed | lowest error without | with | epochs to converge without | with | ratio | "
+        "epochs with, to the lowest error without |",
+        "|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    ratios = []
+    for run in runs:
+        without, with_ = (validation_errors(run, name) for name in ("without", "with"))
+        lowest, epochs = (without.min(), with_.min()), (converged(without), converged(with_))
+        ratios.append(epochs[1] / epochs[0])
+        cells = [run["settings"]["seed"], *(f"{100 * error:.2f} %" for error in lowest), *epochs]
+        cells += [f"{ratios[-1]:.1f}", first_at_most(with_, lowest[0]) or "not reached"]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join([*lines, "", f"Mean ratio: {np.mean(ratios):.1f}.", ""])
+
+
+def validation_errors(run: dict[str, Any], name: str) -> np.ndarray:
+    """After each epoch, the median with its two neighbours, in which one lucky epoch is lost."""
+    errors = [epoch["validation_error"] for epoch in run["runs"][name]["history"]]
+    padded = np.pad(errors, 1, mode="edge")
+    return np.median([padded[:-2], padded[1:-1], padded[2:]], axis=0)
+
+
+def converged(errors: np.ndarray) -> int:
+    """The first epoch, from 1, with nearly the lowest of these errors."""
+    epoch = first_at_most(errors, WITHIN * errors.min())
+    assert epoch is not None
+    return epoch
+
+
+def first_at_most(errors: np.ndarray, limit: float) -> int | None:
+    """The first epoch, from 1, with at most this error; None if there is none."""
+    reached = np.flatnonzero(errors <= limit)
+    return int(reached[0]) + 1 if len(reached) else None
+
+
+def draw_iterations(runs: list[dict[str, Any]], path: Path) -> None:
+    """Validation errors over the epochs, without dropout and with it, a line a run."""
+    figure = Figure(figsize=(7, 4.5), dpi=120, layout="constrained")
+    axes = figure.subplots()
+    for name, colour in (("without", "#d55e00"), ("with", "#0072b2")):
+        for index, run in enumerate(runs):
+            errors = 100 * validation_errors(run, name)
+            label = f"{name} dropout" if index == 0 else None
+            axes.plot(np.arange(1, len(errors) + 1), errors, color=colour, label=label)
+            reached = converged(errors)
+            axes.plot(reached, errors[reached - 1], "o", color=colour)
+    axes.set(yscale="log", xlabel="epochs", ylabel="wrongly classified validation examples (%)")
+    axes.set_title("Points: converged, to a tenth above the lowest error")
+    axes.yaxis.set_major_formatter(ScalarFormatter())
+    axes.yaxis.set_minor_formatter(ScalarFormatter())
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.3, which="both")
+    axes.legend(frameon=False)
     with replacing(path) as file:
         figure.savefig(file, format="png")
 

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 import simdrop as sd
-from simdrop import fused
+from simdrop import fused, nn
 
 WIDTH, HEADS, INNER = 64, 4, 128
 TRAINED, EPOCHS, BATCH, RATE = 1000, 35, 50, 3e-3
@@ -139,16 +139,13 @@ def train(x, y, p):
     """The weights after Adam (Kingma and Ba 2015)."""
     rng, stream = np.random.default_rng(1), sd.Stream(2)  # the same start and batches for any p
     w = new_weights(rng)
-    means, squares = ({name: np.zeros_like(v) for name, v in w.items()} for _ in range(2))
-    step = 0
+    parameters = {name: nn.Parameter(value, "weight") for name, value in w.items()}
+    optimizer = nn.Adam(parameters.values(), RATE, beta2=0.99)
     for _ in range(EPOCHS):
         for batch in np.split(rng.permutation(len(x)), len(x) // BATCH):
-            step += 1
             for name, g in loss_and_gradients(w, x[batch], y[batch], p, stream)[1].items():
-                means[name] += 0.1 * (g - means[name])
-                squares[name] += 0.01 * (g**2 - squares[name])
-                size = np.sqrt(squares[name] / (1 - 0.99**step)) + 1e-8
-                w[name] -= RATE * means[name] / (1 - 0.9**step) / size
+                parameters[name].grad[...] = g
+            optimizer.step()
     return w
 
 

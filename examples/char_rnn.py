@@ -9,6 +9,7 @@ import re
 import numpy as np
 
 import simdrop as sd
+from simdrop import nn
 
 HIDDEN, STEPS, BATCH, EPOCHS, RATE = 128, 32, 16, 30, 6e-3
 P, P_ZONEOUT = 0.5, 0.1
@@ -128,8 +129,8 @@ def train(x, y, p, p_zoneout):
     """The weights after Adam (Kingma and Ba 2015), with gradients clipped to norm 1."""
     rng, stream = np.random.default_rng(1), sd.Stream(2)
     w = new_weights(rng, HIDDEN)
-    means, squares = ({name: np.zeros_like(v) for name, v in w.items()} for _ in range(2))
-    step = 0
+    parameters = {name: nn.Parameter(value, "weight") for name, value in w.items()}
+    optimizer = nn.Adam(parameters.values(), RATE, beta2=0.99)
     for _ in range(EPOCHS):
         h = np.zeros((BATCH, HIDDEN), np.float32)
         for start in range(rng.integers(STEPS), len(x) - STEPS + 1, STEPS):
@@ -138,13 +139,9 @@ def train(x, y, p, p_zoneout):
             gradients = backward(w, q, y[now], kept)
             h = kept[1][-1]  # the next steps go on from here
             norm = np.sqrt(sum(np.vdot(g, g) for g in gradients.values()))
-            step += 1
             for name, g in gradients.items():
-                g /= max(norm, 1)
-                means[name] += 0.1 * (g - means[name])
-                squares[name] += 0.01 * (g**2 - squares[name])
-                size = np.sqrt(squares[name] / (1 - 0.99**step)) + 1e-8
-                w[name] -= RATE * means[name] / (1 - 0.9**step) / size
+                parameters[name].grad[...] = g / max(norm, 1)
+            optimizer.step()
     return w
 
 

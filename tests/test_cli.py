@@ -306,6 +306,13 @@ def test_options_reach_the_optimizer_and_the_rate_falls(small, monkeypatch):
     assert rates == pytest.approx([0.4, 0.4, 0.3, 0.3, 0.2, 0.2, 0.1, 0.1])
 
 
+def test_a_constant_rate_stays(small):
+    images, chosen = sources.load(small), settings(lr=0.4, lr_schedule="constant", epochs=3)
+    rows = data.hold_out(images, chosen.validation, chosen.seed)
+    runs = loop.make_runs(images, chosen)
+    assert {run.optimizer.lr for run, _ in loop.train(runs, images, rows, chosen)} == {0.4}
+
+
 def test_dropout_is_on_in_every_batch(small):
     """The evaluation after each epoch switches it off."""
     images, chosen = sources.load(small), settings()

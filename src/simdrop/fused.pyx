@@ -29,6 +29,7 @@ from simdrop.mask cimport (
     simdrop_fused,
     simdrop_rule,
 )
+from simdrop.plain cimport are_apart, is_plain
 from simdrop.stream cimport stream_of
 
 cnp.import_array()
@@ -534,13 +535,6 @@ cdef Mask mask_of(x, p, rng, training, bint scale=True):
     return stream_of(rng).take(p, x.shape, (), scale) if training else new_mask(no_key, 0, 0, x.shape, (), scale)
 
 
-cdef bint is_plain(x) noexcept:
-    """Whether a kernel can read x: float32 or float64, C-contiguous, aligned and native."""
-    if not cnp.PyArray_CheckExact(x) or not cnp.PyArray_ISCARRAY_RO(x):
-        return False
-    return cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT32 or cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT64
-
-
 cdef floats(x, str name):
     """x as a kernel can read it."""
     if is_plain(x):
@@ -590,13 +584,6 @@ cdef bint is_plain_out(out, x) noexcept:
         cnp.PyArray_CheckExact(out) and cnp.PyArray_ISCARRAY(out)
         and cnp.PyArray_TYPE(out) == cnp.PyArray_TYPE(x) and cnp.PyArray_SAMESHAPE(out, x)
     )
-
-
-cdef bint are_apart(x, y) noexcept:
-    """Whether two contiguous arrays share no memory."""
-    cdef const char *first = <const char *>cnp.PyArray_DATA(x)
-    cdef const char *second = <const char *>cnp.PyArray_DATA(y)
-    return first + cnp.PyArray_NBYTES(x) <= second or second + cnp.PyArray_NBYTES(y) <= first
 
 
 cdef delivered(result, out):

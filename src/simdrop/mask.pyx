@@ -13,6 +13,8 @@ cimport numpy as cnp
 from libc.stdint cimport intptr_t, uint8_t, uint64_t
 from libc.string cimport memcpy
 
+from simdrop.plain cimport are_same_or_apart
+
 cnp.import_array()
 
 STREAM_VERSION = SIMDROP_STREAM_VERSION
@@ -238,10 +240,7 @@ cdef class Mask:
             return False
         if cnp.PyArray_TYPE(out) != cnp.PyArray_TYPE(x):
             return False
-        cdef const char *first = <const char *>cnp.PyArray_DATA(x)
-        cdef const char *second = <const char *>cnp.PyArray_DATA(out)
-        cdef Py_ssize_t size = cnp.PyArray_NBYTES(x)
-        return first == second or first + size <= second or second + size <= first
+        return are_same_or_apart(x, out)
 
     cdef apply_array(self, given, out):
         """Apply to an array of any type and layout."""

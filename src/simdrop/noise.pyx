@@ -1,180 +1,31 @@
 # cython: language_level=3, binding=True, embedsignature=True, embedsignature.format=python, freethreading_compatible=True
 """Relatives of dropout: Gaussian dropout, Gaussian noise, and alpha dropout for self-normalizing nets."""
 
-from itertools import product
-from math import prod
-
 import numpy as np
 
-from simdrop import layouts, threads
+from simdrop import layouts
 
 cimport numpy as cnp
 from cpython.float cimport PyFloat_AsDouble
 from libc.math cimport INFINITY, isfinite, sqrt
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport uint8_t
 
+from simdrop.blocks cimport ADD, MULTIPLY, NORMALS, SHIFT, run
 from simdrop.mask cimport (
     SIMDROP_SCHEDULE_BYTES,
     Mask,
     checked_p,
     new_mask,
-    noise_kernels,
-    simdrop_noise,
-    simdrop_rule,
 )
 from simdrop.stream cimport stream_of
 
 cnp.import_array()
-
-cdef enum:
-    GRAIN = 4096  # elements: threads' parts begin at lines of memory and of keystream
-
-cdef Py_ssize_t SPLIT_FROM = threads.SPLIT_FROM
-cdef Py_ssize_t SPLIT_NORMALS_FROM = threads.SPLIT_NORMALS_FROM
-cdef Py_ssize_t NEAR = layouts.NEAR
 
 # The limit of SELU to the left, -lambda alpha (Klambauer et al. 2017).
 cdef double ALPHA = -1.7580993408473766
 
 # What drops nothing needs no key.
 cdef uint8_t[SIMDROP_SCHEDULE_BYTES] no_key
-
-
-cdef enum:
-    MULTIPLY
-    ADD
-    SHIFT
-    NORMALS  # which read no x
-
-
-cdef class Work:
-    """A kernel and what it is given: threads call it for ranges of elements."""
-
-    cdef Mask mask
-    cdef int kernel, double
-    cdef double first, second, third  # the kernel's numbers
-    cdef size_t size  # bytes of an element
-    cdef const char *x
-    cdef char *y
-
-    def __call__(self, size_t start, size_t stop):
-        with nogil:
-            self.run(self.mask.first + start, stop - start, self.x + start * self.size, self.y + start * self.size)
-
-    cdef void run(self, uint64_t start, size_t n, const char *x, char *y) noexcept nogil:
-        """Of n elements, numbered from `start` on."""
-        cdef const simdrop_rule *rule = &self.mask.rule
-        cdef const simdrop_noise *kernels = noise_kernels()
-        if self.kernel == MULTIPLY:
-            kernels.multiply_noise[self.double](rule, start, n, x, y, self.first)
-        elif self.kernel == ADD:
-            kernels.add_noise[self.double](rule, start, n, x, y, self.first)
-        elif self.kernel == SHIFT:
-            kernels.dropout_shift[self.double](rule, start, n, x, y, self.first, self.second, self.third)
-        else:
-            kernels.normals(rule, start, n, <float *>y)
-
-
-cdef class Blocks:
-    """
-    Work on arrays of any layout, or of a window: threads call it for ranges of blocks. Each is copied to a buffer that
-    stays in the caches, where its elements lie in the order of their numbers, as far as these go on.
-    """
-
-    cdef Work work
-    cdef object x, y, dtype
-    cdef tuple lengths, strides  # of a block, and between numbers
-    cdef list corners
-
-    def __call__(self, Py_ssize_t first, Py_ssize_t last):
-        buffer = np.empty(prod(self.lengths), self.dtype)
-        known = {}  # runs of blocks by their shape: those at an edge are smaller
-        with np.errstate(all="ignore"):  # as a kernel rounds
-            for corner in self.corners[first:last]:
-                part = tuple([slice(i, i + n) for i, n in zip(corner, self.lengths)]) + (...,)
-                y = self.y[part]
-                block = buffer[: y.size].reshape(y.shape)
-                if self.x is not None:
-                    np.copyto(block, self.x[part])
-                if y.shape not in known:
-                    known[y.shape] = layouts.runs(y.shape, self.strides)
-                run, starts = known[y.shape]
-                self.run(sum([i * n for i, n in zip(corner, self.strides)]), run, starts, block)
-                np.copyto(y, block, casting="unsafe")
-
-    cdef int run(self, uint64_t number, size_t run, cnp.ndarray starts, cnp.ndarray block) except -1:
-        """Of runs of consecutive numbers, which begin so far behind a number."""
-        cdef const uint64_t *start = <const uint64_t *>cnp.PyArray_DATA(starts)
-        cdef size_t i, rows = cnp.PyArray_SIZE(starts), size = run * self.work.size
-        cdef char *memory = <char *>cnp.PyArray_DATA(block)
-        number += self.work.mask.first
-        with nogil:
-            for i in range(rows):
-                self.work.run(number + start[i], run, memory + i * size, memory + i * size)
-        return 0
-
-
-cdef run(int kernel, Mask mask, x, out, double first, double second, double third):
-    """
-    A kernel's result for x, in `out` if there is one. Kernels take float32 and float64 in the order of their numbers;
-    what is not goes through blocks, and 16-bit floats are computed in float32 and rounded once.
-    """
-    cdef Work work = Work.__new__(Work)
-    cdef Blocks blocks
-    cdef bint plain = mask.in_order and is_plain(x) and (
-        out is None or (is_plain(out) and cnp.PyArray_TYPE(out) == cnp.PyArray_TYPE(x) and apart(x, out))
-    )
-    if out is not None:
-        y = out
-    elif plain:
-        y = cnp.PyArray_EMPTY(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x), 0)
-    else:
-        y = layouts.new_like(x)
-    cdef Py_ssize_t n = cnp.PyArray_SIZE(x)
-    cdef bint few = cnp.PyArray_NBYTES(x) < SPLIT_FROM if kernel == SHIFT else n < SPLIT_NORMALS_FROM
-    work.kernel, work.mask, work.first, work.second, work.third = kernel, mask, first, second, third
-    work.double = cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT64
-    work.size = sizeof(double) if work.double else sizeof(float)
-    if plain:
-        work.x = <const char *>cnp.PyArray_DATA(x)
-        work.y = <char *>cnp.PyArray_DATA(y)
-        if few:
-            with nogil:
-                work.run(mask.first, n, work.x, work.y)
-        else:
-            threads.run(work, threads.split(n, threads.get_num_threads(), GRAIN))
-    elif mask.in_order and n <= NEAR:
-        block = np.array(x, np.float64 if work.double else np.float32, order="C")
-        work.x = work.y = <char *>cnp.PyArray_DATA(block)
-        with nogil:
-            work.run(mask.first, n, work.x, work.y)
-        with np.errstate(all="ignore"):  # as a kernel rounds
-            np.copyto(y, block, casting="unsafe")
-    elif n != 0:
-        blocks = Blocks.__new__(Blocks)
-        blocks.work, blocks.y, blocks.dtype = work, y, np.float64 if work.double else np.float32
-        if kernel != NORMALS:
-            blocks.x = x if layouts.apart(x, y) else x.copy()
-        blocks.lengths = layouts.block_lengths(x)
-        blocks.strides = layouts.number_strides((mask if mask.source is None else mask.source).decided())
-        blocks.corners = list(product(*[range(0, m, k) for m, k in zip(x.shape, blocks.lengths)]))
-        threads.run(blocks, threads.split(len(blocks.corners), 1 if few else threads.get_num_threads(), 1))
-    return y
-
-
-cdef bint is_plain(x) noexcept:
-    """Whether a kernel can read x: float32 or float64, C-contiguous, aligned and native."""
-    if not cnp.PyArray_CheckExact(x) or not cnp.PyArray_ISCARRAY_RO(x):
-        return False
-    return cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT32 or cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT64
-
-
-cdef bint apart(x, y) noexcept:
-    """Whether y is x itself, or shares no memory with it."""
-    cdef const char *first = <const char *>cnp.PyArray_DATA(x)
-    cdef const char *second = <const char *>cnp.PyArray_DATA(y)
-    cdef Py_ssize_t size = cnp.PyArray_NBYTES(x)
-    return first == second or first + size <= second or second + size <= first
 
 
 cdef copied(x, out):

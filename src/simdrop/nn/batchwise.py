@@ -16,8 +16,9 @@ from simdrop.transforms import draw_mask
 from simdrop.weights import Kept, gather
 
 from .base import Array, Layer, Seed
-from .dense import Dense
+from .dense import activate
 from .dropout import Probability, at, check_p, checked_stream
+from .layers import Linear
 
 
 class Units:
@@ -89,9 +90,9 @@ class KeptInputs(Layer):
         return f"KeptInputs({self.units.n}, p={self.units.p})"
 
 
-class BatchwiseDense(Dense):
+class BatchwiseDense(Linear):
     """y = activation(f x W + b) of kept inputs and units alone: (batch, kept inputs) becomes
-    (batch, kept units).
+    (batch, kept units). Bias and activation are one pass over memory, as in `Dense`.
 
     Parameters
     ----------
@@ -100,7 +101,7 @@ class BatchwiseDense(Dense):
     units_out : Units or int
         Which outputs are computed: a call draws them. A number is all of so many.
     activation, rng, dtype
-        As in `Dense`.
+        As in `Linear`.
     """
 
     def __init__(
@@ -114,6 +115,7 @@ class BatchwiseDense(Dense):
     ) -> None:
         n_out = units_out if isinstance(units_out, int) else units_out.n
         super().__init__(units_in.n, n_out, activation=activation, rng=rng, dtype=dtype)
+        self.activation = activation
         self.units_in = units_in
         self.units_out = None if isinstance(units_out, int) else units_out
 
@@ -127,18 +129,22 @@ class BatchwiseDense(Dense):
             weight, bias = gather(weight, rows, columns), gather(bias, None, columns)
         if factor != 1:
             x = x * x.dtype.type(factor)
-        y, context = self._activate(x @ weight, bias, 0.0, False)
+        y, context = activate(x @ weight, bias, self.activation, training=False)
         self._saved = x, context, weight, rows, columns, factor
         return y
 
     def backward(self, dy: Array) -> Array:
         _, _, weight, _, _, factor = self._from_forward()
-        dx: Array = self._backward(dy) @ weight.T
+        dx: Array = self._gradients(dy) @ weight.T
         if factor != 1:
             dx *= dx.dtype.type(factor)
         return dx
 
-    def _backward(self, dy: Array) -> Array:
+    def write_gradients(self, dy: Array) -> None:
+        self._gradients(dy)
+
+    def _gradients(self, dy: Array) -> Array:
+        """The gradient with respect to the product; those of the parameters are written."""
         x, context, _, rows, columns, _ = self._from_forward()
         dy, self.bias.take_part(None, columns)[:] = context.backward(dy)
         np.matmul(x.T, dy, out=self.weight.take_part(rows, columns))

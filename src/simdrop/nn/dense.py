@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import DTypeLike
 
@@ -46,36 +48,28 @@ class Dense(Linear):
 
     def __call__(self, x: Array) -> Array:
         p = at(self.p, self.step)
-        y, context = self._activate(x @ self.weight.value, self.bias.value, p, self.training)
+        y, context = activate(
+            x @ self.weight.value,
+            self.bias.value,
+            self.activation,
+            p,
+            rng=self.stream,
+            training=self.training,
+            scale=self.inverted,
+        )
         factor = 1.0 if self.training or self.inverted else 1.0 - p
         if factor != 1:
             y = y * y.dtype.type(factor)
         self._saved = x, context, factor
         return y
 
-    def _activate(
-        self, y: Array, bias: Array, p: float, training: bool
-    ) -> tuple[Array, fused.BiasDropout]:
-        """dropout(activation(y + bias)), in the place of y where the derivative does not need y."""
-        name = FUSED[self.activation]
-        return fused.bias_dropout(
-            y,
-            bias,
-            p,
-            activation=name,
-            rng=self.stream,
-            training=training,
-            scale=self.inverted,
-            out=y if name in (None, "relu") else None,
-        )
-
     def backward(self, dy: Array) -> Array:
-        return self._backward(dy) @ self.weight.value.T
+        return self._gradients(dy) @ self.weight.value.T
 
     def write_gradients(self, dy: Array) -> None:  # one matrix product instead of two
-        self._backward(dy)
+        self._gradients(dy)
 
-    def _backward(self, dy: Array) -> Array:
+    def _gradients(self, dy: Array) -> Array:
         """The gradient with respect to x W; those of the parameters are written."""
         x, context, factor = self._from_forward()
         dy, self.bias.grad[:] = context.backward(dy if factor == 1 else dy * dy.dtype.type(factor))
@@ -94,3 +88,20 @@ FUSED: dict[str, fused.Activation] = {
     "sigmoid": "sigmoid",
     "identity": None,
 }
+
+
+def activate(
+    y: Array, bias: Array, activation: str, p: float = 0.0, **options: Any
+) -> tuple[Array, fused.BiasDropout]:
+    """dropout(activation(y + bias)), in the place of y where the derivative does not need y.
+
+    Parameters
+    ----------
+    y, bias, p, **options
+        As in `simdrop.fused.bias_dropout`.
+    activation : str
+        One of `FUSED`.
+    """
+    name = FUSED[activation]
+    out = y if name in (None, "relu") else None
+    return fused.bias_dropout(y, bias, p, activation=name, out=out, **options)

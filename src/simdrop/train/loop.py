@@ -112,7 +112,8 @@ def train(
 ) -> Iterator[tuple[Run, bool]]:
     """Train all nets on the same batches in the same order, from wherever they are on their way.
 
-    The learning rate falls linearly from `settings.lr` in the first epoch to zero after the last.
+    The learning rate is `settings.lr` in the first epoch; if `settings.lr_schedule` is "linear", it
+    falls to zero after the last.
     At each yield a checkpoint of `runs` holds all: this is where to write one.
 
     Parameters
@@ -143,7 +144,8 @@ def train(
         for run in runs:
             if len(run.history) > epoch:  # in a checkpoint's past
                 continue
-            run.optimizer.lr = settings.lr * (1 - epoch / settings.epochs)
+            falls = settings.lr_schedule == "linear"
+            run.optimizer.lr = settings.lr * (1 - falls * epoch / settings.epochs)
             run.net.train()
             for batch in batches[run.batches - epoch * len(batches) :]:
                 began = time.perf_counter()

@@ -34,6 +34,7 @@ exit codes: 0 done, 1 the training diverged or the last checkpoint could not be 
 
 MOST_UNITS = 10**6  # whatever is beyond is a slip of the keyboard
 EPOCHS = {"digits": 60, "data": 20}
+SCHEDULES = ("linear", "constant")
 RATES = {"sgd": 0.05, "adam": 0.001}
 
 # Of `Settings`, where neither an option nor a preset gives a value; epochs and lr: see above.
@@ -47,6 +48,7 @@ DEFAULTS: dict[str, Any] = {
     "only": "both",
     "batch_size": 64,
     "optimizer": "sgd",
+    "lr_schedule": "linear",
     "momentum": 0.9,
     "nesterov": False,
     "l2": 0.0,
@@ -258,10 +260,16 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     setting(
         training,
         "lr",
-        "learning rate of the first epoch, from which it falls linearly towards 0",
+        "learning rate of the first epoch",
         default=f"{RATES['sgd']}, of Adam {RATES['adam']}",
         metavar="RATE",
         type=positive,
+    )
+    setting(
+        training,
+        "lr_schedule",
+        "whether the rate falls linearly towards 0 after the last epoch, or stays as it is",
+        choices=SCHEDULES,
     )
     setting(
         training,

@@ -10,13 +10,13 @@ from typing import Any
 MNIST: dict[str, Any] = {
     "hidden": (1024, 1024, 1024),
     "activation": "relu",
-    "optimizer": "sgd",
-    "momentum": 0.95,
-    "batch_size": 128,
-    "validation": 1 / 6,  # 10,000 of 60,000 examples
+    "batch_size": 256,
+    "optimizer": "adam",
+    "lr": 0.001,
+    "validation": 0.0,
 }
-PLAIN = MNIST | {"only": "without", "epochs": 60, "lr": 0.02}
-DROPPED = MNIST | {"only": "with", "p": 0.5, "p_input": 0.2, "epochs": 200, "lr": 0.05}
+PLAIN = MNIST | {"only": "without", "epochs": 20}
+DROPPED = MNIST | {"only": "with", "p": 0.5, "p_input": 0.2, "epochs": 60}
 
 PRESETS: dict[str, dict[str, Any]] = {
     "mnist-none": PLAIN | {"hidden": (1024, 1024)},
@@ -25,6 +25,9 @@ PRESETS: dict[str, dict[str, Any]] = {
     "mnist-sparse": PLAIN | {"activity_l1": 1e-4},
     "mnist-maxnorm-only": PLAIN | {"max_norm": 2.0},
     "mnist-dropout": DROPPED,
-    "mnist-maxnorm": DROPPED | {"max_norm": 3.0},
-    "mnist-batchwise": DROPPED | {"dropout": "batchwise", "max_norm": 3.0, "lr": 0.02},
+    "mnist-maxnorm": DROPPED | {"max_norm": 2.0, "epochs": 100},
+    "mnist-batchwise": DROPPED | {"dropout": "batchwise", "max_norm": 2.0, "batch_size": 128},
+    "mnist-iterations": MNIST
+    | {"hidden": (1024, 1024), "p": 0.5, "p_input": 0.2, "only": "both", "epochs": 40}
+    | {"lr_schedule": "constant", "validation": 1 / 6},
 }

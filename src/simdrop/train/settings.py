@@ -18,6 +18,7 @@ class Settings:
     batch_size: int
     optimizer: str
     lr: float
+    lr_schedule: str
     momentum: float
     nesterov: bool
     l2: float
