@@ -229,7 +229,7 @@ def steps() -> Iterator[Group]:
 
 def monte_carlo() -> Iterator[Group]:
     shape = 10, 256  # samples, rows
-    for work, speed in zip(mc.WORKS, (2, 1.5, 3, 1.5), strict=True):
+    for work, speed in zip(mc.WORKS, (2, 2, 3, 2), strict=True):
         names, limits = ("naive", "torch", "simdrop"), (Limit("torch", speed, "speed"),)
         yield Group("mc", work, shape, names, limits, p=mc.P, rounds=3)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from cpuinfo import get_cpu_info  # comes with pytest-benchmark
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
@@ -23,6 +24,8 @@ from simdrop.files import replacing
 from simdrop.train.options import add_options, settings_from
 from simdrop.train.presets import PRESETS
 
+from .machine import cpu
+
 ROOT = Path(__file__).parent.parent
 WITHIN = 1.1  # converged: this many times its lowest validation error
 HEAD = """\
@@ -30,7 +33,8 @@ HEAD = """\
 
 Test errors after the last epoch. The test set was used once, at the end of each run; all settings
 were chosen on 10,000 of the training examples. [training.md](training.md) describes the presets,
-and `python -m bench.papers --data mnist.npz` (`.venv/bin/python`) writes this page.
+and `python -m bench.papers --data mnist.npz` (`.venv/bin/python`) writes this page: here on
+{cpu}. Minutes are of the training alone.
 
 """
 ITERATIONS = """
@@ -73,7 +77,7 @@ def main() -> int:
             results.setdefault(preset, []).append(json.loads(file.read_text(encoding="utf-8")))
     pairs = {name: runs for name, runs in results.items() if PRESETS[name]["only"] == "both"}
     single = {name: runs for name, runs in results.items() if name not in pairs}
-    text = HEAD
+    text = HEAD.format(cpu=cpu(get_cpu_info()))
     if single:
         picture = options.page.with_suffix(".png")
         draw(single, picture)
