@@ -32,9 +32,9 @@ HEAD = """\
 # MNIST: what dropout and other regularizers reach
 
 Test errors after the last epoch. The test set was used once, at the end of each run; all settings
-were chosen on 10,000 of the training examples. [training.md](training.md) describes the presets,
-and `python -m bench.papers --data mnist.npz` (`.venv/bin/python`) writes this page: here on
-{cpu}. Minutes are of the training alone.
+are those of the papers or were chosen on 10,000 of the training examples.
+[training.md](training.md) describes the presets, and `python -m bench.papers --data mnist.npz`
+(`.venv/bin/python`) writes this page: here on {cpu}. Minutes are of the training alone.
 
 """
 ITERATIONS = """

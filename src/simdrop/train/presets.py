@@ -2,8 +2,8 @@
 
 The probabilities are those of Srivastava et al. 2014, "Dropout", appendix A.4, and so is max-norm:
 their limit of 2 on weights that are halved at inference is 1 on the weights of inverted dropout.
-Penalties and max-norm were chosen on a validation set, never on the test set. An option that is
-given overrides its preset's value.
+The rest was chosen on a validation set, never on the test set. An option that is given overrides
+its preset's value.
 """
 
 from typing import Any
