@@ -724,11 +724,13 @@ def test_presets_and_what_overrides_them():
     assert (plain.hidden, plain.only, plain.p, plain.p_input) == ((1024,) * 3, "with", 0.5, 0.2)
     assert plain.max_norm is not None
     words = ["--preset", "mnist-maxnorm", "--max-norm", "none", "--p", "0.3", "--only", "both"]
-    other = chosen(*words, "--epochs", "2", "--nesterov")
+    other = chosen(*words, "--epochs", "2", "--batch-size", "10")
     assert (other.max_norm, other.p, other.only, other.epochs) == (None, 0.3, "both", 2)
-    assert other.nesterov and other.momentum == plain.momentum
-    adam = chosen("--preset", "mnist-maxnorm", "--optimizer", "adam")
-    assert (adam.lr, adam.momentum, adam.max_norm) == (0.001, 0.0, plain.max_norm)
+    assert (other.batch_size, other.optimizer, other.lr) == (10, plain.optimizer, plain.lr)
+    # Another optimizer has a rate of its own.
+    sgd = chosen("--preset", "mnist-maxnorm", "--optimizer", "sgd", "--nesterov")
+    assert (sgd.lr, sgd.momentum, sgd.nesterov) == (0.05, 0.9, True)
+    assert (plain.lr, plain.momentum, sgd.max_norm) == (0.001, 0.0, plain.max_norm)
 
 
 @pytest.mark.parametrize("name", PRESETS)
