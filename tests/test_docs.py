@@ -92,6 +92,18 @@ def test_the_table_of_times_is_the_benchmarks():
     assert table in RESULTS.read_text()
 
 
+def test_the_errors_on_mnist_are_those_of_the_runs():
+    readme = (ROOT / "README.md").read_text()
+    (sentence,) = re.findall(r"On MNIST, without .*?mnist\.md\)", readme, re.DOTALL)
+    errors = {}
+    for row in re.findall(r"^\| `mnist-.*", (ROOT / "docs/mnist.md").read_text(), re.MULTILINE):
+        name, _, mean, *_ = (cell.strip(" `%") for cell in row.strip("|").split("|"))
+        errors[name] = float(mean)
+    written = [float(percent) for percent in re.findall(r"([\d.]+) %", sentence)]
+    named = [errors[f"mnist-{name}"] for name in ("none", "maxnorm", "batchwise")]
+    assert written == pytest.approx(named, abs=0.005)
+
+
 def test_the_page_of_transforms():
     blocks = python_blocks("docs/transforms.md")
     assert len(blocks) == 3
