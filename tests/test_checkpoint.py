@@ -478,9 +478,11 @@ def test_going_on_from_every_batch(small, words, monkeypatch):
     assert content("run.npz") == content("whole.npz")
 
 
+# What a background job and `nohup` leave ignored would stay so.
 START = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from simdrop.cli import main
 sys.exit(main())
 """
