@@ -75,22 +75,27 @@ def main() -> int:
             if not file.exists() and (code := run(words, file)):
                 return code
             results.setdefault(preset, []).append(json.loads(file.read_text(encoding="utf-8")))
+    write(results, options.page)
+    print(f"Written: {options.page}")
+    return 0
+
+
+def write(results: dict[str, list[dict[str, Any]]], path: Path) -> None:
+    """The page and its pictures: of presets that train one net, and of those that train a pair."""
     pairs = {name: runs for name, runs in results.items() if PRESETS[name]["only"] == "both"}
     single = {name: runs for name, runs in results.items() if name not in pairs}
     text = HEAD.format(cpu=cpu(get_cpu_info()))
     if single:
-        picture = options.page.with_suffix(".png")
+        picture = path.with_suffix(".png")
         draw(single, picture)
         text += table(single) + f"\n![training losses and test errors]({picture.name})\n"
     for name, runs in pairs.items():
-        picture = options.page.with_name(f"{options.page.stem}-iterations.png")
+        picture = path.with_name(f"{path.stem}-iterations.png")
         draw_iterations(runs, picture)
         text += ITERATIONS.format(preset=name, hidden=hidden_layers(runs)) + iterations(runs)
         text += f"\n![validation errors after each epoch]({picture.name})\n"
-    with replacing(options.page) as page:
+    with replacing(path) as page:
         page.write(text.encode())
-    print(f"Written: {options.page}")
-    return 0
 
 
 def run(words: list[str], file: Path) -> int:

@@ -16,7 +16,7 @@ from simdrop.transforms import draw_mask
 from simdrop.weights import Kept, gather
 
 from .base import Array, Layer, Seed
-from .dense import activate
+from .dense import FUSED, activate
 from .dropout import Probability, at, check_p, checked_stream
 from .layers import Linear
 
@@ -129,7 +129,7 @@ class BatchwiseDense(Linear):
             weight, bias = gather(weight, rows, columns), gather(bias, None, columns)
         if factor != 1:
             x = x * x.dtype.type(factor)
-        y, context = activate(x @ weight, bias, self.activation, training=False)
+        y, context = activate(x @ weight, bias, FUSED[self.activation], training=False)
         self._saved = x, context, weight, rows, columns, factor
         return y
 

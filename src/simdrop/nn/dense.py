@@ -51,7 +51,7 @@ class Dense(Linear):
         y, context = activate(
             x @ self.weight.value,
             self.bias.value,
-            self.activation,
+            FUSED[self.activation],
             p,
             rng=self.stream,
             training=self.training,
@@ -91,17 +91,14 @@ FUSED: dict[str, fused.Activation] = {
 
 
 def activate(
-    y: Array, bias: Array, activation: str, p: float = 0.0, **options: Any
+    y: Array, bias: Array, activation: fused.Activation, p: float = 0.0, **options: Any
 ) -> tuple[Array, fused.BiasDropout]:
     """dropout(activation(y + bias)), in the place of y where the derivative does not need y.
 
     Parameters
     ----------
-    y, bias, p, **options
+    y, bias, activation, p, **options
         As in `simdrop.fused.bias_dropout`.
-    activation : str
-        One of `FUSED`.
     """
-    name = FUSED[activation]
-    out = y if name in (None, "relu") else None
-    return fused.bias_dropout(y, bias, p, activation=name, out=out, **options)
+    out = y if activation in (None, "relu") else None
+    return fused.bias_dropout(y, bias, p, activation=activation, out=out, **options)

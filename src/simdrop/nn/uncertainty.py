@@ -24,7 +24,7 @@ from simdrop.weights import Kept, gather
 from .activations import Identity, ReLU, Sigmoid, Tanh
 from .base import Array, Layer
 from .batchwise import BatchwiseDense, KeptInputs
-from .dense import FUSED, Dense
+from .dense import FUSED, Dense, activate
 from .dropout import DropConnect, Dropout, Probability, at
 from .layers import Linear
 from .losses import BinaryCrossEntropy, SoftmaxCrossEntropy
@@ -249,17 +249,10 @@ def is_random(step: Step) -> bool:
 def followed(step: Step, y: Array) -> Array:
     """A step that drops nothing."""
     if isinstance(step, Product):
-        return activated(step, y @ step.weight, step.bias)
+        return activate(y @ step.weight, step.bias, step.activation, training=False)[0]
     if isinstance(step, Call):
         return copy.copy(step.layer).eval()(y)  # a copy: backward needs what the layer has saved
     return y
-
-
-def activated(step: Product, y: Array, bias: Array) -> Array:
-    """The activation of y + bias, in y's place where its kernel takes no copy for that."""
-    name = step.activation
-    out = y if name in (None, "relu") else None
-    return fused.bias_dropout(y, bias, activation=name, training=False, out=out)[0]
 
 
 def stacked(
@@ -342,7 +335,7 @@ def thinned(y: Array, steps: Sequence[Step], draws: Draws) -> Array:
                 weight, bias = gather(weight, rows, columns), gather(bias, None, columns)
             if factor != 1:  # here and not of y: the weights are fewer
                 weight = weight * weight.dtype.type(factor)
-            y = activated(step, y @ weight, bias)
+            y, _ = activate(y @ weight, bias, step.activation, training=False)
             rows, factor = columns, next_factor
     return y
 

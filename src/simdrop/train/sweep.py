@@ -1,6 +1,7 @@
 """`simdrop sweep`: probabilities of dropping, compared by cross-validation on the training set."""
 
 import argparse
+import errno
 import json
 import os
 import sys
@@ -226,7 +227,7 @@ def append(path: Path, record: dict[str, Any]) -> None:
             end = file.tell()
             try:
                 if file.write(line) < len(line):
-                    raise OSError(28, "No space left on device")
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 os.fsync(file.fileno())
             except BaseException:
                 file.truncate(end)
