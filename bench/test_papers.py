@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -102,6 +103,27 @@ def test_iterations_are_read_off_the_validation_errors(
     assert row(page, "1")[3:5] == [str(n) for n in epochs]
     assert row(page, "1")[5] == f"{epochs[1] / epochs[0]:.1f}"
     assert (data.parent / "page-iterations.png").exists()
+
+
+def test_iterations_are_read_off_the_training_losses() -> None:
+    def run(without: list[float], with_: list[float]) -> dict[str, Any]:
+        nets = {"without": without, "with": with_}
+        return {
+            "runs": {
+                name: {"history": [{"training_loss": loss} for loss in losses]}
+                for name, losses in nets.items()
+            }
+        }
+
+    # A lucky epoch does not count: 0.01 stands between larger losses.
+    runs = [
+        run([0.3, 0.1, 0.1, 0.05, 0.05, 0.04], [0.3, 0.3, 0.3, 0.1, 0.1, 0.01]),
+        run([0.3, 0.3, 0.1, 0.01, 0.05, 0.05], [0.3, 0.3, 0.3, 0.3, 0.1, 0.1]),
+    ]
+    page = papers.losses(runs)
+    assert row(page, "0.1") == ["0.1", "2.5", "4.5", "1.8"]
+    # In the second run the net with dropout never gets there.
+    assert "| 0.05" not in page and "| 0.01" not in page
 
 
 def test_the_first_epoch_at_most() -> None:

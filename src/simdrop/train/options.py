@@ -1,4 +1,4 @@
-"""The options of `simdrop train`: their names, ranges, defaults and help."""
+"""The options of `simdrop train` and `simdrop sweep`: their names, ranges, defaults and help."""
 
 import argparse
 import math
@@ -118,22 +118,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "start if there is none",
     )
 
-    output = parser.add_argument_group("output")
-    output.add_argument(
-        "--out",
-        metavar="FILE",
-        type=Path,
-        default=Path("simdrop-train.png"),
-        help="the picture; its suffix gives the format (default: %(default)s)",
-    )
+    output = add_output(parser, "the picture", "simdrop-train.png")
     output.add_argument(
         "--results",
         metavar="FILE",
         type=Path,
         help="write settings, errors, curves and seconds to this file, as JSON",
-    )
-    output.add_argument(
-        "--quiet", action="store_true", help="show no progress, only the table at the end"
     )
 
 
@@ -160,7 +150,14 @@ def add_sweep_options(parser: argparse.ArgumentParser) -> None:
     ----------
     parser : argparse.ArgumentParser
     """
-    add_data(parser)
+    data = add_data(parser)
+    data.add_argument(
+        "--folds",
+        metavar="K",
+        type=whole(2),
+        default=5,
+        help="parts of the training set, each held out once (default: %(default)s)",
+    )
     net = add_net(parser)
     for flag, dest, default, what in (
         ("--p", "ps", (0.0, 0.25, 0.5, 0.75), "dropping a hidden unit"),
@@ -175,14 +172,7 @@ def add_sweep_options(parser: argparse.ArgumentParser) -> None:
             help=f"probabilities of {what} (default: {','.join(f'{p:g}' for p in default)})",
         )
     add_training(parser)
-    output = parser.add_argument_group("sweep")
-    output.add_argument(
-        "--folds",
-        metavar="K",
-        type=whole(2),
-        default=5,
-        help="parts of the training set (default: %(default)s)",
-    )
+    output = add_output(parser, "the heat map", "simdrop-sweep.png")
     output.add_argument(
         "--results",
         metavar="FILE",
@@ -190,16 +180,6 @@ def add_sweep_options(parser: argparse.ArgumentParser) -> None:
         default=Path("simdrop-sweep.jsonl"),
         help="a line of JSON for each net trained, from which a sweep goes on "
         "(default: %(default)s)",
-    )
-    output.add_argument(
-        "--out",
-        metavar="FILE",
-        type=Path,
-        default=Path("simdrop-sweep.png"),
-        help="the heat map; its suffix gives the format (default: %(default)s)",
-    )
-    output.add_argument(
-        "--quiet", action="store_true", help="show no progress, only the table at the end"
     )
 
 
@@ -309,6 +289,24 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         type=whole(0),
     )
+
+
+def add_output(
+    parser: argparse.ArgumentParser, picture: str, default: str
+) -> argparse._ArgumentGroup:
+    """Add `--out` and `--quiet`."""
+    output = parser.add_argument_group("output")
+    output.add_argument(
+        "--out",
+        metavar="FILE",
+        type=Path,
+        default=Path(default),
+        help=f"{picture}; its suffix gives the format (default: %(default)s)",
+    )
+    output.add_argument(
+        "--quiet", action="store_true", help="show no progress, only the table at the end"
+    )
+    return output
 
 
 def setting(
