@@ -2,9 +2,9 @@
 
 The probabilities are those of Srivastava et al. 2014, "Dropout", appendix A.4, and so is max-norm:
 their limit of 2 on weights that are halved at inference is 1 on the weights of inverted dropout.
-The rest was chosen on a validation set, never on the test set; the epochs of mnist-maxnorm are what
-an hour of one core allows: the paper's million updates are twenty times as many. An option that is
-given overrides its preset's value.
+The rest was chosen on a validation set, never on the test set. More epochs of mnist-maxnorm are
+better there (1.33 % after 40, 1.23 % after 110); 200 are what an hour of one core allows, and the
+paper's million updates are twenty times as many. An option that is given overrides its preset's.
 """
 
 from typing import Any
