@@ -34,10 +34,13 @@ HEAD = """\
 # MNIST: what dropout and other regularizers reach
 
 Test errors after the last epoch. The test set was used once, at the end of each run; all settings
-are those of the papers or were chosen on 10,000 of the training examples, but for the epochs of
-`mnist-maxnorm`: there more are better, and these are what an hour of one core allows.
+are those of the papers or were chosen on 10,000 of the training examples. On those the error of
+`mnist-maxnorm` is 1.33 % after 40 epochs, 1.23 % after 110 and 1.21 % after 240: it trains for as
+long as an hour and a half of one core allows. (Runs of 120 and 200 epochs had come before, and
+erred on 1.13 % and 1.08 % of the test images.)
 [training.md](training.md) describes the presets, and `python -m bench.papers --data mnist.npz`
-(`.venv/bin/python`) writes this page: here on {cpu}. Minutes are of the training alone.
+(`.venv/bin/python`) writes this page: here on {cpu}. Minutes are of the training alone, in
+the fastest run.
 
 """
 ITERATIONS = """
@@ -130,13 +133,13 @@ def digest(words: list[str]) -> str:
 def table(results: dict[str, list[dict[str, Any]]]) -> str:
     """A row for each preset."""
     lines = [
-        "| preset | hidden layers | mean | min | max | runs | epochs | minutes a run |",
+        "| preset | hidden layers | mean | min | max | runs | epochs | minutes |",
         "|:--|:--|--:|--:|--:|--:|--:|--:|",
     ]
     for preset, runs in results.items():
         nets = [the_net(run) for run in runs]
         errors = 100 * np.array([net["test_error"] for net in nets])
-        minutes = np.mean([net["seconds"] for net in nets]) / 60
+        minutes = min(net["seconds"] for net in nets) / 60
         columns = [f"`{preset}`", hidden_layers(runs), f"{errors.mean():.3f} %"]
         columns += [f"{error:.2f} %" for error in (errors.min(), errors.max())]
         columns += [str(len(runs)), str(nets[0]["epochs"]), f"{minutes:.1f}"]
