@@ -202,22 +202,22 @@ def test_a_pair_is_refused_iff_it_shares_memory(first, second, read, needed):
     likes = {"x": np.ones(4), "W": np.ones(4)}
     for one in ((None, None), (None, b), (a, None)):
         if not needed:
-            layouts.check_pair(one, likes, later)
+            layouts.checked_pair(one, likes, later)
     if not shared:
-        layouts.check_pair((a, b), likes, later)
+        layouts.checked_pair((a, b), likes, later)
     else:
         with pytest.raises(ValueError, match="shares memory with"):
-            layouts.check_pair((a, b), likes, later)
+            layouts.checked_pair((a, b), likes, later)
 
 
 def test_what_is_no_pair_is_named():
     likes = {"x": np.ones(4), "W": np.ones((4, 2))}
     with pytest.raises(TypeError, match="must be a pair of arrays or None, not ndarray"):
-        layouts.check_pair(np.ones((2, 4)), likes)
+        layouts.checked_pair(np.ones((2, 4)), likes)
     with pytest.raises(ValueError, match="gradients of x and of W, not of 3"):
-        layouts.check_pair((None, None, None), likes)
+        layouts.checked_pair((None, None, None), likes)
     with pytest.raises(ValueError, match="out has shape"):
-        layouts.check_pair((None, np.ones(4)), likes)
+        layouts.checked_pair((None, np.ones(4)), likes)
     x = np.ones(4)
     with pytest.raises(ValueError, match="gradient of x shares memory with W"):
-        layouts.check_pair((x, None), likes, {"W": x})
+        layouts.checked_pair((x, None), likes, {"W": x})

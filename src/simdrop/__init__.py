@@ -1,5 +1,9 @@
 """Dropout for NumPy arrays that costs no more than a multiplication, the same on every machine."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from simdrop import schedule, theory
 from simdrop.config import show_config
 from simdrop.connect import drop_connect, drop_connect_matmul
@@ -19,7 +23,17 @@ from simdrop.structured import drop_block, drop_path, embedding_dropout
 from simdrop.threads import get_num_threads, set_num_threads
 from simdrop.transforms import dropout, dropout_backward
 
+if TYPE_CHECKING:
+    from simdrop import fused as fused
+    from simdrop import nn as nn
+    from simdrop import sklearn as sklearn
+    from simdrop import weights as weights
+
 __version__ = "0.1.0"
+
+# Submodules that are imported when first used. Not in __all__: `from simdrop import *` is to need no
+# extra, and not to hide scikit-learn's own name.
+_LAZY = ("fused", "nn", "sklearn", "weights")
 
 __all__ = [
     "AlphaDropout",
@@ -47,3 +61,15 @@ __all__ = [
     "theory",
     "zoneout",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        from importlib import import_module
+
+        return import_module(f"simdrop.{name}")
+    raise AttributeError(f"module 'simdrop' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

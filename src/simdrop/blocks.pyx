@@ -1,4 +1,4 @@
-# cython: language_level=3, freethreading_compatible=True
+# cython: language_level=3, nonecheck=True, freethreading_compatible=True
 """Runs the kernels of `noise.pyx` on arrays: at once, by threads, or a block at a time where the layout asks for it."""
 
 from itertools import product

@@ -51,6 +51,14 @@ cdef inline Py_ssize_t checked_length(length, shape) except -1:
 
 
 cdef inline Py_ssize_t multiplied(Py_ssize_t size, Py_ssize_t n, shape) except -1:
-    if n != 0 and size > (<Py_ssize_t>((<size_t>-1) >> 1)) // n:
+    """The product of lengths; those that are 0 are left out, as NumPy does it, or the order of axes would matter."""
+    if n == 0:
+        return size
+    if size > (<Py_ssize_t>((<size_t>-1) >> 1)) // n:
         raise ValueError(f"shape = {shape} has more than 2**63 - 1 elements")
     return size * n
+
+
+cdef inline Py_ssize_t bytes_of_bits(Py_ssize_t size) noexcept:
+    """How many bytes hold so many bits; size + 7 may overflow."""
+    return size // 8 + (size % 8 != 0)

@@ -114,20 +114,20 @@ class DropConnectMatmul(Values):
         dx, dW : ndarray
             Of the shapes and types of x and W.
         """
-        dy = np.asarray(dy)
+        dy = layouts.base(dy)
         batch, n_in, n_out = self.mask.shape
         check("dy", dy, (batch, n_out), self.W.dtype)
-        layouts.check_pair(
-            out, {"x": self.x, "W": self.W}, read={"x": self.x, "W": self.W, "dy": dy}
-        )
-        dx, dW = (
-            np.empty(like.shape, layouts.native(like.dtype)) if array is None else array
-            for array, like in zip(out, (self.x, self.W), strict=True)
-        )
+        arguments = {"x": self.x, "W": self.W}
+        dx, dW = layouts.checked_pair(out, arguments, read=arguments | {"dy": dy})
+        self._write_gradients(dy, dx, dW)
+        return layouts.delivered_pair((dx, dW), out)
+
+    def _write_gradients(self, dy: Array, dx: Array, dW: Array) -> None:
+        batch = len(dy)
         if self.mask.p == 0:
             np.matmul(dy, self.W.T, out=dx)
             np.matmul(self.x.T, dy, out=dW)
-            return dx, dW
+            return
         dW[...] = 0
         chunk = Chunk(self.mask, self.W.dtype)
         gradients = dy[:, None, :]
@@ -139,7 +139,6 @@ class DropConnectMatmul(Values):
             masked = chunk.make(gradients, first)
             rows = np.ascontiguousarray(self.x[part].T)
             dW += np.matmul(rows[:, None, :], masked.transpose(1, 0, 2))[:, 0]
-        return dx, dW
 
 
 def drop_connect_matmul(
@@ -203,19 +202,20 @@ def drop_connect_matmul(
     array([[2., 2., 0.],
            [4., 4., 4.]])
     """
-    x, W = np.asarray(x), np.asarray(W)
+    x, W = layouts.base(x), layouts.base(W)
     if layouts.native(x.dtype) not in (np.float32, np.float64):
         raise TypeError(f"x must be of float32 or float64, not {x.dtype}")
     if x.ndim != 2 or W.ndim != 2 or x.shape[1] != W.shape[0]:
         raise ValueError(f"x has shape {x.shape} and W {W.shape}, but they are to be multiplied")
     check("W", W, W.shape, x.dtype)
     (batch, n_in), n_out = x.shape, W.shape[1]
-    if out is not None:
-        layouts.check_out(out, np.broadcast_to(x.dtype.type(0), (batch, n_out)))
-        if np.may_share_memory(out, x) or np.may_share_memory(out, W):
+    if out is None:
+        y = np.empty((batch, n_out), layouts.native(x.dtype))
+    else:
+        y = layouts.checked_out(out, np.broadcast_to(x.dtype.type(0), (batch, n_out)))
+        if np.may_share_memory(y, x) or np.may_share_memory(y, W):
             raise ValueError("out shares memory with x or W")
     mask = draw_mask(rng, p, (batch, n_in, n_out), training=training, scale=scale)
-    y = np.empty((batch, n_out), layouts.native(x.dtype)) if out is None else out
     if mask.p == 0:
         np.matmul(x, W, out=y)
     else:
@@ -223,7 +223,7 @@ def drop_connect_matmul(
         for first in range(0, batch, chunk.most):
             part = slice(first, first + chunk.most)
             np.matmul(x[part, None, :], chunk.make(W, first), out=y[part, None, :])
-    return y, DropConnectMatmul(mask, x, W)
+    return y if out is None else out, DropConnectMatmul(mask, x, W)
 
 
 class Chunk:

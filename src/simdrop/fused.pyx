@@ -1,10 +1,12 @@
-# cython: language_level=3, binding=True, embedsignature=True, embedsignature.format=python, freethreading_compatible=True
+# cython: language_level=3, binding=True, nonecheck=True, freethreading_compatible=True
 """Dropout fused with what stands around it in a net: forward and backward in one pass over memory each.
 
 Every function has the form ``y, ctx = function(x, ...)``, with the gradients from ``ctx.backward(dy)``. It drops the
 elements that `simdrop.dropout` would drop with the same stream and draw, takes float32 and float64, computes in C order
 (arrays in another layout are copied), and gives the same bits on every instruction set.
 """
+
+from inspect import Signature
 
 import numpy as np
 
@@ -164,8 +166,13 @@ cdef class Context:
         Which elements were dropped.
     """
 
+    __signature__ = Signature()
+
     cdef readonly Mask mask
     cdef object dtype
+
+    def __init__(self, *args, **named):
+        raise TypeError(f"a {type(self).__name__} is what a function of simdrop.fused returns; it is not made by hand")
 
     def backward(self, dy, *, out=None):
         """
@@ -198,6 +205,9 @@ cdef class Context:
         others = self.gradients(dy, dx)
         dx = delivered(dx, out)
         return dx if others is None else (dx, others)
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **named):
+        layouts.refuse_ufunc(self, ufunc)
 
     cdef tuple read(self):
         """The arrays of y's shape that are read where the gradient is written."""
@@ -372,14 +382,13 @@ cdef class DropoutAdd(Context):
 
     def backward(self, dy, *, out=None):
         """``dx, dresidual``, of the parameters and with the errors of `Context.backward`."""
-        if not isinstance(dy, np.ndarray):
-            dy = np.asarray(dy)
+        if not cnp.PyArray_CheckExact(dy):
+            dy = layouts.base(dy)
         check_like(dy, "dy", self.mask.shape, self.dtype)
         if out is not None:
             plain = is_plain_out(out, dy)
-            if not plain:
-                layouts.check_out(out, dy)
-            if not are_apart(out, dy) if plain and is_plain(dy) else np.may_share_memory(dy, out):
+            memory = out if plain else layouts.checked_out(out, dy)
+            if not are_apart(out, dy) if plain and is_plain(dy) else np.may_share_memory(dy, memory):
                 raise ValueError("out overlaps dy, which is the gradient with respect to residual")
         return self.mask.apply(dy, out=out), dy
 
@@ -539,7 +548,7 @@ cdef floats(x, str name):
     """x as a kernel can read it."""
     if is_plain(x):
         return x
-    x = np.asarray(x)
+    x = layouts.base(x)
     if x.dtype.char not in "fd":
         raise TypeError(f"{name} is of {x.dtype}, but must be of float32 or float64")
     return np.require(x, layouts.native(x.dtype), "CA")
@@ -556,7 +565,7 @@ cdef int check_like(x, str name, tuple shape, dtype) except -1:
 cdef like(x, str name, tuple shape, dtype):
     """x as a kernel can read it, of one shape and type; what is no array is converted to the type."""
     if not is_plain(x):
-        x = np.asarray(x) if isinstance(x, np.ndarray) else np.asarray(x, dtype)
+        x = layouts.base(x) if isinstance(x, np.ndarray) else np.asarray(x, dtype)
     check_like(x, name, shape, dtype)
     return x if is_plain(x) else np.require(x, dtype, "CA")
 
@@ -568,7 +577,7 @@ cdef target(out, x, tuple same, apart):
     """
     if out is not None:
         if not is_plain_out(out, x):
-            layouts.check_out(out, x)
+            out = layouts.checked_out(out, x)
         if cnp.PyArray_ISCARRAY(out) and (apart is None or are_apart(out, apart)):
             for array in same:
                 if cnp.PyArray_DATA(out) != cnp.PyArray_DATA(array) and not are_apart(out, array):
@@ -590,7 +599,9 @@ cdef delivered(result, out):
     """The result, in `out` if there is one."""
     if out is None or result is out:
         return result
-    out[...] = result
+    memory = layouts.base(out)
+    if cnp.PyArray_DATA(memory) != cnp.PyArray_DATA(result):
+        memory[...] = result
     return out
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import operator
+import sys
 from functools import lru_cache
 from math import prod
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -13,6 +14,35 @@ LARGEST = 16  # bytes of an element
 NEAR = 1 << 15  # elements
 RUN = 512  # elements of consecutive numbers that are worth a kernel's call
 LINES = 64  # elements: some lines of memory, which are read whole
+
+
+def base(x: Any) -> np.ndarray:
+    """
+    An array_like as a base ndarray, which has the shape that its memory has.
+
+    A masked array is a TypeError: its mask would be lost.
+    """
+    ma = sys.modules.get("numpy.ma")
+    if ma is not None and isinstance(x, ma.MaskedArray):
+        raise TypeError(
+            "a masked array was given, whose mask would be lost: pass its .filled(value) or its "
+            ".data instead"
+        )
+    return np.asarray(x)
+
+
+def refuse_ufunc(transform: Any, ufunc: np.ufunc) -> NoReturn:
+    """What ``x * mask`` comes to: with the bools of a mask, the result would not be scaled."""
+    name = type(transform).__name__
+    call = "apply(x)" if hasattr(transform, "apply") else "backward(dy)"
+    raise TypeError(
+        f"np.{ufunc.__name__} cannot use a {name}, which is not an array: call its {call} instead"
+    )
+
+
+def copy_to(x: np.ndarray, y: np.ndarray) -> None:
+    """Write x to y as if x had been copied first; NumPy does so for some overlaps alone."""
+    y[...] = x if apart(x, y) else x.copy()
 
 
 def apart(x: np.ndarray, out: np.ndarray) -> bool:
@@ -70,10 +100,11 @@ def is_small_float(dtype: np.dtype) -> bool:
     return dtype.char == "e" or dtype.name == "bfloat16"
 
 
-def check_out(out: Any, x: np.ndarray) -> None:
-    """Refuse an `out` that cannot hold the result, before anything is written."""
+def checked_out(out: Any, x: np.ndarray) -> np.ndarray:
+    """`out` as a base array that can hold a result like x, or an error before it is written."""
     if not isinstance(out, np.ndarray):
         raise TypeError(f"out must be a NumPy array, not {type(out).__name__}")
+    out = base(out)
     if native(out.dtype) != native(x.dtype):
         raise TypeError(f"out is of {out.dtype}, but the result is of {x.dtype}")
     if out.shape != x.shape:
@@ -84,13 +115,16 @@ def check_out(out: Any, x: np.ndarray) -> None:
         raise ValueError(
             f"out has several elements at one address: strides {out.strides} for shape {out.shape}"
         )
+    return out
 
 
-def check_pair(
+def checked_pair(
     out: Any, likes: dict[str, np.ndarray], read: dict[str, np.ndarray] | None = None
-) -> None:
+) -> tuple[np.ndarray, np.ndarray]:
     """
-    Refuse a pair `out` that cannot hold two gradients, before anything is written.
+    Two arrays for two gradients: those of a pair `out` as base arrays, or new ones where it has None.
+
+    Refuses a pair that cannot hold them, before anything is written.
 
     `likes` are what the gradients are of and look like; `read` is what must not share memory with
     them, because it is read after they are written.
@@ -103,14 +137,24 @@ def check_pair(
             f"out must be a pair, for the gradients of {first} and of {second}, not of {len(out)}"
         )
     elsewhere = dict(read or {})
-    for (name, like), array in zip(likes.items(), out, strict=True):
-        if array is None:
+    arrays = []
+    for (name, like), given in zip(likes.items(), out, strict=True):
+        if given is None:
+            arrays.append(new_like(like))
             continue
-        check_out(array, like)
+        array = checked_out(given, like)
         for other, memory in elsewhere.items():
             if np.may_share_memory(array, memory):
                 raise ValueError(f"out for the gradient of {name} shares memory with {other}")
         elsewhere[f"the one for that of {name}"] = array
+        arrays.append(array)
+    return arrays[0], arrays[1]
+
+
+def delivered_pair(arrays: tuple[np.ndarray, np.ndarray], out: Any) -> tuple[Any, Any]:
+    """What a function of two results returns: the arrays of `out` themselves where it has some."""
+    first, second = (a if b is None else b for a, b in zip(arrays, out, strict=True))
+    return first, second
 
 
 def overlaps_itself(array: np.ndarray) -> bool:
@@ -168,6 +212,7 @@ def runs(shape: tuple[int, ...], strides: tuple[int, ...]) -> tuple[int, np.ndar
 
 def probabilities(p: np.ndarray) -> np.ndarray:
     """An array p as read-only float64, or an error that names what is wrong in it."""
+    p = base(p)
     if p.dtype.kind not in "fiub" and not is_small_float(p.dtype):
         raise TypeError(
             f"p, the probabilities of dropping, must be an array of real numbers, not {p.dtype}"

@@ -27,7 +27,6 @@ cdef class Mask:
     cdef bint in_order  # and its elements are numbered one after the other
 
     cdef int set_form(self, p, shape, shared_axes, bint scale) except -1
-    cdef int set_array(self, p) except -1
     cdef tuple decided(self)
     cdef pack(self, tuple shape)
     cdef factors_as(self, dtype)

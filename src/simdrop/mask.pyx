@@ -1,13 +1,14 @@
-# cython: language_level=3, binding=True, embedsignature=True, embedsignature.format=python, freethreading_compatible=True
+# cython: language_level=3, binding=True, nonecheck=True, freethreading_compatible=True
 """Mask: which elements are dropped, as a few numbers, and the kernels that apply it."""
 
+import operator
 import os
 from math import prod
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from simdrop import layouts, threads
+from simdrop import layouts, signatures, threads
 
 cimport numpy as cnp
 from libc.stdint cimport intptr_t, uint8_t, uint64_t
@@ -83,7 +84,10 @@ cdef class Mask:
            [0., 0., 2., 2.]])
     """
 
-    def __init__(self, key, draw, p, shape, *, shared_axes=(), scale=True):
+    __signature__ = signatures.shown(signatures.Mask)
+
+    def __init__(self, *args, **named):
+        key, draw, p, shape, shared_axes, scale = signatures.Mask(*args, **named)
         if self.shape is not None:
             raise TypeError("a Mask cannot be changed")
         if not isinstance(key, (bytes, bytearray)):
@@ -96,46 +100,42 @@ cdef class Mask:
         self.set_form(p, shape, shared_axes, scale)
 
     cdef int set_form(self, p, shape, shared_axes, bint scale) except -1:
-        """Everything but the rule's key and draw."""
-        cdef Py_ssize_t n, size = 1
-        cdef bint each = type(p) is not float and is_array_p(p)
+        """Everything but the rule's key and draw, or nothing: all is checked before the first attribute is set."""
+        cdef bint each = type(p) is not float and is_array_p(p), empty = False
         cdef double probability = 0 if each else checked_p(p)
+        cdef tuple lengths = <tuple>shape if type(shape) is tuple else layouts.ints(shape, "shape")
+        cdef tuple axes = ()
+        cdef Py_ssize_t n, size = 1
+        if len(lengths) > SIMDROP_MOST_AXES:
+            raise ValueError(f"shape has {len(lengths)} axes, but arrays have at most {SIMDROP_MOST_AXES}")
+        for length in lengths:
+            if type(length) is not int:
+                return self.set_form(p, layouts.ints(shape, "shape"), shared_axes, scale)
+            n = checked_length(length, shape)
+            empty = empty or n == 0
+            size = multiplied(size, n, shape)
+        size = 0 if empty else size
+        cdef Py_ssize_t decisions = size
+        if type(shared_axes) is not tuple or len(<tuple>shared_axes) != 0:
+            axes = tuple(sorted(normalize_axis_tuple(shared_axes, len(lengths), argname="shared_axes")))
+            decisions = prod(decided_shape(lengths, axes))
+        if each:
+            self.p_array = checked_array_p(p, lengths, axes)
+            probability = self.p_array.max(initial=0.0)
         self.probability = probability
         self.scaled = scale
-        self.factor = 1.0 if not scale else 1 / (1 - probability) if probability < 1 else 0.0
-        simdrop_set_p(&self.rule, probability)
-        self.shape = shape if type(shape) is tuple else layouts.ints(shape, "shape")
-        for length in self.shape:
-            if type(length) is not int:
-                self.shape = layouts.ints(shape, "shape")
-                return self.set_form(p, self.shape, shared_axes, scale)
-            n = checked_length(length, shape)
-            size = multiplied(size, n, shape)
-        self.size = self.decisions = size
-        self.direct = self.in_order = True
-        if type(shared_axes) is tuple and len(<tuple>shared_axes) == 0:
-            self.shared_axes = <tuple>shared_axes
-        else:
-            self.shared_axes = tuple(sorted(normalize_axis_tuple(shared_axes, len(self.shape), argname="shared_axes")))
-            self.decisions = prod(self.decided())
-            self.in_order = self.decisions == size
-        return self.set_array(p) if each else 0
-
-    cdef int set_array(self, p) except -1:
-        """An array p instead of a number."""
-        values = layouts.probabilities(p)
-        decided = self.decided()
-        if not layouts.broadcasts_to(values.shape, decided):
-            shared = f", which with the shared axes 1 is {decided}" if self.shared_axes else ""
-            raise ValueError(f"p has shape {values.shape}, but must broadcast to the mask's {self.shape}{shared}")
-        self.p_array = values
-        self.probability = values.max(initial=0.0)
-        self.direct = self.in_order = False
+        self.factor = 1.0 if not scale or each else 1 / (1 - probability) if probability < 1 else 0.0
+        simdrop_set_p(&self.rule, 0 if each else probability)
+        self.size, self.decisions = size, decisions
+        self.shared_axes = axes
+        self.direct = not each
+        self.in_order = not each and decisions == size
+        self.shape = lengths
         return 0
 
     cdef tuple decided(self):
         """The shape with the shared axes 1; 0 where the mask is empty along one."""
-        return tuple([min(n, 1) if axis in self.shared_axes else n for axis, n in enumerate(self.shape)])
+        return decided_shape(self.shape, self.shared_axes)
 
     @property
     def p(self):
@@ -244,7 +244,7 @@ cdef class Mask:
 
     cdef apply_array(self, given, out):
         """Apply to an array of any type and layout."""
-        cdef cnp.ndarray x = given if cnp.PyArray_CheckExact(given) else np.asarray(given)
+        cdef cnp.ndarray x = given if cnp.PyArray_CheckExact(given) else layouts.base(given)
         cdef cnp.ndarray y
         layouts.check_dtype(x.dtype, self.scaled)
         if (<object>x).shape != self.shape:
@@ -252,12 +252,11 @@ cdef class Mask:
         if out is None:
             y = layouts.new_like(x)
         else:
-            layouts.check_out(out, x)
-            y = out
+            y = layouts.checked_out(out, x)
             if not layouts.apart(x, y):
                 x = x.copy()
         self.apply_parts(x, y)
-        return y
+        return y if out is None else out
 
     cdef apply_parts(self, cnp.ndarray x, cnp.ndarray y):
         """Apply to an array of any type and layout, with all threads where it is large."""
@@ -468,12 +467,15 @@ cdef class Mask:
         ValueError
             If p is not in [0, 1], or 1 though elements are kept and scaled.
         """
-        keep = np.asarray(keep)
+        keep = layouts.base(keep)
         if keep.dtype != np.bool_:
             raise TypeError(f"keep must be an array of bool, not of {keep.dtype}")
         from simdrop.packed import PackedMask  # a subclass, whose module needs this one
 
         return PackedMask(np.packbits(keep, bitorder="little"), p, keep.shape, scale=scale)
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **named):
+        layouts.refuse_ufunc(self, ufunc)
 
     def __array__(self, dtype=None, copy=None):
         if copy is False:
@@ -492,7 +494,7 @@ cdef class Mask:
         """
         if not self.in_order:
             return self.pack(self.shape)
-        bits = np.empty((self.size + 7) // 8, np.uint8)
+        bits = np.empty(bytes_of_bits(self.size), np.uint8)
         cdef uint8_t *target = <uint8_t *>cnp.PyArray_DATA(bits)
         with nogil:
             simdrop_packbits(&self.rule, self.first, self.size, target)
@@ -608,6 +610,20 @@ cdef simdrop_elements elements_of(cnp.dtype x, cnp.dtype y, bint scaled):
     return elements
 
 
+cdef tuple decided_shape(tuple shape, tuple shared_axes):
+    return tuple([min(n, 1) if axis in shared_axes else n for axis, n in enumerate(shape)])
+
+
+cdef checked_array_p(p, tuple shape, tuple shared_axes):
+    """An array p instead of a number, as read-only float64."""
+    values = layouts.probabilities(p)
+    decided = decided_shape(shape, shared_axes)
+    if not layouts.broadcasts_to(values.shape, decided):
+        shared = f", which with the shared axes 1 is {decided}" if shared_axes else ""
+        raise ValueError(f"p has shape {values.shape}, but must broadcast to the mask's {shape}{shared}")
+    return values
+
+
 cdef void expand_key(const uint8_t *key, uint8_t *round_keys) noexcept:
     simdrop_expand_key(key, round_keys)
 
@@ -647,20 +663,31 @@ def keystream(key, draw, plane, first_block, n_blocks):
     plane : int
         In [0, 256).
     first_block, n_blocks : int
-        Which blocks of 16 bytes.
+        Which blocks of 16 bytes; all are numbered below 2**64.
 
     Returns
     -------
     ndarray of uint8
         ``16 * n_blocks`` bytes.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument has the wrong type or is out of range.
     """
     cdef Mask mask = Mask(key, draw, 0, ())
-    if not 0 <= plane < 256:
+    first, count, number = operator.index(first_block), operator.index(n_blocks), operator.index(plane)
+    if not 0 <= number < 256:
         raise ValueError(f"plane = {plane}, but planes are numbered from 0 to 255")
-    cdef uint64_t block = first_block
-    cdef size_t blocks = n_blocks
-    stream = np.empty(blocks * SIMDROP_BLOCK_BYTES, np.uint8)
-    simdrop_keystream(&mask.rule, plane, block, blocks, <uint8_t *>cnp.PyArray_DATA(stream))
+    if not 0 <= first < 2**64:
+        raise ValueError(f"first_block = {first_block}, but blocks are numbered from 0 to 2**64 - 1")
+    if not 0 <= count <= min(2**64 - first, (2**63 - 1) // SIMDROP_BLOCK_BYTES):
+        raise ValueError(f"n_blocks = {n_blocks}, but there must be from 0 to 2**59 - 1, the last one below 2**64")
+    cdef uint64_t block = first
+    cdef size_t blocks = count
+    cdef uint64_t plane_number = number
+    stream = np.empty(count * SIMDROP_BLOCK_BYTES, np.uint8)
+    simdrop_keystream(&mask.rule, plane_number, block, blocks, <uint8_t *>cnp.PyArray_DATA(stream))
     return stream
 
 

@@ -1,9 +1,9 @@
-# cython: language_level=3, binding=True, embedsignature=True, embedsignature.format=python, freethreading_compatible=True
+# cython: language_level=3, binding=True, nonecheck=True, freethreading_compatible=True
 """Relatives of dropout: Gaussian dropout, Gaussian noise, and alpha dropout for self-normalizing nets."""
 
 import numpy as np
 
-from simdrop import layouts
+from simdrop import layouts, signatures
 
 cimport numpy as cnp
 from cpython.float cimport PyFloat_AsDouble
@@ -31,24 +31,23 @@ cdef uint8_t[SIMDROP_SCHEDULE_BYTES] no_key
 cdef copied(x, out):
     """x in `out`, or in a new array of its type and order."""
     result = layouts.new_like(x) if out is None else out
-    result[...] = x
+    layouts.copy_to(x, result)
     return result
 
 
 cdef floats(x):
     """x as a base array of floats."""
     if not cnp.PyArray_CheckExact(x):
-        x = np.asarray(x)
+        x = layouts.base(x)
     if cnp.PyArray_TYPE(x) != cnp.NPY_FLOAT32 and cnp.PyArray_TYPE(x) != cnp.NPY_FLOAT64:
         if x.dtype.char not in "fd" and not layouts.is_small_float(x.dtype):
             raise TypeError(f"x is of {x.dtype}, but must be of float16, bfloat16, float32 or float64")
     return x
 
 
-cdef int check_out(out, x) except -1:
-    if out is not None:
-        layouts.check_out(out, x)
-    return 0
+cdef checked_out(out, x):
+    """`out` as a base array, or None."""
+    return None if out is None else layouts.checked_out(out, x)
 
 
 cdef double checked_std(std) except -1:
@@ -122,13 +121,15 @@ cdef class Drawn:
     def _numbers(self):
         raise NotImplementedError
 
-    def _checked(self, x, out):
-        """x as a base array, if it and `out` are what can be computed."""
+    cdef checked(self, x):
+        """x as a base array, if it is what can be computed."""
         x = floats(x)
         if x.shape != self.mask.shape:
             raise ValueError(f"the array has shape {x.shape}, but the draw has shape {self.mask.shape}")
-        check_out(out, x)
         return x
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **named):
+        layouts.refuse_ufunc(self, ufunc)
 
     def _unset(self):
         if self.mask is not None:
@@ -232,8 +233,14 @@ cdef class Gaussian(Drawn):
         source = None if self.mask.source is None else self.mask.source.shape
         return self.key, self.draw, number, self.shape, self.mask.shared_axes, self.mask.at, source
 
-    cdef noised(self, int kernel, x, out):
-        x = self._checked(x, out)
+    cdef noised(self, int kernel, x, given_out):
+        x = self.checked(x)
+        out = checked_out(given_out, x)
+        y = self.noised_array(kernel, x, out)
+        return y if given_out is None else given_out
+
+    cdef noised_array(self, int kernel, x, out):
+        """Of base arrays that fit."""
         if self.std == 0:  # whatever x is
             return copied(x, out)
         check_std_of(self.std, x)
@@ -292,7 +299,10 @@ cdef class GaussianDropout(Gaussian):
 
     cdef readonly double p
 
-    def __init__(self, key, draw, p, shape, *, shared_axes=()):
+    __signature__ = signatures.shown(signatures.GaussianDropout)
+
+    def __init__(self, *args, **named):
+        key, draw, p, shape, shared_axes = signatures.GaussianDropout(*args, **named)
         self._unset()
         self.std = dropout_std(p)
         self.p = PyFloat_AsDouble(p)
@@ -368,7 +378,10 @@ cdef class GaussianNoise(Gaussian):
         If one of them has the wrong type.
     """
 
-    def __init__(self, key, draw, std, shape, *, shared_axes=()):
+    __signature__ = signatures.shown(signatures.GaussianNoise)
+
+    def __init__(self, *args, **named):
+        key, draw, std, shape, shared_axes = signatures.GaussianNoise(*args, **named)
         self._unset()
         self.std = checked_std(std)
         self.mask = Mask(key, draw, 0, shape, shared_axes=shared_axes)
@@ -383,8 +396,11 @@ cdef class GaussianNoise(Gaussian):
 
     def backward(self, dy, *, out=None):
         """The gradient with respect to x: dy itself, or its copy in `out`."""
-        dy = self._checked(dy, out)
-        return dy if out is None else copied(dy, out)
+        dy = self.checked(dy)
+        if out is None:
+            return dy
+        layouts.copy_to(dy, layouts.checked_out(out, dy))
+        return out
 
     def _numbers(self):
         return self.numbers_with(self.std)
@@ -428,7 +444,10 @@ cdef class AlphaDropout(Drawn):
     cdef readonly double a
     cdef readonly double b
 
-    def __init__(self, key, draw, p, shape, *, shared_axes=()):
+    __signature__ = signatures.shown(signatures.AlphaDropout)
+
+    def __init__(self, *args, **named):
+        key, draw, p, shape, shared_axes = signatures.AlphaDropout(*args, **named)
         self._unset()
         checked_p(p)
         self.set_mask(Mask(key, draw, p, shape, shared_axes=shared_axes))
@@ -460,7 +479,12 @@ cdef class AlphaDropout(Drawn):
 
         Parameters, returns and errors are those of `GaussianDropout.apply`.
         """
-        x = self._checked(x, out)
+        x = self.checked(x)
+        y = self.apply_array(x, checked_out(out, x))
+        return y if out is None else out
+
+    cdef apply_array(self, x, out):
+        """Apply to base arrays that fit."""
         if self.mask.probability == 0:
             return copied(x, out)
         dropped = self.a * ALPHA + self.b
@@ -469,8 +493,7 @@ cdef class AlphaDropout(Drawn):
         # As many numbers as decisions, broadcast.
         wide = x if x.dtype.itemsize > 2 else x.astype(np.float32)
         y = self.mask.apply(wide, out=out if wide is x else None)
-        decided = tuple([1 if axis in self.mask.shared_axes else n for axis, n in enumerate(self.mask.shape)])
-        keep = self.mask._keep_flat(0, self.mask.decisions).reshape(decided)
+        keep = self.mask._keep_flat(0, self.mask.decisions).reshape(self.mask.decided())
         y += np.where(keep, y.dtype.type(self.b), y.dtype.type(dropped))
         if wide is x:
             return y
@@ -479,7 +502,7 @@ cdef class AlphaDropout(Drawn):
 
     def backward(self, dy, *, out=None):
         """The gradient with respect to x: ``a * dy`` where kept, exactly +0 where dropped."""
-        return self.mask.apply(self._checked(dy, out), out=out)
+        return self.mask.apply(self.checked(dy), out=out)
 
     def _numbers(self):
         return self.key, self.draw, self.p, self.shape, self.shared_axes
@@ -558,7 +581,7 @@ def gaussian_dropout(x, p=0.5, *, rng=None, shared_axes=(), training=True, out=N
     cdef GaussianDropout m = GaussianDropout.__new__(GaussianDropout)
     x = floats(x)
     cdef double std = dropout_std(p)
-    check_out(out, x)
+    checked_out(out, x)
     m.mask = drawn(x, rng, training, 0, shared_axes)
     if training:
         m.std, m.p = std, PyFloat_AsDouble(p)
@@ -614,7 +637,7 @@ def gaussian_noise(x, std, *, rng=None, shared_axes=(), training=True, out=None)
     x = floats(x)
     cdef double deviation = checked_std(std)
     check_std_of(deviation, x)
-    check_out(out, x)
+    checked_out(out, x)
     m.mask = drawn(x, rng, training, 0, shared_axes)
     if training:
         m.std = deviation
@@ -675,7 +698,7 @@ def alpha_dropout(x, p=0.5, *, rng=None, shared_axes=(), training=True, out=None
     cdef AlphaDropout m = AlphaDropout.__new__(AlphaDropout)
     x = floats(x)
     cdef double probability = checked_p(p)
-    check_out(out, x)
+    checked_out(out, x)
     m.set_mask(drawn(x, rng, training, probability, shared_axes))
     if m.mask.probability == 0 and out is None:
         return x, m

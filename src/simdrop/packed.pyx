@@ -1,14 +1,14 @@
-# cython: language_level=3, binding=True, embedsignature=True, embedsignature.format=python, freethreading_compatible=True
+# cython: language_level=3, binding=True, nonecheck=True, freethreading_compatible=True
 """PackedMask: a mask that is stored, a bit an element, instead of drawn."""
 
 import numpy as np
 
-from simdrop import layouts
+from simdrop import layouts, signatures
 from simdrop.mask import restore_packed
 
 cimport numpy as cnp
 
-from simdrop.checks cimport checked_p
+from simdrop.checks cimport bytes_of_bits, checked_p
 from simdrop.mask cimport Mask
 
 cnp.import_array()
@@ -55,7 +55,10 @@ cdef class PackedMask(Mask):
 
     cdef object bits  # uint8
 
-    def __init__(self, bits, p, shape, *, scale=True):
+    __signature__ = signatures.shown(signatures.PackedMask)
+
+    def __init__(self, *args, **named):
+        bits, p, shape, scale = signatures.PackedMask(*args, **named)
         if self.shape is not None:
             raise TypeError("a Mask cannot be changed")
         if isinstance(bits, (bytes, bytearray)):
@@ -67,20 +70,22 @@ cdef class PackedMask(Mask):
         self.bits.flags.writeable = False
 
     cdef int set_bits(self, bits, p, shape, bint scale) except -1:
-        """All of it; bits are not copied."""
+        """All of it, or nothing; bits are not copied."""
+        cdef Mask form = Mask.__new__(Mask)  # refuses what no mask takes
         checked_p(p)
+        form.set_form(p, shape, (), scale)
         if not isinstance(bits, np.ndarray) or bits.dtype != np.uint8:
             given = f"an array of {bits.dtype}" if isinstance(bits, np.ndarray) else type(bits).__name__
             raise TypeError(f"bits must be an array of uint8, as packbits gives it, not {given}")
-        self.set_form(p, shape, (), scale)
-        if bits.shape != ((self.size + 7) // 8,):
-            raise ValueError(
-                f"bits have shape {bits.shape}, but a mask of shape {self.shape} has {((self.size + 7) // 8,)}"
-            )
-        self.direct = self.in_order = False
-        self.bits = np.ascontiguousarray(bits)
-        if self.probability == 1 and scale and np.unpackbits(self.bits, count=self.size, bitorder="little").any():
+        packed = layouts.base(bits)
+        wanted = (bytes_of_bits(form.size),)
+        if packed.shape != wanted:
+            raise ValueError(f"bits have shape {packed.shape}, but a mask of shape {form.shape} has {wanted}")
+        if form.probability == 1 and scale and np.unpackbits(packed, count=form.size, bitorder="little").any():
             raise ValueError("p = 1 drops everything, but bits keep elements: pass the p that they were made with")
+        self.bits = np.ascontiguousarray(packed)
+        self.set_form(p, form.shape, (), scale)
+        self.direct = self.in_order = False
         return 0
 
     cdef stored_bits(self):
@@ -156,7 +161,7 @@ def apply_packed(x, bits, p=0.5, *, scale=True, out=None):
     """
     cdef PackedMask mask = PackedMask.__new__(PackedMask)
     if not cnp.PyArray_CheckExact(x):
-        x = np.asarray(x)
+        x = layouts.base(x)
     mask.set_bits(bits, p, x.shape, scale)
     if isinstance(out, np.ndarray) and np.may_share_memory(out, mask.bits):
         mask.bits = mask.bits.copy()

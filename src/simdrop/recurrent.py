@@ -102,12 +102,11 @@ class Zoneout(Values):
         `out` is a pair of arrays to write them to, or None, as NumPy's functions of two results
         have it; the pair must not share memory.
         """
-        dy = np.asarray(dy)
+        dy = layouts.base(dy)
         check_state(dy, "dy", self.mask.shape)
-        layouts.check_pair(out, {"h_prev": dy, "h": dy})
-        if any(array is not None and np.may_share_memory(array, dy) for array in out):
+        dh_prev, dh = layouts.checked_pair(out, {"h_prev": dy, "h": dy})
+        if np.may_share_memory(dh_prev, dy) or np.may_share_memory(dh, dy):
             dy = dy.copy()
-        dh_prev, dh = (layouts.new_like(dy) if array is None else array for array in out)
         if self.training:
             self.mask.apply(dy, out=dh)
             # Where kept dy ^ dy is +0, and where dropped dy ^ +0 is dy.
@@ -115,7 +114,7 @@ class Zoneout(Values):
         else:
             weighted(dy, None, self.p, dh_prev)
             weighted(None, dy, self.p, dh)
-        return dh_prev, dh
+        return layouts.delivered_pair((dh_prev, dh), out)
 
 
 def zoneout(
@@ -171,18 +170,18 @@ def zoneout(
     >>> ctx.backward(np.ones(8))[0]
     array([1., 0., 0., 1., 1., 1., 0., 0.])
     """
-    h_prev, h = np.asarray(h_prev), np.asarray(h)
+    h_prev, h = layouts.base(h_prev), layouts.base(h)
     check_state(h, "h", h.shape)
     check_state(h_prev, "h_prev", h.shape)
     if layouts.native(h.dtype) != layouts.native(h_prev.dtype):
         raise TypeError(f"h_prev is of {h_prev.dtype}, but h is of {h.dtype}")
-    if out is not None:
-        layouts.check_out(out, h)
+    y = layouts.new_like(h) if out is None else layouts.checked_out(out, h)
     mask = draw_mask(rng, p, h.shape, training=training, scale=False)
     ctx = Zoneout(mask, float(p), bool(training))
-    y = layouts.new_like(h) if out is None else out
     if np.may_share_memory(y, h_prev):  # which is read again after y is written
         h_prev = h_prev.copy()
+    if not layouts.apart(h, y):
+        h = h.copy()
     if training:
         # h_prev ^ (h ^ h_prev) is h: the mask chooses where.
         exclusive_or(h, h_prev, y)
@@ -190,7 +189,7 @@ def zoneout(
         exclusive_or(y, h_prev, y)
     else:
         weighted(h_prev, h, ctx.p, y)
-    return y, ctx
+    return y if out is None else out, ctx
 
 
 def check_state(array: Array, name: str, shape: tuple[int, ...]) -> None:

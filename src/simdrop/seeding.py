@@ -23,17 +23,28 @@ def key_from(rng: Any) -> bytes:
         return key_from_sequence(rng)
     if isinstance(rng, np.random.BitGenerator):
         rng = np.random.Generator(rng)
-    if isinstance(rng, np.random.Generator):
+    if isinstance(rng, np.random.Generator | np.random.RandomState):
         return rng.bytes(KEY_BYTES)
-    if isinstance(rng, Sequence | np.ndarray) and not isinstance(rng, str | bytes | bytearray):
+    if is_sequence(rng):
         try:
-            return key_from_sequence(np.random.SeedSequence([operator.index(seed) for seed in rng]))
+            return key_from_sequence(np.random.SeedSequence(seeds_of(rng)))
         except TypeError:
             pass  # not of ints
     raise TypeError(
-        "rng must be None, an int, a sequence of ints, a NumPy SeedSequence, BitGenerator or "
-        f"Generator, or a simdrop Stream, not {rng!r}"
+        "rng must be None, an int, a sequence of ints, a NumPy SeedSequence, BitGenerator, "
+        f"Generator or RandomState, or a simdrop Stream, not {rng!r}"
     )
+
+
+def is_sequence(rng: Any) -> bool:
+    return isinstance(rng, Sequence | np.ndarray) and not isinstance(rng, str | bytes | bytearray)
+
+
+def seeds_of(rng: Any) -> Any:
+    """A sequence of ints, nested or not, as SeedSequence takes it; TypeError for other things."""
+    if isinstance(rng, np.ndarray):
+        rng = rng.tolist()
+    return [seeds_of(seed) for seed in rng] if is_sequence(rng) else operator.index(rng)
 
 
 @lru_cache(

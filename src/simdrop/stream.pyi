@@ -10,9 +10,12 @@ Rng: TypeAlias = (
     int
     | np.integer[Any]
     | Sequence[int]
+    | Sequence[Sequence[int]]
+    | NDArray[np.integer[Any]]
     | np.random.SeedSequence
     | np.random.BitGenerator
     | np.random.Generator
+    | np.random.RandomState
     | "Stream"
     | None
 )

@@ -1,10 +1,10 @@
-# cython: language_level=3, binding=True, embedsignature=True, embedsignature.format=python, freethreading_compatible=True
+# cython: language_level=3, binding=True, nonecheck=True, freethreading_compatible=True
 """Stream: a key and the number of the next draw, from which masks are taken."""
 
 import operator
 import os
 
-from simdrop import seeding
+from simdrop import seeding, signatures
 from simdrop.mask import keystream
 
 cimport cython
@@ -27,9 +27,10 @@ cdef class Stream:
 
     Parameters
     ----------
-    rng : None, int, sequence of ints, SeedSequence, BitGenerator, Generator or Stream, optional
-        None takes a key from the operating system; an int, a sequence of ints or a SeedSequence seeds it, with the same
-        masks every time; a Generator (or BitGenerator) gives 128 bits and moves on; a Stream spawns a child.
+    rng : None, int, sequence of ints, SeedSequence, BitGenerator, Generator, RandomState or Stream, optional
+        None takes a key from the operating system; an int, a sequence of ints (nested ones, too) or a SeedSequence seeds
+        it, with the same masks every time; a Generator, BitGenerator or RandomState gives 128 bits and moves on; a
+        Stream spawns a child.
 
     Raises
     ------
@@ -57,7 +58,10 @@ cdef class Stream:
     array([False,  True,  True, False, False, False,  True,  True])
     """
 
-    def __init__(self, rng=None):
+    __signature__ = signatures.shown(signatures.Stream)
+
+    def __init__(self, *args, **named):
+        rng, = signatures.Stream(*args, **named)
         key = (<Stream>rng).spawn(1)[0].key if isinstance(rng, Stream) else seeding.key_from(rng)
         self.set_state(key, 0, 0)
 

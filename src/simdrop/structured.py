@@ -73,7 +73,7 @@ def drop_path(
            [2., 2.],
            [0., 0.]])
     """
-    x = np.asarray(x)
+    x = layouts.base(x)
     if x.ndim == 0:
         raise ValueError("x has no axes, but its first one is that of the samples")
     axes = range(1, x.ndim)
@@ -112,10 +112,10 @@ class DropBlock(Values):
 
     def apply(self, x: ArrayLike, *, out: Array | None = None) -> Array:
         """``x * scale`` where kept, exactly +0 where dropped; as `Mask.apply`."""
-        x = np.asarray(x)
-        check(x, self.shape, self.corners.scaled, out)
-        y = layouts.new_like(x) if out is None else out
-        return select(x, covered(self.corners, self.block_size), self.scale, y)
+        x = layouts.base(x)
+        y = target(x, self.shape, self.corners.scaled, out)
+        select(x, covered(self.corners, self.block_size), self.scale, y)
+        return y if out is None else out
 
     def backward(self, dy: ArrayLike, *, out: Array | None = None) -> Array:
         """The gradient with respect to x, `scale` taken as a constant: ``apply(dy, out=out)``."""
@@ -184,7 +184,7 @@ def drop_block(
     >>> mask.scale
     2.0
     """
-    x = np.asarray(x)
+    x = layouts.base(x)
     size = operator.index(block_size)
     # A mask of x's shape, which is not drawn: it checks p and the axes.
     form = Mask(bytes(16), 0, p, x.shape, shared_axes=shared_axes)
@@ -197,7 +197,7 @@ def drop_block(
         raise ValueError(
             f"block_size = {size}, but must be from 1 to the smaller of {x.shape[-2:]}"
         )
-    check(x, x.shape, scale, out)
+    y = target(x, x.shape, scale, out)
     rows, columns = height - size + 1, width - size + 1
     # The quotient is at most 1, and is 1 for blocks of one element.
     gamma = form.p * (height * width / (size * size * rows * columns))
@@ -209,8 +209,8 @@ def drop_block(
     drop = covered(corners, size)
     kept = drop.size - int(np.count_nonzero(drop))
     factor = 1.0 if not scale else drop.size / kept if kept else 0.0
-    y = layouts.new_like(x) if out is None else out
-    return select(x, drop, factor, y), DropBlock(corners, size, factor)
+    select(x, drop, factor, y)
+    return y if out is None else out, DropBlock(corners, size, factor)
 
 
 def covered(corners: Mask, block_size: int) -> NDArray[np.bool_]:
@@ -244,17 +244,21 @@ def decisions(mask: Mask, shape: Sequence[int]) -> NDArray[np.bool_]:
     return Mask(mask.key, mask.draw, mask.p, shape).keep()
 
 
-def check(x: Array, shape: Sequence[int], scale: bool, out: Array | None) -> None:
+def check(x: Array, shape: Sequence[int], scale: bool) -> None:
     """Refuse what `Mask.apply` does."""
     layouts.check_dtype(x.dtype, scale)
     if x.shape != shape:
         raise ValueError(f"the array has shape {x.shape}, but the mask has shape {shape}")
-    if out is not None:
-        layouts.check_out(out, x)
 
 
-def select(x: Array, drop: NDArray[np.bool_], scale: float, y: Array) -> Array:
-    """Write to y, and return: +0 where dropped, x * scale elsewhere; `drop` may be broadcast."""
+def target(x: Array, shape: Sequence[int], scale: bool, out: Array | None) -> Array:
+    """Where to write the result for x, if `Mask.apply` would take x and `out`."""
+    check(x, shape, scale)
+    return layouts.new_like(x) if out is None else layouts.checked_out(out, x)
+
+
+def select(x: Array, drop: NDArray[np.bool_], scale: float, y: Array) -> None:
+    """Write to y: +0 where dropped, x * scale elsewhere; `drop` may be broadcast."""
     if not layouts.apart(x, y):
         x = x.copy()
     if scale == 1:
@@ -262,7 +266,6 @@ def select(x: Array, drop: NDArray[np.bool_], scale: float, y: Array) -> Array:
     else:
         layouts.multiply(x, scale, y)
     np.copyto(y, np.zeros((), y.dtype), where=drop)
-    return y
 
 
 class EmbeddingDropout(Values):
@@ -287,11 +290,11 @@ class EmbeddingDropout(Values):
         """Shape of y and dy."""
         return self.indices.shape + self.mask.shape[1:]
 
-    def apply(self, embedded: Array, out: Array) -> Array:
+    def _apply(self, embedded: Array, y: Array) -> None:
         """Rows of dropped words to zero, the others scaled."""
         words = decisions(self.mask, self.mask.shape[:1])
         drop = ~words[self.indices].reshape(self.indices.shape + (1,) * (len(self.mask.shape) - 1))
-        return select(embedded, drop, self.mask.scale, out)
+        select(embedded, drop, self.mask.scale, y)
 
     def backward(self, dy: ArrayLike, *, out: Array | None = None) -> Array:
         """
@@ -299,11 +302,14 @@ class EmbeddingDropout(Values):
 
         A word's row is the sum of the rows of dy where it stands, times `mask.scale`; 0 if dropped.
         """
-        dy = np.asarray(dy)
-        check(dy, self.shape, self.mask.scaled, None)
-        dweight = np.empty(self.mask.shape, layouts.native(dy.dtype)) if out is None else out
-        if out is not None:
-            layouts.check_out(out, np.broadcast_to(dy.dtype.type(0), self.mask.shape))
+        dy = layouts.base(dy)
+        check(dy, self.shape, self.mask.scaled)
+        if out is None:
+            dweight = np.empty(self.mask.shape, layouts.native(dy.dtype))
+        else:
+            dweight = layouts.checked_out(
+                out, np.broadcast_to(dy.dtype.type(0), self.mask.shape)
+            )
         rows = dy.reshape(self.indices.size, *self.mask.shape[1:])
         if layouts.is_small_float(dy.dtype):  # summed in float32 and rounded once
             rows = rows.astype(np.float32)
@@ -313,7 +319,8 @@ class EmbeddingDropout(Values):
         sums = np.add.reduceat(rows[order], starts, axis=0) if len(words) else rows
         dweight[...] = 0
         dweight[words] = sums
-        return self.mask.backward(dweight, out=dweight)
+        self.mask.backward(dweight, out=dweight)
+        return dweight if out is None else out
 
 
 def embedding_dropout(
@@ -376,12 +383,12 @@ def embedding_dropout(
            [0., 0., 0., 0.],
            [0., 0., 2., 0.]])
     """
-    weight = np.asarray(weight)
+    weight = layouts.base(weight)
     if indices is None:
         return drop_path(weight, p, rng=rng, training=training, scale=scale, out=out)
     if weight.ndim == 0:
         raise ValueError("weight has no axes, but its first one is that of the words")
-    given = np.asarray(indices)
+    given = layouts.base(indices)
     if given.dtype.kind not in "iu" and given.size:
         raise TypeError(f"indices must be ints, not {given.dtype}")
     words = given.astype(np.intp)  # a copy: the gradient needs what they were
@@ -391,11 +398,12 @@ def embedding_dropout(
         raise IndexError(f"index {outside[0]} is not one of {len(weight)} words")
     layouts.check_dtype(weight.dtype, scale)
     shape = words.shape + weight.shape[1:]
-    if out is not None:
-        layouts.check_out(out, np.broadcast_to(weight.dtype.type(0), shape))
+    if out is None:
+        y = np.empty(shape, layouts.native(weight.dtype))
+    else:
+        y = layouts.checked_out(out, np.broadcast_to(weight.dtype.type(0), shape))
     axes = range(1, weight.ndim)
     mask = draw_mask(rng, p, weight.shape, shared_axes=tuple(axes), training=training, scale=scale)
     context = EmbeddingDropout(mask, words)
-    embedded = np.asarray(weight[words])
-    y = np.empty(shape, layouts.native(weight.dtype)) if out is None else out
-    return context.apply(embedded, y), context
+    context._apply(np.asarray(weight[words]), y)
+    return y if out is None else out, context

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from simdrop import layouts
 from simdrop.stream import Stream
 
 if TYPE_CHECKING:
@@ -196,7 +197,7 @@ def weight_scaling(f: Function, x: ArrayLike, p: ArrayLike) -> Any:
 
 def checked(x: ArrayLike, p: ArrayLike) -> tuple[Array, Array]:
     """x as a vector of floats, and p as one of float64."""
-    x, given = np.asarray(x), np.asarray(p)
+    x, given = layouts.base(x), layouts.base(p)
     for name, array in (("x", x), ("p", given)):
         if array.dtype.kind not in "biuf":
             raise TypeError(f"{name} must be of real numbers, not of {array.dtype}")

@@ -1,4 +1,4 @@
-# cython: language_level=3, binding=True, embedsignature=True, embedsignature.format=python, freethreading_compatible=True
+# cython: language_level=3, binding=True, nonecheck=True, freethreading_compatible=True
 """Functions of the form ``y, mask = transform(x, ...)``, and their gradients."""
 
 import numpy as np
@@ -82,7 +82,7 @@ def dropout(x, p=0.5, *, rng=None, shared_axes=(), training=True, scale=True, ou
     """
     cdef Mask mask
     if not cnp.PyArray_CheckExact(x):
-        x = np.asarray(x)
+        x = layouts.base(x)
     # What cannot be done is refused before a draw is taken, and in evaluation too.
     check_p(p)
     if cnp.PyArray_TYPE(x) != cnp.NPY_FLOAT32 and cnp.PyArray_TYPE(x) != cnp.NPY_FLOAT64:
@@ -91,7 +91,7 @@ def dropout(x, p=0.5, *, rng=None, shared_axes=(), training=True, scale=True, ou
         cnp.PyArray_CheckExact(out) and cnp.PyArray_ISCARRAY(out)
         and cnp.PyArray_TYPE(out) == cnp.PyArray_TYPE(x) and cnp.PyArray_SAMESHAPE(out, x)
     ):
-        layouts.check_out(out, x)
+        layouts.checked_out(out, x)
     if training:
         mask = stream_of(rng).take(p, x.shape, shared_axes, scale)
     else:
@@ -111,7 +111,7 @@ def draw_mask(rng, p, shape, *, shared_axes=(), training=True, scale=True):
     return new_mask(no_key, 0, 0, shape, shared_axes, scale)
 
 
-def apply_sample(Mask mask, cnp.ndarray x, cnp.ndarray y, Py_ssize_t sample):
+def apply_sample(Mask mask not None, cnp.ndarray x not None, cnp.ndarray y not None, Py_ssize_t sample):
     """Apply a sample's part of a mask, whose first axis is that of the samples; x and y look like arrays of its shape."""
     if (<object>x).shape != mask.shape or (<object>y).shape != mask.shape or not 0 <= sample < mask.shape[0]:
         raise ValueError(f"sample {sample} of {(<object>x).shape} and {(<object>y).shape} is not one of {mask.shape}")

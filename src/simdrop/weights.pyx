@@ -1,4 +1,4 @@
-# cython: language_level=3, binding=True, embedsignature=True, embedsignature.format=python, freethreading_compatible=True
+# cython: language_level=3, binding=True, nonecheck=True, freethreading_compatible=True
 """Weight matrices of which dropout keeps some rows and columns: gathering those, and updating them in one pass.
 
 With a mask that a whole batch shares, the products of a net need the kept weights alone (Graham, Reizenstein and
@@ -9,20 +9,16 @@ threads, nor on the instruction set.
 
 import numpy as np
 
-from simdrop import threads
+from simdrop import signatures, threads
 
 cimport numpy as cnp
-from libc.stdint cimport uint8_t, uint64_t
-from libc.string cimport memcpy
+from libc.stdint cimport uint8_t
 
-from simdrop.mask cimport simdrop_descent, simdrop_part, weights_kernels
+from simdrop.mask cimport Mask, simdrop_descent, simdrop_part, weights_kernels
 
 cnp.import_array()
 
 SPLIT_FROM = threads.SPLIT_FROM
-
-cdef extern from *:
-    int popcount "__builtin_popcountll"(uint64_t) nogil
 
 cdef enum:
     BLOCKS = 8  # of rows: each has sums of squares of its own, at any number of threads
@@ -50,19 +46,23 @@ cdef class Kept:
     cdef object mask
     cdef object bits  # in whole words
 
-    def __init__(self, mask):
-        cdef Py_ssize_t i
-        packed = mask.packbits()
-        self.mask, self.count = mask, 0
-        self.size = mask.size
-        self.bits = np.zeros((self.size + 63) // 64, np.uint64)
-        cdef uint64_t *words = <uint64_t *>cnp.PyArray_DATA(self.bits)
-        memcpy(words, cnp.PyArray_DATA(packed), cnp.PyArray_NBYTES(packed))
-        for i in range((self.size + 63) // 64):
-            self.count += popcount(words[i])
+    __signature__ = signatures.shown(signatures.Kept)
+
+    def __init__(self, *args, **named):
+        mask, = signatures.Kept(*args, **named)
+        if not isinstance(mask, Mask):
+            raise TypeError(f"mask must be a simdrop.Mask, not {type(mask).__name__}")
+        cdef Py_ssize_t size = (<Mask>mask).size
+        packed = np.zeros((size // 64 + (size % 64 != 0)) * 8, np.uint8)
+        packed[: size // 8 + (size % 8 != 0)] = mask.packbits()  # of a subclass, it may be anything
+        self.bits = packed.view(np.uint64)
+        self.mask, self.size = mask, size
+        self.count = np.bitwise_count(self.bits).sum(dtype=np.int64)
 
     @property
     def indices(self):
+        if self.mask is None:
+            raise TypeError("this Kept was made without its mask")
         return self.mask.indices()
 
     def __reduce__(self):
@@ -313,4 +313,6 @@ cdef const uint8_t *bits_of(kept, size_t size, str name) except? NULL:
         raise TypeError(f"{name} must be a Kept or None, not {type(kept).__name__}")
     if <size_t>(<Kept>kept).size != size:
         raise ValueError(f"{name} is of {(<Kept>kept).size}, but the matrix has {size}")
+    if (<Kept>kept).bits is None:
+        raise TypeError(f"{name} is a Kept that was made without its mask")
     return <const uint8_t *>cnp.PyArray_DATA((<Kept>kept).bits)

@@ -1,5 +1,12 @@
 """Estimators for scikit-learn: its multi-layer perceptrons, with dropout (docs/sklearn.md)."""
 
+try:
+    import sklearn as _sklearn  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        "simdrop.sklearn needs scikit-learn: pip install 'simdrop[sklearn]'"
+    ) from error
+
 from .classifier import DropoutMLPClassifier
 from .regressor import DropoutMLPRegressor
 
