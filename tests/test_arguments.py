@@ -1,4 +1,4 @@
-"""What every function does with the arrays that it is given: subclasses, empty ones, an `out` that overlaps."""
+"""What every function does with the arrays that it is given: subclasses, empty ones, overlaps."""
 
 from functools import partial
 
@@ -209,7 +209,9 @@ def test_other_arrays_that_lie_about_their_shape():
 
 
 @every_transform
-@pytest.mark.parametrize("shape", [(0,), (0, 5), (5, 0), (0, 0), (2, 0, 3), (0, 2, 3), (2, 3, 0)], ids=str)
+@pytest.mark.parametrize(
+    "shape", [(0,), (0, 5), (5, 0), (0, 0), (2, 0, 3), (0, 2, 3), (2, 3, 0)], ids=str
+)
 def test_empty_arrays(name, shape):
     if "block" in name and (len(shape) < 2 or 0 in shape[-2:]):
         with pytest.raises(ValueError, match="block_size|two axes"):
@@ -272,7 +274,7 @@ def strided(memory, dtype, n, offset, stride):
 @settings(max_examples=40)
 @given(data=st.data())
 def test_an_out_that_overlaps_is_as_if_copied_first(name, data):
-    """Forward and backward, also where nothing changes: strides of any sign, shifted by half elements."""
+    """Forward and backward, also where nothing changes: any strides, shifted by half elements."""
     dtype = np.dtype(data.draw(st.sampled_from(dtypes_of(name))))
     n = data.draw(st.integers(2, 70))
     half = dtype.itemsize // 2

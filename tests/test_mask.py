@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import simdrop as sd
 import simdrop.mask
+from simdrop import weights
 
 KEY = bytes(range(16))
 DRAW = 2**40 + 3
@@ -491,6 +492,53 @@ def test_wrong_shape():
     for shape in ((1.5,), "ab", None, (None,)):
         with pytest.raises(TypeError):
             sd.Mask(KEY, DRAW, 0.5, shape)
+
+
+def test_the_order_of_lengths_does_not_decide_whether_a_shape_is_too_large():
+    """As NumPy's own limit, which an axis of length 0 does not lift."""
+    for lengths in itertools.permutations((2**62, 2**62, 0)):
+        with pytest.raises(ValueError, match="more than"):
+            sd.Mask(KEY, DRAW, 0.5, lengths)
+        with pytest.raises(ValueError, match="too big"):
+            np.empty(lengths, np.uint8)
+    for lengths in itertools.permutations((2**62, 1, 0)):
+        assert sd.Mask(KEY, DRAW, 0.5, lengths).size == np.empty(lengths, np.uint8).size == 0
+
+
+@pytest.mark.parametrize("size", [2**63 - 1, 2**63 - 7, 2**63 - 63, 2**62 + 1])
+def test_the_largest_masks_do_not_overflow(size):
+    """Their windows can be computed; all of their bits fit no memory."""
+    mask = sd.Mask(KEY, DRAW, 0.5, size)
+    assert mask.size == size
+    window = mask.window(size - 100, 100)
+    np.testing.assert_array_equal(window.keep(), ~oracle.dropped(KEY, DRAW, 0.5, size - 100, size))
+    for method in (mask.packbits, mask.keep, mask.indices, lambda: weights.Kept(mask)):
+        with pytest.raises((MemoryError, ValueError)):
+            method()
+    with pytest.raises(ValueError, match=rf"bits have shape \(1,\).*{-(-size // 8)}"):
+        sd.PackedMask(b"1", 0.5, size)
+
+
+def test_more_axes_than_arrays_have():
+    longest = (2,) + (1,) * 62 + (3,)
+    mask = sd.Mask(KEY, DRAW, 0.5, longest, shared_axes=0)
+    assert mask.keep().shape == longest and len(mask.packbits()) == 1
+    x = np.ones(longest, np.float32)
+    np.testing.assert_array_equal(mask.apply(x), 2 * mask.keep())
+    window = mask.window((1,) + (0,) * 63, (1,) * 63 + (2,))
+    assert window.keep().shape == window.apply(x[1:, ..., :2]).shape == (1,) * 63 + (2,)
+    for shape in ((2,) + (1,) * 100 + (3,), (1,) * 65, [1] * 65):
+        for make in (
+            lambda shape: sd.Mask(KEY, DRAW, 0.5, shape, shared_axes=0),
+            lambda shape: sd.Mask(KEY, DRAW, np.full(3, 0.5), shape),
+            lambda shape: sd.Stream(0).mask(shape),
+            lambda shape: sd.PackedMask(b"1", 0.5, shape),
+            lambda shape: sd.GaussianNoise(KEY, DRAW, 1, shape),
+            lambda shape: sd.GaussianDropout(KEY, DRAW, 0.5, shape),
+            lambda shape: sd.AlphaDropout(KEY, DRAW, 0.5, shape),
+        ):
+            with pytest.raises(ValueError, match=f"{len(shape)} axes, but arrays have at most 64"):
+                make(shape)
 
 
 def test_options_are_keyword_only():

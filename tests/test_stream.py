@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import oracle
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import simdrop as sd
 from simdrop.mask import keystream
@@ -88,6 +90,34 @@ def test_keystream_of_every_plane(instruction_set):
     for plane in range(256):
         expected = oracle.keystream(KEY, 12345, plane, 16 * 77, 16 * 94)
         np.testing.assert_array_equal(keystream(KEY, 12345, plane, 77, 17), expected)
+
+
+@pytest.mark.parametrize(
+    "plane, first_block, n_blocks",
+    [
+        (0, 0, 2**60),
+        (0, 0, 2**64),
+        (0, 0, -1),
+        (0, -1, 1),
+        (0, 2**64, 0),
+        (0, 2**64 - 1, 2),
+        (0, 1, 2**64),
+        (256, 0, 1),
+        (-1, 0, 1),
+    ],
+)
+def test_keystream_out_of_range(plane, first_block, n_blocks):
+    """A length in bytes that wraps would be written past the end of its array."""
+    with pytest.raises(ValueError, match="plane|first_block|n_blocks"):
+        keystream(KEY, 0, plane, first_block, n_blocks)
+
+
+def test_keystream_of_other_things_than_ints():
+    for arguments in ((0.5, 0, 1), (0, 0.5, 1), (0, 0, 1.0), (None, 0, 1)):
+        with pytest.raises(TypeError):
+            keystream(KEY, 0, *arguments)
+    assert len(keystream(KEY, 0, np.int64(0), np.uint64(2**64 - 1), np.int8(1))) == 16
+    assert len(keystream(KEY, 0, 0, 0, 0)) == 0
 
 
 def test_keystream_of_every_length(instruction_set):
@@ -176,7 +206,37 @@ def test_no_seed_gives_a_new_key_each_time():
     assert len({sd.Stream(None).key for _ in range(2_000)}) == 2_000
 
 
-@pytest.mark.parametrize("bad", ["0", 1.5, np.float64(2), object(), 1j, [1.5], ["1"]])
+@pytest.mark.parametrize(
+    "nested",
+    [[[1, 2], [3]], [[1, [2, (3,)]], 4], np.array([[1, 2], [3, 4]]), [[]], [np.array([5, 6]), 7]],
+    ids=repr,
+)
+def test_nested_sequences_as_default_rng_takes_them(nested):
+    """The key is that of the same SeedSequence."""
+    words = np.random.SeedSequence(nested).generate_state(4, np.uint32)
+    assert sd.Stream(nested).key == words.astype("<u4").tobytes()
+    np.random.default_rng(nested)  # takes it
+
+
+nested_seeds = st.recursive(st.integers(0, 2**70), lambda seeds: st.lists(seeds, max_size=4))
+
+
+@given(st.lists(nested_seeds, max_size=4))
+def test_any_nested_seed_is_that_of_a_seed_sequence(seeds):
+    words = np.random.SeedSequence(seeds).generate_state(4, np.uint32)
+    assert sd.Stream(seeds).key == words.astype("<u4").tobytes()
+
+
+def test_random_state_gives_128_bits_and_moves_on():
+    """As a Generator does, and as default_rng takes one."""
+    legacy, same = np.random.RandomState(5), np.random.RandomState(5)
+    keys = [sd.Stream(legacy).key, sd.dropout(np.ones(3), rng=legacy)[1].key]
+    assert keys == [same.bytes(16), same.bytes(16)]
+
+
+@pytest.mark.parametrize(
+    "bad", ["0", 1.5, np.float64(2), object(), 1j, [1.5], ["1"], [[1], ["2"]], [[1.5]], [b"12"]]
+)
 def test_seed_of_a_wrong_type(bad):
     with pytest.raises(TypeError):
         sd.Stream(bad)

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# Submodules that are imported when first used. Not in __all__: `from simdrop import *` is to need no
-# extra, and not to hide scikit-learn's own name.
+# Submodules that are imported when first used. Not in __all__: `from simdrop import *` must not
+# need an extra, nor hide scikit-learn's own name.
 _LAZY = ("fused", "nn", "sklearn", "weights")
 
 __all__ = [

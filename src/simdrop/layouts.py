@@ -100,11 +100,11 @@ def is_small_float(dtype: np.dtype) -> bool:
     return dtype.char == "e" or dtype.name == "bfloat16"
 
 
-def checked_out(out: Any, x: np.ndarray) -> np.ndarray:
-    """`out` as a base array that can hold a result like x, or an error before it is written."""
-    if not isinstance(out, np.ndarray):
-        raise TypeError(f"out must be a NumPy array, not {type(out).__name__}")
-    out = base(out)
+def checked_out(given: Any, x: np.ndarray) -> np.ndarray:
+    """What was given as `out`, as a base array that can hold a result like x, or an error."""
+    if not isinstance(given, np.ndarray):
+        raise TypeError(f"out must be a NumPy array, not {type(given).__name__}")
+    out = base(given)
     if native(out.dtype) != native(x.dtype):
         raise TypeError(f"out is of {out.dtype}, but the result is of {x.dtype}")
     if out.shape != x.shape:
@@ -122,7 +122,7 @@ def checked_pair(
     out: Any, likes: dict[str, np.ndarray], read: dict[str, np.ndarray] | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """
-    Two arrays for two gradients: those of a pair `out` as base arrays, or new ones where it has None.
+    Two arrays for two gradients: those of a pair `out` as base arrays, new ones where it has None.
 
     Refuses a pair that cannot hold them, before anything is written.
 

@@ -1,4 +1,4 @@
-"""How the compiled classes are called, as Python functions: these name the arguments that are missing.
+"""How the compiled classes are called, as Python functions, whose errors name what is missing.
 
 Each returns its arguments, those with defaults too, in order.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 
 def shown(function: Callable[..., Any]) -> Signature:
-    """What `inspect.signature` is to tell of a class: one of these functions without annotations."""
+    """What `inspect.signature` tells of a class: one of these functions without annotations."""
     parameters = signature(function).parameters.values()
     return Signature([p.replace(annotation=p.empty) for p in parameters])
 

@@ -307,9 +307,7 @@ class EmbeddingDropout(Values):
         if out is None:
             dweight = np.empty(self.mask.shape, layouts.native(dy.dtype))
         else:
-            dweight = layouts.checked_out(
-                out, np.broadcast_to(dy.dtype.type(0), self.mask.shape)
-            )
+            dweight = layouts.checked_out(out, np.broadcast_to(dy.dtype.type(0), self.mask.shape))
         rows = dy.reshape(self.indices.size, *self.mask.shape[1:])
         if layouts.is_small_float(dy.dtype):  # summed in float32 and rounded once
             rows = rows.astype(np.float32)

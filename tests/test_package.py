@@ -1,0 +1,60 @@
+"""`import simdrop`: its submodules are there when they are used, and cost nothing before."""
+
+import sys
+
+import pytest
+
+import simdrop as sd
+
+SUBMODULES = ("fused", "nn", "sklearn", "weights")
+
+
+@pytest.mark.parametrize("name", SUBMODULES)
+def test_a_submodule_is_imported_when_it_is_used(run_python, name):
+    code = f"""
+import sys, simdrop as sd
+assert "simdrop.{name}" not in sys.modules
+assert "{name}" in dir(sd)
+module = sd.{name}
+assert module is sys.modules["simdrop.{name}"] and sd.{name} is module
+print(module.__name__)
+"""
+    result = run_python(code)
+    assert (result.stdout, result.stderr) == (f"simdrop.{name}\n", "")
+
+
+def test_import_star_needs_no_extra(run_python):
+    code = """
+import sys
+sys.modules["sklearn"] = None  # not installed
+from simdrop import *
+assert "simdrop.sklearn" not in sys.modules and "simdrop.nn" not in sys.modules
+print(dropout.__name__)
+"""
+    assert run_python(code).stdout == "dropout\n"
+
+
+def test_without_scikit_learn_the_extra_is_named(run_python):
+    code = """
+import sys, simdrop as sd
+sys.modules["sklearn"] = None  # not installed
+for use in (lambda: sd.sklearn, lambda: __import__("simdrop.sklearn")):
+    try:
+        use()
+    except ImportError as error:
+        print(error)
+"""
+    line = "simdrop.sklearn needs scikit-learn: pip install 'simdrop[sklearn]'\n"
+    assert run_python(code).stdout == 2 * line
+
+
+def test_other_names_are_attribute_errors():
+    with pytest.raises(AttributeError, match="module 'simdrop' has no attribute 'dropuot'"):
+        sd.dropuot  # noqa: B018
+    assert not hasattr(sd, "torch_")
+    assert set(sd.__all__) <= set(dir(sd)) and set(SUBMODULES) <= set(dir(sd))
+
+
+def test_all_names_are_there():
+    assert all(getattr(sd, name) is not None for name in sd.__all__)
+    assert sys.modules["simdrop"] is sd
