@@ -22,6 +22,8 @@ def base(x: Any) -> np.ndarray:
 
     A masked array is a TypeError: its mask would be lost.
     """
+    if type(x) is np.ndarray:
+        return x
     ma = sys.modules.get("numpy.ma")
     if ma is not None and isinstance(x, ma.MaskedArray):
         raise TypeError(

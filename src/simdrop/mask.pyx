@@ -1,4 +1,4 @@
-# cython: language_level=3, binding=True, nonecheck=True, freethreading_compatible=True
+# cython: language_level=3, binding=True, freethreading_compatible=True
 """Mask: which elements are dropped, as a few numbers, and the kernels that apply it."""
 
 import operator

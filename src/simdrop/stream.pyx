@@ -1,4 +1,4 @@
-# cython: language_level=3, binding=True, nonecheck=True, freethreading_compatible=True
+# cython: language_level=3, binding=True, freethreading_compatible=True
 """Stream: a key and the number of the next draw, from which masks are taken."""
 
 import operator

@@ -1,4 +1,4 @@
-# cython: language_level=3, binding=True, nonecheck=True, freethreading_compatible=True
+# cython: language_level=3, binding=True, freethreading_compatible=True
 """Functions of the form ``y, mask = transform(x, ...)``, and their gradients."""
 
 import numpy as np
