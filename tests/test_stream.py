@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import oracle
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import simdrop as sd
 from simdrop.mask import keystream
@@ -121,6 +123,12 @@ def test_no_block_is_ever_reused(instruction_set):
 def test_int_seed(seed):
     assert sd.Stream(seed).key == oracle.key_from_seed(seed)
     assert sd.Stream(seed).draw == 0
+
+
+@given(st.integers(0, 2**600) | st.integers(0, 2**160))
+def test_an_int_is_hashed_as_numpy_does(seed):
+    state = np.random.SeedSequence(seed).generate_state(4, np.uint32)
+    assert sd.Stream(seed).key == state.astype("<u4").tobytes()
 
 
 def test_numpy_int_seed():
