@@ -379,7 +379,7 @@ def test_a_first_large_call_in_a_finalizer(run_python):
 def test_everything_works_in_a_finalizer(run_python):
     """No function imports what it needs when nothing can be imported any more."""
     code = """
-import numpy as np, simdrop as sd, pickle
+import numpy as np, simdrop as sd, copy
 from simdrop import fused, weights
 x = np.ones(2)
 x.min(), x.max(), x.sum(), x.any(), x.all()  # NumPy imports some of its own on first use
@@ -388,7 +388,7 @@ class Last:
     def __init__(self, *needs):
         self.needs = needs
     def __del__(self):
-        np, sd, fused, weights, pickle, rng, print = self.needs
+        np, sd, fused, weights, copy, rng, print = self.needs
         x = np.ones((40, 60), np.float32)
         for call in (
             sd.dropout, sd.gaussian_dropout, sd.alpha_dropout, sd.drop_path, sd.locked_dropout,
@@ -403,13 +403,13 @@ class Last:
         stream = sd.Stream(rng)
         mask = sd.Mask.from_keep(stream.mask((40, 60)).keep())
         for thing in (stream, mask, stream.mask((4, 5)).window((1, 1), (2, 2))):
-            pickle.loads(pickle.dumps(thing))
+            copy.copy(thing)
         stream.spawn(2)[0].mask(3, np.array([0.1, 0.2, 0.3])).apply(x[0, :3])
         sd.apply_packed(x, mask.packbits())
         weights.gather(x, weights.Kept(stream.mask(40)))
         sd.show_config()
         print("done")
-last = Last(np, sd, fused, weights, pickle, rng, print)
+last = Last(np, sd, fused, weights, copy, rng, print)
 """
     for generator in ("3", "None", "np.random.default_rng(0)"):
         done = run_python(code.format(generator=generator))
@@ -438,7 +438,9 @@ def test_too_few(bad):
         sd.set_num_threads(bad)
 
 
-@pytest.mark.parametrize("bad", ["2", 2.0, True, np.float64(2), np.True_, np.array([2, 3])], ids=repr)
+@pytest.mark.parametrize(
+    "bad", ["2", 2.0, True, np.float64(2), np.True_, np.array([2, 3])], ids=repr
+)
 def test_not_an_int(bad):
     with pytest.raises(TypeError, match="must be an int"):
         sd.set_num_threads(bad)
@@ -462,8 +464,8 @@ def test_an_empty_environment_variable_is_as_if_not_set(monkeypatch, empty):
 
 def test_the_variable_of_openmp(monkeypatch):
     """Workers are given their share of the CPUs in it; our own comes first."""
-    for given, expected in (("3", 3), ("4,2", 4), (" 5 ", 5)):
-        monkeypatch.setenv("OMP_NUM_THREADS", given)
+    for text, expected in (("3", 3), ("4,2", 4), (" 5 ", 5)):
+        monkeypatch.setenv("OMP_NUM_THREADS", text)
         assert sd.get_num_threads() == expected
     monkeypatch.setenv("SIMDROP_NUM_THREADS", "2")
     assert sd.get_num_threads() == 2

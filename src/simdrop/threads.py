@@ -123,13 +123,16 @@ def set_num_threads(n: SupportsIndex | None) -> None:
         If n is no positive integer.
     """
     global _count
-    if n is not None:
-        try:
-            given, n = n, operator.index(n)
-        except TypeError:
-            given = True
-        if isinstance(given, bool):
-            raise TypeError(f"the number of threads must be an int, not {n!r}")
-        if n < 1:
-            raise ValueError(f"the number of threads must be at least 1, not {n}")
-    _count = n
+    _count = None if n is None else checked_count(n)
+
+
+def checked_count(n: SupportsIndex) -> int:
+    try:
+        count = operator.index(n)
+    except TypeError:
+        count = None
+    if count is None or isinstance(n, bool):
+        raise TypeError(f"the number of threads must be an int, not {n!r}")
+    if count < 1:
+        raise ValueError(f"the number of threads must be at least 1, not {count}")
+    return count
