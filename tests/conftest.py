@@ -54,7 +54,7 @@ def run_python():
             env={name: value for name, value in merged.items() if value is not None},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=600,  # only against hanging
         )
 
     return run
