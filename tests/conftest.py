@@ -42,18 +42,19 @@ def instruction_set(request):
 
 @pytest.fixture
 def run_python():
-    """Run a script in a fresh interpreter, with more environment variables; gives the completed
-    process."""
+    """Run a script in a fresh interpreter, with more environment variables, or without those that
+    are None; gives the completed process."""
 
-    def run(script, **environment):
+    def run(script, arguments=(), **environment):
         # Forking a process that has threads is what some of these scripts are there to try.
         ignore = "ignore:This process:DeprecationWarning"
+        merged = os.environ | environment
         return subprocess.run(
-            [sys.executable, "-W", "error", "-W", ignore, "-c", script],
-            env=os.environ | environment,
+            [sys.executable, "-W", "error", "-W", ignore, "-c", script, *arguments],
+            env={name: value for name, value in merged.items() if value is not None},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=600,  # only against hanging
         )
 
     return run

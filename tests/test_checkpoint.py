@@ -374,7 +374,7 @@ def in_one_process(code, *words):
         [sys.executable, "-c", KILLS + code, "train", *words],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         env=environment,
     )
     assert done.returncode == 0 and done.stderr == "", done.stderr
@@ -500,7 +500,7 @@ def start(*words):
 
 def finish(process):
     try:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=600)
     finally:
         process.kill()
     return process.returncode, out, err
@@ -525,7 +525,7 @@ def test_a_reader_that_goes_away_writes_a_last_checkpoint(small):
     for _ in range(6):  # the title and five epochs' lines
         assert process.stdout.readline()
     process.stdout.close()
-    process.wait(60)
+    process.wait(600)
     assert process.returncode == 1 and process.stderr.read() == ""
     process.stderr.close()
     runs = nets.read("run.npz").extra["runs"]
@@ -690,7 +690,14 @@ def test_a_disk_that_gets_full(small, tiny_disk, freed):
 
 
 def test_checkpoints_by_the_clock_and_by_batches(small, monkeypatch):
-    times = []
+    times, now, tick = [], 0.0, 0.0
+
+    def monotonic():
+        nonlocal now
+        now += tick
+        return now
+
+    monkeypatch.setattr(checkpoint, "time", types.SimpleNamespace(monotonic=monotonic))
     save = checkpoint.Saver.save
     monkeypatch.setattr(checkpoint.Saver, "save", lambda saver: times.append(1) or save(saver))
     assert train(small) == 0
@@ -699,14 +706,7 @@ def test_checkpoints_by_the_clock_and_by_batches(small, monkeypatch):
     assert train(small, "--checkpoint-every", "7steps", path="b.npz") == 0
     assert len(times) == 2 + 3 * 2 * (5 + 1) // 7  # of a batch or the end of an epoch, each
     times.clear()
-    now = 0.0
-
-    def monotonic():
-        nonlocal now
-        now += 1
-        return now
-
-    monkeypatch.setattr(checkpoint, "time", types.SimpleNamespace(monotonic=monotonic))
+    tick = 1.0
     assert train(small, "--checkpoint-every", "3.5s", path="c.npz") == 0
     assert len(times) == 2 + 36 // 4
     assert options.every("90") == options.every("90s") == options.Every(seconds=90)

@@ -73,7 +73,7 @@ def start(*words, code=START, **keywords):
 def finish(process):
     """Its exit code, standard output and standard error."""
     try:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=600)
     finally:
         process.kill()
     return process.returncode, (out or b"").decode(), (err or b"").decode()
@@ -393,7 +393,7 @@ def in_terminal(*words, stop_at=None, code=START, **environment):
         *words, code=code, stdin=theirs, stdout=theirs, env={"TERM": "xterm-256color"} | environment
     )
     # Its end stays open here until all is read: closing it may throw away what is on the way.
-    seen, deadline = b"", time.monotonic() + 60
+    seen, deadline = b"", time.monotonic() + 600  # only against hanging
     while time.monotonic() < deadline:
         ended = process.poll() is not None
         if select.select([ours], [], [], 0.2)[0]:

@@ -2,13 +2,11 @@
 never taken twice, but by a copy."""
 
 import copy
-import itertools
 import multiprocessing
 import os
 import pickle
 import sys
 import threading
-import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import numpy as np
@@ -212,33 +210,44 @@ def test_setting_the_state_is_one_step(frequent_switches):
     a = {"stream": 1, "key": "aa" * 16, "draw": 0, "spawned": 0}
     b = {"stream": 1, "key": "bb" * 16, "draw": 2**50, "spawned": 2**40}
     stream.state = a
-    stop = threading.Event()
+    stop, turn_taken = threading.Event(), threading.Semaphore(0)
     taken, seen = [], []
 
     def take():
         while not stop.is_set():
             mask = stream.mask((Slow(),))
             taken.append((mask.key, mask.draw))
+            turn_taken.release()
 
     def look():
         while not stop.is_set():
             seen.append(stream.state)
 
+    def others_take_turns():
+        while turn_taken.acquire(blocking=False):
+            pass
+        for _ in range(3 + 1):  # of three threads, one has then begun and ended a turn
+            turn_taken.acquire()
+
+    class Slowly(dict):
+        """A state that others have time to draw in while it is looked at."""
+
+        def __getitem__(self, name):
+            others_take_turns()
+            return super().__getitem__(name)
+
     threads = [threading.Thread(target=work) for work in (take, take, take, look, look)]
     for thread in threads:
         thread.start()
-    deadline = time.monotonic() + 60
-    for turn in itertools.count():
-        for state in (b, a):
-            stream.state = state
-            for _ in range(20):
-                stream.draw  # noqa: B018
-        # On a busy machine, the others may not have had a turn with each of them yet.
-        if turn >= 300 and len({key for key, _ in taken}) == 2 or time.monotonic() > deadline:
-            break
-    stop.set()
-    for thread in threads:
-        thread.join()
+    try:
+        for turn in range(20):
+            for state in (b, a):
+                stream.state = Slowly(state) if turn < 2 else state
+                others_take_turns()
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
     for key, draw in taken:
         assert (key == b"\xaa" * 16) == (draw < 2**50)
     for state in seen:

@@ -153,6 +153,12 @@ def test_int_seed(seed):
     assert sd.Stream(seed).draw == 0
 
 
+@given(st.integers(0, 2**600) | st.integers(0, 2**160))
+def test_an_int_is_hashed_as_numpy_does(seed):
+    state = np.random.SeedSequence(seed).generate_state(4, np.uint32)
+    assert sd.Stream(seed).key == state.astype("<u4").tobytes()
+
+
 def test_numpy_int_seed():
     for integer in (np.int64(7), np.uint8(7), np.int32(7)):
         assert sd.Stream(integer).key == oracle.key_from_seed(7)

@@ -265,7 +265,7 @@ def test_in_a_terminal(small):
         text=True,
         env=environment,
         stdin=subprocess.DEVNULL,
-        timeout=60,
+        timeout=600,
     )
     assert done.returncode == 0 and done.stderr == ""
     assert "\x1b[1A" in done.stdout and "(1/3)" in done.stdout and "time left 0:00" in done.stdout

@@ -13,6 +13,7 @@ from libc.stdint cimport uint64_t
 
 from simdrop.mask cimport Mask, noise_kernels, simdrop_noise, simdrop_rule
 from simdrop.plain cimport are_same_or_apart, is_plain
+from simdrop.task cimport Task, share
 
 cnp.import_array()
 
@@ -24,8 +25,8 @@ cdef Py_ssize_t SPLIT_NORMALS_FROM = threads.SPLIT_NORMALS_FROM
 cdef Py_ssize_t NEAR = layouts.NEAR
 
 
-cdef class Work:
-    """A kernel and what it is given: threads call it for ranges of elements."""
+cdef class Work(Task):
+    """A kernel and what it is given, for elements."""
 
     cdef Mask mask
     cdef int kernel, double
@@ -34,11 +35,11 @@ cdef class Work:
     cdef const char *x
     cdef char *y
 
-    def __call__(self, size_t start, size_t stop):
-        with nogil:
-            self.run(self.mask.first + start, stop - start, self.x + start * self.size, self.y + start * self.size)
+    cdef int run(self, size_t start, size_t stop) except -1 nogil:
+        self.compute(self.mask.first + start, stop - start, self.x + start * self.size, self.y + start * self.size)
+        return 0
 
-    cdef void run(self, uint64_t start, size_t n, const char *x, char *y) noexcept nogil:
+    cdef void compute(self, uint64_t start, size_t n, const char *x, char *y) noexcept nogil:
         """Of n elements, numbered from `start` on."""
         cdef const simdrop_rule *rule = &self.mask.rule
         cdef const simdrop_noise *kernels = noise_kernels()
@@ -52,10 +53,10 @@ cdef class Work:
             kernels.normals(rule, start, n, <float *>y)
 
 
-cdef class Blocks:
+cdef class Blocks(Task):
     """
-    Work on arrays of any layout, or of a window: threads call it for ranges of blocks. Each is copied to a buffer that
-    stays in the caches, where its elements lie in the order of their numbers, as far as these go on.
+    Work on arrays of any layout, or of a window, for blocks of them. Each is copied to a buffer that stays in the caches,
+    where its elements lie in the order of their numbers, as far as these go on.
     """
 
     cdef Work work
@@ -63,11 +64,16 @@ cdef class Blocks:
     cdef tuple lengths, strides  # of a block, and between numbers
     cdef list corners
 
-    def __call__(self, Py_ssize_t first, Py_ssize_t last):
+    cdef int run(self, size_t first, size_t stop) except -1 nogil:
+        with gil:
+            self.run_blocks(first, stop)
+        return 0
+
+    cdef run_blocks(self, Py_ssize_t first, Py_ssize_t stop):
         buffer = np.empty(prod(self.lengths), self.dtype)
         known = {}  # runs of blocks by their shape: those at an edge are smaller
         with np.errstate(all="ignore"):  # as a kernel rounds
-            for corner in self.corners[first:last]:
+            for corner in self.corners[first:stop]:
                 part = tuple([slice(i, i + n) for i, n in zip(corner, self.lengths)]) + (...,)
                 y = self.y[part]
                 block = buffer[: y.size].reshape(y.shape)
@@ -76,10 +82,10 @@ cdef class Blocks:
                 if y.shape not in known:
                     known[y.shape] = layouts.runs(y.shape, self.strides)
                 run, starts = known[y.shape]
-                self.run(sum([i * n for i, n in zip(corner, self.strides)]), run, starts, block)
+                self.run_rows(sum([i * n for i, n in zip(corner, self.strides)]), run, starts, block)
                 np.copyto(y, block, casting="unsafe")
 
-    cdef int run(self, uint64_t number, size_t run, cnp.ndarray starts, cnp.ndarray block) except -1:
+    cdef int run_rows(self, uint64_t number, size_t run, cnp.ndarray starts, cnp.ndarray block) except -1:
         """Of runs of consecutive numbers, which begin so far behind a number."""
         cdef const uint64_t *start = <const uint64_t *>cnp.PyArray_DATA(starts)
         cdef size_t i, rows = cnp.PyArray_SIZE(starts), size = run * self.work.size
@@ -87,7 +93,7 @@ cdef class Blocks:
         number += self.work.mask.first
         with nogil:
             for i in range(rows):
-                self.work.run(number + start[i], run, memory + i * size, memory + i * size)
+                self.work.compute(number + start[i], run, memory + i * size, memory + i * size)
         return 0
 
 
@@ -107,24 +113,21 @@ cdef run(int kernel, Mask mask, x, out, double first, double second, double thir
         y = cnp.PyArray_EMPTY(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x), 0)
     else:
         y = layouts.new_like(x)
-    cdef Py_ssize_t n = cnp.PyArray_SIZE(x)
-    cdef bint few = cnp.PyArray_NBYTES(x) < SPLIT_FROM if kernel == SHIFT else n < SPLIT_NORMALS_FROM
+    cdef Py_ssize_t n = cnp.PyArray_SIZE(x), bytes = cnp.PyArray_NBYTES(x)
+    cdef Py_ssize_t split_from = SPLIT_FROM if kernel == SHIFT else SPLIT_NORMALS_FROM * cnp.PyArray_ITEMSIZE(x)
     work.kernel, work.mask, work.first, work.second, work.third = kernel, mask, first, second, third
     work.double = cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT64
     work.size = sizeof(double) if work.double else sizeof(float)
     if plain:
+        work.arrays = (x, y)
         work.x = <const char *>cnp.PyArray_DATA(x)
         work.y = <char *>cnp.PyArray_DATA(y)
-        if few:
-            with nogil:
-                work.run(mask.first, n, work.x, work.y)
-        else:
-            threads.run(work, threads.split(n, threads.get_num_threads(), GRAIN))
+        share(work, n, GRAIN, bytes, split_from)
     elif mask.in_order and n <= NEAR:
         block = np.array(x, np.float64 if work.double else np.float32, order="C")
+        work.arrays = (block,)
         work.x = work.y = <char *>cnp.PyArray_DATA(block)
-        with nogil:
-            work.run(mask.first, n, work.x, work.y)
+        share(work, n, n, work.size * n, 0)
         with np.errstate(all="ignore"):  # as a kernel rounds
             np.copyto(y, block, casting="unsafe")
     elif n != 0:
@@ -135,5 +138,5 @@ cdef run(int kernel, Mask mask, x, out, double first, double second, double thir
         blocks.lengths = layouts.block_lengths(x)
         blocks.strides = layouts.number_strides((mask if mask.source is None else mask.source).decided())
         blocks.corners = list(product(*[range(0, m, k) for m, k in zip(x.shape, blocks.lengths)]))
-        threads.run(blocks, threads.split(len(blocks.corners), 1 if few else threads.get_num_threads(), 1))
+        share(blocks, len(blocks.corners), 1, bytes, split_from)
     return y

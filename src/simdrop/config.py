@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+import platform
 import sys
 
 import numpy as np
 
+import simdrop
 from simdrop.mask import COMPILER, STREAM_VERSION, instruction_set, instruction_sets
 from simdrop.threads import get_num_threads
 
 
 def config() -> dict[str, str]:
     """Versions, the stream's version, instruction sets found and chosen, and threads, by name."""
-    import platform
-
-    from simdrop import __version__
-
     return {
-        "simdrop": __version__,
+        "simdrop": simdrop.__version__,
         "stream version": str(STREAM_VERSION),
         "instruction sets": ", ".join(instruction_sets()),
         "chosen": instruction_set(),

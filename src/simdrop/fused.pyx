@@ -33,6 +33,7 @@ from simdrop.mask cimport (
 )
 from simdrop.plain cimport are_apart, is_plain
 from simdrop.stream cimport stream_of
+from simdrop.task cimport Task, share
 
 cnp.import_array()
 
@@ -70,8 +71,8 @@ cdef enum:
     RELU_BACKWARD
 
 
-cdef class Work:
-    """A kernel and what it is given: threads call it for ranges of units."""
+cdef class Work(Task):
+    """A kernel and what it is given, for units of elements."""
 
     cdef Mask mask
     cdef int kernel, activation, double
@@ -82,20 +83,17 @@ cdef class Work:
     cdef char *result
     cdef double *sums  # of each unit, or NULL
 
-    def __call__(self, size_t first, size_t stop):
-        with nogil:
-            self.run(first, stop)
-
-    cdef void run(self, size_t first, size_t stop) noexcept nogil:
+    cdef int run(self, size_t first, size_t stop) except -1 nogil:
         """Units `first` to `stop`, in one call of a kernel or, with sums, a call each."""
         cdef size_t unit
         if self.sums is NULL:
             self.run_elements(first * self.unit, min(stop * self.unit, self.n), NULL)
-            return
+            return 0
         for unit in range(first, stop):
             self.run_elements(
                 unit * self.unit, min((unit + 1) * self.unit, self.n), self.sums + 2 * self.columns * unit
             )
+        return 0
 
     cdef void run_elements(self, size_t start, size_t stop, double *sums) noexcept nogil:
         cdef size_t n = stop - start, at = start * self.size
@@ -125,6 +123,7 @@ cdef class Work:
 cdef Work work_of(int kernel, Mask mask, result, x, other, dy):
     """Whose units are lines of memory and of keystream."""
     cdef Work work = Work.__new__(Work)
+    work.arrays = (result, x, other, dy)
     work.kernel = kernel
     work.mask = mask
     work.n = mask.size
@@ -138,15 +137,10 @@ cdef Work work_of(int kernel, Mask mask, result, x, other, dy):
     return work
 
 
-cdef int share(Work work) except -1:
-    """Run it, in all threads if it is large."""
+cdef int do(Work work) except -1:
+    """All units of it, in all threads if they are many."""
     cdef size_t units = (work.n + work.unit - 1) // work.unit if work.n else 0
-    if work.n * work.size < <size_t>SPLIT_FROM:
-        with nogil:
-            work.run(0, units)
-    else:
-        threads.run(work, threads.split(units, threads.get_num_threads(), 1))
-    return 0
+    return share(work, units, 1, work.n * work.size, SPLIT_FROM)
 
 
 cdef size_t block_rows(size_t rows, size_t size) noexcept:
@@ -268,8 +262,9 @@ cdef class BiasDropout(Context):
         work.activation = number
         work.columns = wide
         work.unit = unit * wide
+        work.arrays += (sums,)
         work.sums = aligned(data(sums))
-        share(work)
+        do(work)
         cdef double *sums_data = work.sums
         cdef void *dbias_data = data(dbias)
         cdef simdrop_finish_sums *finish = fused_kernels().finish_sums[size == sizeof(double)]
@@ -364,7 +359,7 @@ def bias_dropout(x, bias, p=0.5, *, activation=None, rng=None, training=True, sc
     work.activation = number
     work.columns = rows * columns
     work.unit = max(work.columns, 1)
-    share(work)
+    do(work)
     return delivered(y, out), ctx
 
 
@@ -444,7 +439,7 @@ def dropout_add(x, residual, p=0.5, *, rng=None, training=True, out=None):
     y = target(out, x, (x, residual), None)
     ctx.mask = mask_of(x, p, rng, training)
     ctx.dtype = x.dtype
-    share(work_of(ADD, ctx.mask, y, x, residual, None))
+    do(work_of(ADD, ctx.mask, y, x, residual, None))
     return delivered(y, out), ctx
 
 
@@ -468,7 +463,7 @@ cdef class ReluDropout(Context):
         return (self.y,)
 
     cdef gradients(self, dy, dx):
-        share(work_of(RELU_BACKWARD, self.mask, dx, self.y, None, dy))
+        do(work_of(RELU_BACKWARD, self.mask, dx, self.y, None, dy))
 
 
 def relu_dropout(x, p=0.5, *, rng=None, training=True, out=None):
@@ -523,7 +518,7 @@ def relu_dropout(x, p=0.5, *, rng=None, training=True, out=None):
     ctx.mask = mask_of(x, p, rng, training)
     ctx.dtype = x.dtype
     ctx.y = y
-    share(work_of(RELU, ctx.mask, y, x, None, None))
+    do(work_of(RELU, ctx.mask, y, x, None, None))
     return delivered(y, out), ctx
 
 

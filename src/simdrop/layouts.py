@@ -99,7 +99,8 @@ def check_dtype(dtype: np.dtype, scale: bool) -> None:
 
 def is_small_float(dtype: np.dtype) -> bool:
     """float16, or bfloat16 of ml_dtypes (which need not be installed)."""
-    return dtype.char == "e" or dtype.name == "bfloat16"
+    # NumPy imports what makes a name, which it cannot in a finalizer at the end of the interpreter.
+    return dtype.char == "e" or (dtype.isbuiltin == 2 and dtype.name == "bfloat16")
 
 
 def checked_out(given: Any, x: np.ndarray) -> np.ndarray:

@@ -9,6 +9,17 @@ from simdrop.checks cimport *
 from simdrop.csimdrop cimport *
 
 
+cdef struct Layout:  # of two arrays, as kernels take it
+    const simdrop_rule *rule
+    const uint8_t *bits  # or NULL
+    const char *x
+    char *y
+    uint64_t first
+    simdrop_elements elements
+    int count, split_axis
+    simdrop_axis axes[SIMDROP_MOST_AXES]
+
+
 cdef class Mask:
     cdef simdrop_rule rule
     cdef double probability  # p, or the largest of an array
@@ -36,6 +47,7 @@ cdef class Mask:
     cdef apply_array(self, given, out)
     cdef apply_parts(self, cnp.ndarray x, cnp.ndarray y)
     cdef apply_split(self, x, y, bits)
+    cdef int lay_out(self, Layout *layout, cnp.ndarray x, cnp.ndarray y, bits, int split_axis) except -1
     cdef apply_part(self, cnp.ndarray x, cnp.ndarray y, bits, int split_axis, Py_ssize_t start, Py_ssize_t stop)
 
 

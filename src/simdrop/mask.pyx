@@ -8,6 +8,7 @@ from math import prod
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
+import simdrop
 from simdrop import layouts, signatures, threads
 
 cimport numpy as cnp
@@ -15,6 +16,7 @@ from libc.stdint cimport intptr_t, uint8_t, uint64_t
 from libc.string cimport memcpy
 
 from simdrop.plain cimport are_same_or_apart
+from simdrop.task cimport Task, share
 
 cnp.import_array()
 
@@ -280,43 +282,43 @@ cdef class Mask:
         return None if self.direct else self.pack(self.decided())
 
     cdef apply_split(self, x, y, bits):
-        """Apply with all threads, each to a part along the axis that is outermost in memory."""
+        """Apply with all threads, each to parts along the axis that is outermost in memory."""
+        cdef Apply task = Apply.__new__(Apply)
         axis = max(range(y.ndim), key=lambda axis: (y.shape[axis] > 1, abs(y.strides[axis])))
-        ranges = threads.split(y.shape[axis], threads.get_num_threads(), SPLIT_GRAIN if y.ndim == 1 else 1)
-        threads.run(lambda start, stop: self.apply_part(x, y, bits, axis, start, stop), ranges)
+        task.arrays = (self, x, y, bits)
+        self.lay_out(&task.layout, x, y, bits, axis)
+        share(task, y.shape[axis], SPLIT_GRAIN if y.ndim == 1 else 1, cnp.PyArray_NBYTES(x), SPLIT_FROM)
 
     cdef apply_part(self, cnp.ndarray x, cnp.ndarray y, bits, int split_axis, Py_ssize_t start, Py_ssize_t stop):
-        """Apply to arrays of any type and layout, flat ones too, from `start` to `stop` along one axis."""
-        cdef simdrop_axis[SIMDROP_MOST_AXES] axes
-        cdef simdrop_elements elements = elements_of(x.dtype, y.dtype, self.scaled and self.p_array is None)
+        """Apply to arrays of any type and layout, from `start` to `stop` along one axis."""
+        cdef Layout layout
+        self.lay_out(&layout, x, y, bits, split_axis)
+        with nogil:
+            apply_layout(&layout, start, stop)
+
+    cdef int lay_out(self, Layout *layout, cnp.ndarray x, cnp.ndarray y, bits, int split_axis) except -1:
+        """Say where elements are and how they are numbered; flat arrays are as well as those of the mask's shape."""
         cdef int axis, count = cnp.PyArray_NDIM(x)
         cdef bint shared, flat = count != len(self.shape)
-        cdef uint64_t step = 1, first = 0 if bits is not None else self.first
-        cdef const char *source = <const char *>cnp.PyArray_DATA(x)
-        cdef char *target = <char *>cnp.PyArray_DATA(y)
-        cdef const uint8_t *packed = NULL if bits is None else <const uint8_t *>cnp.PyArray_DATA(bits)
+        cdef uint64_t step = 1
         # Elements are numbered as in the mask that this is a window of, stored bits as here.
         cdef tuple numbered = self.shape if bits is not None or self.source is None else self.source.shape
-        elements.scale = self.factor
+        layout.rule = &self.rule
+        layout.bits = NULL if bits is None else <const uint8_t *>cnp.PyArray_DATA(bits)
+        layout.x, layout.y = <const char *>cnp.PyArray_DATA(x), <char *>cnp.PyArray_DATA(y)
+        layout.first = 0 if bits is not None else self.first
+        layout.elements = elements_of(x.dtype, y.dtype, self.scaled and self.p_array is None)
+        layout.elements.scale = self.factor
+        layout.count, layout.split_axis = count, split_axis
         for axis in range(count - 1, -1, -1):
             shared = not flat and axis in self.shared_axes
-            axes[axis].n = cnp.PyArray_DIM(x, axis)
-            axes[axis].x = cnp.PyArray_STRIDE(x, axis)
-            axes[axis].y = cnp.PyArray_STRIDE(y, axis)
-            axes[axis].element = 0 if shared else step
+            layout.axes[axis].n = cnp.PyArray_DIM(x, axis)
+            layout.axes[axis].x = cnp.PyArray_STRIDE(x, axis)
+            layout.axes[axis].y = cnp.PyArray_STRIDE(y, axis)
+            layout.axes[axis].element = 0 if shared else step
             if not shared and not flat:
                 step *= <uint64_t>numbered[axis]
-            if axis == split_axis:
-                source += start * axes[axis].x
-                target += start * axes[axis].y
-                first += start * axes[axis].element
-                axes[axis].n = stop - start
-        if packed is not NULL:
-            with nogil:
-                simdrop_select_array(packed, first, elements, count, axes, source, target)
-            return
-        with nogil:
-            simdrop_apply_array(&self.rule, first, elements, count, axes, source, target)
+        return 0
 
     cdef pack(self, tuple shape):
         """The bits of a shape: this mask's, or the one with the shared axes 1."""
@@ -470,9 +472,7 @@ cdef class Mask:
         keep = layouts.base(keep)
         if keep.dtype != np.bool_:
             raise TypeError(f"keep must be an array of bool, not of {keep.dtype}")
-        from simdrop.packed import PackedMask  # a subclass, whose module needs this one
-
-        return PackedMask(np.packbits(keep, bitorder="little"), p, keep.shape, scale=scale)
+        return simdrop.packed.PackedMask(np.packbits(keep, bitorder="little"), p, keep.shape, scale=scale)
 
     def __array_ufunc__(self, ufunc, method, *inputs, **named):
         layouts.refuse_ufunc(self, ufunc)
@@ -550,6 +550,36 @@ cdef class Mask:
         )
 
 
+cdef class Apply(Task):
+    """A mask and two arrays: threads apply it to parts along an axis."""
+
+    cdef Layout layout
+
+    cdef int run(self, size_t start, size_t stop) except -1 nogil:
+        cdef Layout layout = self.layout
+        apply_layout(&layout, start, stop)
+        return 0
+
+
+cdef void apply_layout(Layout *layout, size_t start, size_t stop) noexcept nogil:
+    """Apply from `start` to `stop` along the layout's axis, which has that length afterwards."""
+    cdef simdrop_axis *axis
+    if layout.count != 0:
+        axis = &layout.axes[layout.split_axis]
+        layout.x += <Py_ssize_t>start * axis.x
+        layout.y += <Py_ssize_t>start * axis.y
+        layout.first += start * axis.element
+        axis.n = stop - start
+    if layout.bits is not NULL:
+        simdrop_select_array(
+            layout.bits, layout.first, layout.elements, layout.count, layout.axes, layout.x, layout.y
+        )
+    else:
+        simdrop_apply_array(
+            layout.rule, layout.first, layout.elements, layout.count, layout.axes, layout.x, layout.y
+        )
+
+
 def restore_mask(key, draw, p, shape, shared_axes, scale):
     """A Mask from the numbers that it was pickled as."""
     return Mask(key, draw, p, shape, shared_axes=shared_axes, scale=scale)
@@ -562,9 +592,7 @@ def restore_window(source, start, shape):
 
 def restore_packed(bits, p, shape, scale):
     """A PackedMask from what it was pickled as."""
-    from simdrop.packed import PackedMask
-
-    return PackedMask(bits, p, shape, scale=scale)
+    return simdrop.packed.PackedMask(bits, p, shape, scale=scale)
 
 
 cdef int scaled_type(int number) noexcept:

@@ -10,6 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from simdrop.mask import keystream
+from simdrop.seedsequence import seed_bytes
+
 KEY_BYTES = 16
 
 
@@ -47,13 +50,11 @@ def seeds_of(rng: Any) -> Any:
     return [seeds_of(seed) for seed in rng] if is_sequence(rng) else operator.index(rng)
 
 
-@lru_cache(
-    maxsize=256
-)  # a seed each call is common, and SeedSequence takes longer than a small mask
+@lru_cache(maxsize=256)  # a seed each call is common, and hashing it takes as long as a small mask
 def key_from_seed(seed: int) -> bytes:
     if seed < 0:
         raise ValueError(f"rng = {seed}, but a seed must not be negative")
-    return key_from_sequence(np.random.SeedSequence(seed))
+    return seed_bytes(seed)
 
 
 def key_from_sequence(sequence: np.random.SeedSequence) -> bytes:
@@ -67,8 +68,6 @@ def forked_key(key: bytes) -> bytes:
     Siblings forked from one state have nothing else that tells them apart for sure: process ids
     come again. It is a block of plane 255 that no spawned child has, whose blocks are 0.
     """
-    from simdrop.mask import keystream
-
     block = int.from_bytes(os.urandom(8), "little") | 1
     draw = int.from_bytes(os.urandom(7), "little")
     return keystream(key, draw, 255, block, 1).tobytes()

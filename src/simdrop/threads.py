@@ -1,13 +1,14 @@
-"""Threads for large arrays: how many, and the executor that they come from."""
+"""Threads for large arrays: from which size on, and how many."""
 
 from __future__ import annotations
 
+import math
+import operator
 import os
-from collections.abc import Callable
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
+import sys
+from functools import lru_cache
+from pathlib import Path
+from typing import SupportsIndex
 
 # Bytes of an array from which a second thread was measured to win over what it costs to wake it.
 SPLIT_FROM = 12 << 20
@@ -15,42 +16,99 @@ SPLIT_FROM = 12 << 20
 # Elements from which it was of normal numbers, which take longer than their memory does.
 SPLIT_NORMALS_FROM = 3 << 19
 
+# Bytes that a thread does at a time at most, and at least half as many: enough to be written past
+# the caches. In between it looks whether another one has failed.
+PIECE = 32 << 20
+
 _count: int | None = None  # set by the user
-_executor: ThreadPoolExecutor | None = None
 
 
 def get_num_threads() -> int:
     """
-    How many threads work on one large array.
+    How many threads work on one large array, the caller's among them.
 
     Returns
     -------
     int
-        As `set_num_threads` set it, else the environment variable ``SIMDROP_NUM_THREADS``, else the
-        number of CPUs that this process may use.
+        As `set_num_threads` set it, else the environment variable ``SIMDROP_NUM_THREADS``, else
+        ``OMP_NUM_THREADS``, with which joblib and torchrun, among others, share the CPUs among
+        their workers, else the number of CPUs that this process may use: by its affinity, and by
+        the CPU quota of its cgroup (of a container, say), rounded up. Variables that are empty
+        count as not set.
 
     Raises
     ------
     ValueError
-        If ``SIMDROP_NUM_THREADS`` is no positive integer.
+        If ``SIMDROP_NUM_THREADS`` is no positive integer. What is wrong with ``OMP_NUM_THREADS`` is
+        for OpenMP to say: it is not used then.
+
+    Notes
+    -----
+    Limits of threadpoolctl do not act here: they are for libraries that have threads of their own
+    to limit, by functions that it knows. `set_num_threads` does.
     """
     if _count is not None:
         return _count
-    given = os.environ.get("SIMDROP_NUM_THREADS")
-    if given is None:
-        return available_cpus()
-    if not given.strip().isdecimal() or int(given) == 0:
-        raise ValueError(f"SIMDROP_NUM_THREADS must be a positive integer, not {given!r}")
-    return int(given)
+    given = os.environ.get("SIMDROP_NUM_THREADS", "").strip()
+    if given:
+        if not is_positive(given):
+            raise ValueError(f"SIMDROP_NUM_THREADS must be a positive integer, not {given!r}")
+        return int(given)
+    # A list is of the levels of nested parallel regions, of which there is one here.
+    shared = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return int(shared) if is_positive(shared) else available_cpus()
+
+
+def is_positive(text: str) -> bool:
+    return text.isdecimal() and int(text) > 0
 
 
 def available_cpus() -> int:
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        cpus = len(os.sched_getaffinity(0))
+    else:
+        cpus = os.cpu_count() or 1
+    return min(cpus, cpu_quota())
 
 
-def set_num_threads(n: int | None) -> None:
+@lru_cache(maxsize=1)  # it reads files
+def cpu_quota(process: str = "/proc/self/cgroup", cgroups: str = "/sys/fs/cgroup") -> int:
+    """
+    CPUs that Linux lets this process use at a time, rounded up; sys.maxsize if there is no limit.
+
+    A cgroup has at most what each of those has that it is in. The one of a container may be at the
+    root of the files, though the process knows it by a longer path: what is not there is no limit.
+    """
+    try:
+        lines = Path(process).read_text().splitlines()
+    except OSError:  # another system
+        return sys.maxsize
+    least = math.inf
+    for _, controllers, path in (line.split(":", 2) for line in lines):
+        if controllers == "":  # version 2, in which all controllers are together
+            folder = Path(cgroups)
+        elif "cpu" in controllers.split(","):
+            folder = Path(cgroups, "cpu")
+        else:
+            continue
+        for part in ("", *path.split("/")):
+            folder /= part
+            least = min(least, quota_of(folder))
+    return math.ceil(least) if least < math.inf else sys.maxsize
+
+
+def quota_of(cgroup: Path) -> float:
+    """CPUs of one cgroup, of version 2 or 1."""
+    for names in (["cpu.max"], ["cpu.cfs_quota_us", "cpu.cfs_period_us"]):
+        try:
+            quota, period = " ".join((cgroup / name).read_text() for name in names).split()
+            return int(quota) / int(period) if int(quota) > 0 else math.inf
+        except (OSError, ValueError):  # no such file; "max"
+            pass
+    return math.inf
+
+
+def set_num_threads(n: SupportsIndex | None) -> None:
     """
     Set how many threads work on one large array; results do not depend on it.
 
@@ -65,48 +123,16 @@ def set_num_threads(n: int | None) -> None:
         If n is no positive integer.
     """
     global _count
-    if n is not None:
-        if not isinstance(n, int) or isinstance(n, bool):
-            raise TypeError(f"the number of threads must be an int, not {n!r}")
-        if n < 1:
-            raise ValueError(f"the number of threads must be at least 1, not {n}")
-    _count = n
-    forget_executor()
+    _count = None if n is None else checked_count(n)
 
 
-def forget_executor() -> None:
-    """The next call makes a new one: of another size, or in a forked child without threads."""
-    global _executor
-    _executor = None
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=forget_executor)
-
-
-def split(n: int, parts: int, grain: int) -> list[tuple[int, int]]:
-    """0 to n in at most `parts` ranges of about the same length, cut at multiples of `grain`."""
-    step = -(-n // (parts * grain)) * grain
-    return [(start, min(start + step, n)) for start in range(0, n, step)]
-
-
-def run(function: Callable[[int, int], object], ranges: list[tuple[int, int]]) -> None:
-    """Call function(start, stop) for each range: the first here, the others in other threads."""
-    global _executor
-    if len(ranges) == 1:  # which needs no executor
-        function(*ranges[0])
-        return
-    executor = _executor
-    if executor is None:
-        from concurrent.futures import ThreadPoolExecutor
-
-        executor = _executor = ThreadPoolExecutor(get_num_threads(), thread_name_prefix="simdrop")
-    futures = []
-    for part in ranges[1:]:
-        try:
-            futures.append(executor.submit(function, *part))
-        except RuntimeError:  # no new threads while the interpreter shuts down
-            function(*part)
-    function(*ranges[0])
-    for future in futures:
-        future.result()
+def checked_count(n: SupportsIndex) -> int:
+    try:
+        count = operator.index(n)
+    except TypeError:
+        count = None
+    if count is None or isinstance(n, bool):
+        raise TypeError(f"the number of threads must be an int, not {n!r}")
+    if count < 1:
+        raise ValueError(f"the number of threads must be at least 1, not {count}")
+    return count
