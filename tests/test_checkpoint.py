@@ -166,7 +166,7 @@ def test_a_net_alone_and_numbers_of_numpy():
     with np.load("a.npz", allow_pickle=False) as npz:  # a file that other programs can read
         about = json.loads(npz["about"].tobytes())
         assert npz["net/parameter/0"].shape == (4, 6)
-    assert (about["format"], about["version"]) == ("simdrop checkpoint", 1)
+    assert (about["format"], about["version"]) == ("simdrop checkpoint", 2)
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def spoil(path, how):
     elif how == "npz":
         np.savez(path, a=np.zeros(3))
     elif how == "version":
-        rewritten(path, version=2)
+        rewritten(path, version=1)
     elif how == "format":
         rewritten(path, format="another")
 
@@ -234,7 +234,7 @@ SPOILT = {
     "empty": "is no checkpoint: it starts with no byte",
     "truncated": "is a damaged checkpoint",
     "npz": "is an .npz file, but no checkpoint",
-    "version": "is a checkpoint of version 2; this simdrop",
+    "version": "is a checkpoint of version 1; this simdrop",
     "format": "is an .npz file, but no checkpoint",
 }
 
@@ -615,12 +615,12 @@ def test_resume_with_other_settings_or_data(small, tmp_path, capsys):
         (["--checkpoint-every", "5 m"], "or batches, such as 500steps, got '5 m'"),
         (["--checkpoint-every", "0steps"], "or batches, such as 500steps, got '0steps'"),
         (["--checkpoint", "no/run.npz"], "--checkpoint 'no/run.npz' cannot be written: No such"),
-        (["--checkpoint", "taken"], "--checkpoint 'taken' exists and is not a file"),
+        (["--checkpoint", "taken"], "--checkpoint 'taken' cannot be written: Is a directory"),
         (["--checkpoint", "a\0"], "--checkpoint 'a\\x00' cannot be written: embedded null byte"),
         (["--checkpoint", "/proc/run.npz"], "--checkpoint '/proc/run.npz' cannot be written: "),
         (["--checkpoint", "f" * 300], "cannot be written: File name too long"),
         (["--results", "no/r.json"], "--results 'no/r.json' cannot be written: No such file"),
-        (["--results", "taken"], "--results 'taken' exists and is not a file"),
+        (["--results", "taken"], "--results 'taken' cannot be written: Is a directory"),
         (["--preset", "mnist"], "argument --preset: invalid choice: 'mnist'"),
         (["--optimizer", "adam", "--momentum", "0.5"], "--momentum with --optimizer adam; wanted"),
         (["--optimizer", "adam", "--nesterov"], "--nesterov with --optimizer adam; wanted it with"),

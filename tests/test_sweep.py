@@ -34,11 +34,12 @@ def run(data, *words):
 
 
 def records():
-    """The lines of the results, without the seconds."""
+    """The lines of the results, without seconds and checksums."""
     lines = [json.loads(line) for line in RESULTS.read_text().splitlines()]
-    for line in lines[1:]:
-        del line["seconds"]
-    return lines
+    return [
+        {key: value for key, value in line.items() if key not in ("seconds", "sha256")}
+        for line in lines
+    ]
 
 
 def one_error_line(capsys):
@@ -167,10 +168,13 @@ def test_other_settings_are_an_error(small, capsys):
 @pytest.mark.parametrize(
     "content, message",
     [
-        (b"", "is not a file of a sweep; wanted a new name"),
-        (b"not json\n", "is not a file of a sweep; wanted a new name"),
-        (b"[]\n", "is not a file of a sweep; wanted a new name"),
-        (b'{"simdrop sweep": 2}\n', "is not a file of a sweep; wanted a new name"),
+        (b"", "is not a file of a sweep, or damaged in line 1; wanted a new name"),
+        (b"not json\n", "is not a file of a sweep, or damaged in line 1; wanted a new name"),
+        (b"[]\n", "is not a file of a sweep, or damaged in line 1; wanted a new name"),
+        (
+            b'{"simdrop sweep": 2}\n',
+            "is not a file of a sweep, or damaged in line 1; wanted a new name",
+        ),
         (None, "is damaged in line 3"),
     ],
 )
@@ -194,7 +198,7 @@ def test_a_file_that_is_no_results(small, capsys, content, message):
         (["--folds", "1"], "argument --folds: wanted a whole number from 2, got '1'"),
         (["--folds", "41"], "--folds 41 of 40 training examples; wanted fewer"),
         (["--results", "no/r"], "--results 'no/r' cannot be written: No such file or directory"),
-        (["--results", "taken"], "--results 'taken' exists and is not a file"),
+        (["--results", "taken"], "--results 'taken' cannot be written: Is a directory"),
         (["--results", "a\0"], "cannot be written: embedded null byte"),
         (["--out", "a.txt"], "--out 'a.txt' has the suffix '.txt'; wanted one of"),
         (["--momentum", "0", "--nesterov"], "wanted a momentum above 0"),

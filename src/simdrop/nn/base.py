@@ -102,6 +102,14 @@ class Layer(ABC):
         """Count one update of the net's parameters; `Network.train_step` does."""
         self.step += 1
 
+    def describe(self) -> dict[str, Any]:
+        """What it computes in evaluation, but for the values of parameters, as JSON has it.
+
+        A checkpoint is for nets with layers of the same description. A layer adds those of its
+        arguments that change it: the activation, but not a p that is for training alone.
+        """
+        return {"layer": type(self).__name__}
+
     def train(self, mode: bool = True) -> Self:
         self.training = mode
         return self

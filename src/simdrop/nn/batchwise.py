@@ -8,6 +8,8 @@ updated. The expectation is that of elementwise dropout; the decisions of a batc
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import DTypeLike
 
@@ -17,7 +19,7 @@ from simdrop.weights import Kept, gather
 
 from .base import Array, Layer, Seed
 from .dense import FUSED, activate
-from .dropout import Probability, at, check_p, checked_stream
+from .dropout import Probability, at, check_p, checked_stream, scaling
 from .layers import Linear
 
 
@@ -153,6 +155,10 @@ class BatchwiseDense(Linear):
     def streams(self) -> list[sd.Stream]:
         stream = self.units_out.stream if self.units_out else None
         return [] if stream is None else [stream]
+
+    def describe(self) -> dict[str, Any]:
+        scales = scaling(self.units_in.p, self.units_in.inverted)
+        return super().describe() | {"activation": self.activation} | scales
 
     def __repr__(self) -> str:
         shape = "{}, {}".format(*self.weight.value.shape)

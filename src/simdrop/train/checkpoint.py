@@ -1,8 +1,6 @@
 """Checkpoints of `simdrop train`: when one is written, what it holds, and whether one fits."""
 
-import hashlib
 import json
-import os
 import signal
 import threading
 import time
@@ -13,16 +11,35 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import numpy as np
-
+from .. import schema
+from ..files import check
 from ..nn import checkpoint as nets
 from .data import ARRAYS, Data
-from .errors import InputError, Interrupted, UnsavedError
+from .errors import InputError, Interrupted, UnsavedError, writing
 from .loop import Epoch, Run
 from .options import Every, option
 from .settings import Settings
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # the last: the terminal was closed
+EXTRA = schema.fields(
+    settings=schema.mapping(schema.anything),
+    data=schema.mapping(schema.text),
+    runs=schema.mapping(
+        schema.fields(
+            batches=schema.count,
+            seconds=schema.from_zero,
+            history=schema.items(
+                schema.fields(
+                    training_loss=schema.from_zero,
+                    training_error=schema.fraction,
+                    validation_loss=schema.optional(schema.from_zero),
+                    validation_error=schema.optional(schema.fraction),
+                    seconds=schema.from_zero,
+                )
+            ),
+        )
+    ),
+)
 LAST = "the last checkpoint could not be written"
 
 
@@ -223,13 +240,7 @@ def fingerprint(images: Data) -> dict[str, str]:
     dict of str to str
         Hexadecimal digits.
     """
-    digests = {}
-    for name in ARRAYS:
-        array = np.ascontiguousarray(getattr(images, name))
-        digest = hashlib.sha256(f"{array.dtype.str} {array.shape} ".encode())
-        digest.update(array.data)
-        digests[name] = digest.hexdigest()
-    return digests
+    return {name: nets.fingerprint(getattr(images, name)) for name in ARRAYS}
 
 
 def differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -256,7 +267,7 @@ def differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def resume(path: Path, runs: Sequence[Run], about: dict[str, Any]) -> None:
+def resume(path: Path, runs: Sequence[Run], about: dict[str, Any], steps: int) -> None:
     """Bring nets to where a checkpoint left them.
 
     Parameters
@@ -267,6 +278,8 @@ def resume(path: Path, runs: Sequence[Run], about: dict[str, Any]) -> None:
         New ones, of `loop.make_runs`.
     about : dict
         What `describe` gives of the settings and the data now.
+    steps : int
+        Batches an epoch.
 
     Raises
     ------
@@ -278,9 +291,20 @@ def resume(path: Path, runs: Sequence[Run], about: dict[str, Any]) -> None:
         extra = saved.extra
         if not isinstance(extra, dict) or "runs" not in extra:
             raise ValueError(f"{str(path)!r} is a checkpoint, but not one of simdrop train")
+        EXTRA(extra, f"{str(path)!r}: extra")
         unlike = differences(extra, about)
         if unlike:
             raise ValueError(f"{str(path)!r} is of another training: {'; '.join(unlike)}")
+        for run in runs:
+            if run.name not in extra["runs"]:
+                raise ValueError(f"{str(path)!r} does not say how far the net {run.label} is")
+            progress, epochs = extra["runs"][run.name], about["settings"]["epochs"]
+            ended, batches = len(progress["history"]), progress["batches"]
+            if not ended * steps <= batches <= min(ended + 1, epochs) * steps:
+                raise ValueError(
+                    f"{str(path)!r} has {batches} batches and {ended} epochs of the net "
+                    f"{run.label}; wanted {steps} batches an epoch, and {epochs} epochs"
+                )
         saved.restore({run.name: (run.net, run.optimizer) for run in runs})
     except OSError as error:
         raise InputError(f"--resume: {str(path)!r} cannot be read: {error.strerror}") from error
@@ -310,25 +334,16 @@ def check_path(path: Path, resuming: bool) -> bool:
     Raises
     ------
     InputError
-        If it would be overwritten, or is no file.
+        If it would be overwritten, or cannot be written.
     """
-    try:
-        exists = os.path.lexists(path)
-        if exists and not path.is_file():
-            raise InputError(f"--checkpoint {str(path)!r} exists and is not a file")
-    except (OSError, ValueError) as error:  # ValueError: a null character
-        raise unwritable(path, error) from error
+    with writing("--checkpoint", path):
+        check(path)
+        exists = path.exists()
     if exists and not resuming:
         raise InputError(
             f"--checkpoint {str(path)!r} exists; add --resume to go on from it, or remove it"
         )
     return exists
-
-
-def unwritable(path: Path, error: OSError | ValueError) -> InputError:
-    """The error of a checkpoint that cannot be written before the training."""
-    reason = getattr(error, "strerror", None) or error
-    return InputError(f"--checkpoint {str(path)!r} cannot be written: {reason}")
 
 
 def _spelled(value: Any) -> str:
