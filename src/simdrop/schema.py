@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import reprlib
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +24,12 @@ def text(value: Any, name: str) -> None:
     """A string."""
     if not isinstance(value, str):
         refuse(value, name, "a string")
+
+
+def null(value: Any, name: str) -> None:
+    """Nothing."""
+    if value is not None:
+        refuse(value, name, "null")
 
 
 def boolean(value: Any, name: str) -> None:
@@ -51,7 +57,7 @@ def number(wanted: str, inside: Callable[[float], bool]) -> Check:
 
     def check(value: Any, name: str) -> None:
         numeric = isinstance(value, int | float) and not isinstance(value, bool)
-        if not (numeric and abs(value) < math.inf and inside(value)):
+        if not (numeric and abs(value) <= sys.float_info.max and inside(value)):
             refuse(value, name, f"a number {wanted}")
 
     return check

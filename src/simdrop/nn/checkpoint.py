@@ -216,12 +216,12 @@ class Checkpoint:
                 )
         for i, layer in enumerate(net.layers):
             then, now = saved["layers"][i], described[i]
-            for key in {**now, **then}:
-                if then.get(key) != now.get(key):
-                    raise ValueError(
-                        f"{self.name} is of another net: layer {i} is {layer!r} here, and in the "
-                        f"file its {key} is {reprlib.repr(then.get(key))}"
-                    )
+            for key in unlike(then, now):
+                was = f"its {key} is {then[key]!r}" if key in then else f"it has no {key}"
+                raise ValueError(
+                    f"{self.name} is of another net: layer {i} is {layer!r} here, and in the file "
+                    f"{was}"
+                )
         if saved["criterion"] != here["criterion"]:
             raise ValueError(
                 f"{self.name} is of a net with {saved['criterion']}, "
@@ -404,6 +404,15 @@ def fingerprint(array: Array) -> str:
     digest = hashlib.sha256(f"{array.dtype.str} {array.shape} ".encode())
     digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
+
+
+def unlike(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """The keys whose values differ, for what goes into JSON, where 1 is neither 1.0 nor true."""
+
+    def spelled(about: Mapping[str, Any], key: str) -> str:
+        return json.dumps(about[key]) if key in about else ""
+
+    return [key for key in {**now, **then} if spelled(then, key) != spelled(now, key)]
 
 
 def _plain(value: object) -> object:

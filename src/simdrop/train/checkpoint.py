@@ -21,25 +21,6 @@ from .options import Every, option
 from .settings import Settings
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # the last: the terminal was closed
-EXTRA = schema.fields(
-    settings=schema.mapping(schema.anything),
-    data=schema.mapping(schema.text),
-    runs=schema.mapping(
-        schema.fields(
-            batches=schema.count,
-            seconds=schema.from_zero,
-            history=schema.items(
-                schema.fields(
-                    training_loss=schema.from_zero,
-                    training_error=schema.fraction,
-                    validation_loss=schema.optional(schema.from_zero),
-                    validation_error=schema.optional(schema.fraction),
-                    seconds=schema.from_zero,
-                )
-            ),
-        )
-    ),
-)
 LAST = "the last checkpoint could not be written"
 
 
@@ -257,11 +238,10 @@ def differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """
     then, chosen = saved["settings"], now["settings"]
     found = [
-        f"{option(name)} was {_spelled(then.get(name))} and is {_spelled(chosen.get(name))}"
-        for name in {**chosen, **then}
-        if then.get(name) != chosen.get(name)
+        f"{option(name)} was {_spelled(then, name)} and is {_spelled(chosen, name)}"
+        for name in nets.unlike(then, chosen)
     ]
-    changed = [name for name in ARRAYS if saved["data"].get(name) != now["data"][name]]
+    changed = nets.unlike(saved["data"], now["data"])
     if changed:
         found.append(f"the data has other numbers in {', '.join(changed)}")
     return found
@@ -291,20 +271,16 @@ def resume(path: Path, runs: Sequence[Run], about: dict[str, Any], steps: int) -
         extra = saved.extra
         if not isinstance(extra, dict) or "runs" not in extra:
             raise ValueError(f"{str(path)!r} is a checkpoint, but not one of simdrop train")
-        EXTRA(extra, f"{str(path)!r}: extra")
+        schema.fields(
+            settings=schema.mapping(schema.anything),
+            data=schema.mapping(schema.text),
+            runs=schema.anything,
+        )(extra, f"{str(path)!r}: extra")
         unlike = differences(extra, about)
         if unlike:
             raise ValueError(f"{str(path)!r} is of another training: {'; '.join(unlike)}")
-        for run in runs:
-            if run.name not in extra["runs"]:
-                raise ValueError(f"{str(path)!r} does not say how far the net {run.label} is")
-            progress, epochs = extra["runs"][run.name], about["settings"]["epochs"]
-            ended, batches = len(progress["history"]), progress["batches"]
-            if not ended * steps <= batches <= min(ended + 1, epochs) * steps:
-                raise ValueError(
-                    f"{str(path)!r} has {batches} batches and {ended} epochs of the net "
-                    f"{run.label}; wanted {steps} batches an epoch, and {epochs} epochs"
-                )
+        where = f"{str(path)!r}: extra.runs"
+        _check_progress(extra["runs"], where, runs, about["settings"], steps)
         saved.restore({run.name: (run.net, run.optimizer) for run in runs})
     except OSError as error:
         raise InputError(f"--resume: {str(path)!r} cannot be read: {error.strerror}") from error
@@ -346,7 +322,36 @@ def check_path(path: Path, resuming: bool) -> bool:
     return exists
 
 
-def _spelled(value: Any) -> str:
+def _check_progress(
+    saved: Any, where: str, runs: Sequence[Run], settings: Mapping[str, Any], steps: int
+) -> None:
+    """Refuse progress that no training with these settings makes, with a ValueError."""
+    held_out = settings["validation"] > 0
+    progress = schema.fields(
+        batches=schema.count,
+        seconds=schema.from_zero,
+        history=schema.items(
+            schema.fields(
+                training_loss=schema.from_zero,
+                training_error=schema.fraction,
+                validation_loss=schema.from_zero if held_out else schema.null,
+                validation_error=schema.fraction if held_out else schema.null,
+                seconds=schema.from_zero,
+            )
+        ),
+    )
+    schema.fields(**{run.name: progress for run in runs})(saved, where)
+    for name, run in saved.items():
+        epochs, batches = len(run["history"]), run["batches"]
+        if not epochs * steps <= batches <= min(epochs + 1, settings["epochs"]) * steps:
+            raise ValueError(
+                f"{where}.{name} has {batches} batches and {epochs} epochs; wanted {steps} "
+                f"batches an epoch, and {settings['epochs']} epochs"
+            )
+
+
+def _spelled(settings: Mapping[str, Any], name: str) -> str:
+    value = settings.get(name, "not there")
     if isinstance(value, list):
         return ",".join(map(str, value))
     return "none" if value is None else str(value)
