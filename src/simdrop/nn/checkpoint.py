@@ -228,12 +228,13 @@ class Checkpoint:
                 f"and this one has {here['criterion']}"
             )
         if optimizer is not None:
-            self._compare_optimizers(saved["optimizer"], here["optimizer"], optimizer)
+            self._compare_optimizers(saved["optimizer"], here["optimizer"])
         for key, array in _arrays(name, net, optimizer).items():
             found = self.arrays.get(key)
             if found is None:
                 raise ValueError(f"{self.name} has no {key}, which this net has")
-            if (found.shape, found.dtype.newbyteorder("=")) != (array.shape, array.dtype):
+            there, here_too = (a.dtype.newbyteorder("=") for a in (found, array))
+            if (found.shape, there) != (array.shape, here_too):
                 raise ValueError(
                     f"{self.name}: {key} is {found.dtype} {found.shape}, "
                     f"and in this net {array.dtype} {array.shape}"
@@ -246,9 +247,14 @@ class Checkpoint:
                 f"and this one has {here['parameters']}"
             )
 
-    def _compare_optimizers(
-        self, saved: dict[str, Any] | None, here: dict[str, Any], optimizer: Optimizer
-    ) -> None:
+        if optimizer is not None:
+            try:
+                _check_numbers(saved["optimizer"]["numbers"], optimizer)
+            except (TypeError, ValueError) as error:
+                kind = saved["optimizer"]["kind"]
+                raise ValueError(f"{self.name} does not fit this {kind}: {error}") from error
+
+    def _compare_optimizers(self, saved: dict[str, Any] | None, here: dict[str, Any]) -> None:
         if saved is None:
             raise ValueError(f"{self.name} holds no optimizer")
         if saved["kind"] != here["kind"]:
@@ -261,13 +267,9 @@ class Checkpoint:
                 f"{len(saved['states'])} parameters, and this one has {sum(here['states'])} of "
                 f"{len(here['states'])}"
             )
-        try:
-            _check_numbers(saved["numbers"], optimizer, here["numbers"])
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{self.name} does not fit this {here['kind']}: {error}") from error
 
 
-def _check_numbers(saved: dict[str, Any], optimizer: Optimizer, here: dict[str, Any]) -> None:
+def _check_numbers(saved: dict[str, Any], optimizer: Optimizer) -> None:
     """Refuse what the optimizer itself would."""
     kinds = {
         name: schema.boolean
@@ -275,7 +277,7 @@ def _check_numbers(saved: dict[str, Any], optimizer: Optimizer, here: dict[str, 
         else schema.optional(finite)
         if value is None or isinstance(value, int | float | np.number)
         else schema.anything
-        for name, value in here.items()
+        for name, value in _numbers(optimizer).items()
     }
     schema.fields(**kinds | {"steps": schema.count})(saved, "numbers")
     # Its constructor knows the ranges. A schedule may end with a rate of 0, though.
@@ -433,15 +435,21 @@ def _about(net: Network, optimizer: Optimizer | None) -> dict[str, Any]:
         "optimizer": None,
     }
     if optimizer is not None:
-        numbers = {
-            name: value
-            for name, value in vars(optimizer).items()
-            if name not in ("parameters", "state") and not name.startswith("_")
+        about["optimizer"] = {
+            "kind": type(optimizer).__name__,
+            "numbers": _numbers(optimizer),
+            "states": [len(state) for state in optimizer.state],
         }
-        states = [len(state) for state in optimizer.state]
-        kind = type(optimizer).__name__
-        about["optimizer"] = {"kind": kind, "numbers": numbers, "states": states}
     return about
+
+
+def _numbers(optimizer: Optimizer) -> dict[str, Any]:
+    """All of an optimizer that is no array: its settings and steps."""
+    return {
+        name: value
+        for name, value in vars(optimizer).items()
+        if name not in ("parameters", "state") and not name.startswith("_")
+    }
 
 
 def _arrays(name: str, net: Network, optimizer: Optimizer | None) -> dict[str, Array]:
