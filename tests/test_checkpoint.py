@@ -1026,6 +1026,11 @@ def test_a_signal_writes_a_last_checkpoint(small, which, code):
     assert os.listdir() == ["run.npz"]
 
 
+def test_a_system_without_one_of_the_signals(small, monkeypatch):
+    monkeypatch.delattr(signal, "SIGHUP")  # as on Windows
+    assert train(small) == 0 and len(content("run.npz")[1]["runs"]["with"]["history"]) == 3
+
+
 def test_a_reader_that_goes_away_writes_a_last_checkpoint(small):
     process = start("--data", small, "--epochs", "1000000", "--checkpoint", "run.npz")
     for _ in range(6):  # the title and five epochs' lines

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simdrop import files, nn
+from simdrop.cli import main
 
 ROOT = os.geteuid() == 0
 
@@ -465,3 +466,56 @@ def test_files_of_text_are_refused():
             with pytest.raises(TypeError, match="open for bytes, not for text"):
                 nn.load(file, a_net())
     assert Path("a").read_bytes() == b""
+
+
+# The files of the commands
+
+
+@pytest.fixture
+def small(corners):
+    return corners(40, 20)
+
+
+TRAIN = ["--hidden", "4", "--epochs", "1", "--quiet"]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "folder", "loop", "device"])
+@pytest.mark.parametrize(
+    "command, option", [("train", "out"), ("train", "checkpoint"), ("train", "results")]
+    + [("sweep", "out"), ("sweep", "results")]
+)  # fmt: skip
+def test_commands_refuse_what_is_no_file(small, capsys, command, option, kind):
+    make, message = SPECIAL[kind]
+    if kind == "device" and not ROOT:
+        pytest.skip("only root makes devices")
+    make("special")
+    Path("a.png").symlink_to("special")
+    names = sorted(os.listdir())
+    assert main([command, "--data", small, *TRAIN, f"--{option}", "a.png"]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", f"simdrop: error: --{option} 'a.png' cannot be written: {message}\n")
+    assert sorted(os.listdir()) == names
+
+
+def test_commands_keep_the_permissions_of_their_files(small):
+    names = ["a.png", "r.json", "s.png", "c.npz"]
+    for name in names[:3]:
+        Path(name).touch(0o600)
+    words = ["train", "--data", small, *TRAIN, "--out", "a.png", "--results", "r.json"]
+    assert main([*words, "--checkpoint", "c.npz"]) == 0
+    os.chmod("c.npz", 0o640)
+    assert main([*words, "--checkpoint", "c.npz", "--resume"]) == 0
+    assert (
+        main(["sweep", "--data", small, *TRAIN, "--p", "0", "--p-input", "0", "--out", "s.png"])
+        == 0
+    )
+    assert [permissions(name) for name in names] == [0o600, 0o600, 0o600, 0o640]
+    assert all(Path(name).stat().st_size for name in names)
+
+
+def test_a_checkpoint_that_a_dangling_link_names_is_made(small):
+    Path("link.npz").symlink_to("real.npz")
+    words = ["train", "--data", small, *TRAIN, "--checkpoint", "link.npz"]
+    assert main([*words, "--resume"]) == 0
+    assert Path("link.npz").is_symlink() and Path("real.npz").is_file()
+    assert main(words) == 2

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -179,7 +180,7 @@ class Saver(Silent):
 
         before = {}
         try:
-            for name in SIGNALS:
+            for name in filter(partial(hasattr, signal), SIGNALS):  # Windows has no SIGHUP
                 which = getattr(signal, name)
                 # One that is ignored stays so: nohup, a shell's background job.
                 if signal.getsignal(which) not in (signal.SIG_IGN, None):
