@@ -2,8 +2,11 @@
 
 import argparse
 import contextlib
+import functools
 import hashlib
+import inspect
 import io
+import itertools
 import json
 import os
 import resource
@@ -682,6 +685,34 @@ def test_a_net_that_takes_a_checkpoint_computes_what_the_saved_one_does(both):
     else:
         x = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
         assert net.eval()(x).tobytes() == other.eval()(x).tobytes()
+
+
+def layers_with(argument):
+    """Each class of layers that has the argument, as a function of others."""
+    needed = {"n_in": 4, "n_out": 6, "rng": 0, "block_size": 3}
+    for name in nn.__all__:
+        kind = getattr(nn, name)
+        if not (isinstance(kind, type) and issubclass(kind, nn.Layer)):
+            continue
+        arguments = inspect.signature(kind).parameters
+        if argument in arguments:
+            given = {key: value for key, value in needed.items() if key in arguments}
+            yield functools.partial(kind, stream=sd.Stream(0), **given)
+
+
+def test_p_is_part_of_what_a_layer_is_where_evaluation_multiplies_by_it():
+    made = list(layers_with("inverted"))
+    assert len(made) >= 2
+    for make_layer in made:
+        inverted = [make_layer(p=p).describe() for p in (0.25, 0.5, ramp)]
+        classic = [make_layer(p=p, inverted=False).describe() for p in (0.25, 0.5, ramp)]
+        assert inverted[0] == inverted[1] == inverted[2]
+        assert all(
+            json.dumps(one) != json.dumps(other)
+            for one, other in itertools.combinations([inverted[0], *classic], 2)
+        )
+        again = make_layer(p=sd.schedule.linear(0.1, 0.5, 100), inverted=False).describe()
+        assert classic[2] == again == json.loads(json.dumps(again))
 
 
 class Doubled(nn.Layer):

@@ -17,9 +17,9 @@ import simdrop as sd
 from simdrop.transforms import draw_mask
 from simdrop.weights import Kept, gather
 
-from .base import Array, Layer, Seed
+from .base import Array, Layer, Seed, in_evaluation
 from .dense import FUSED, activate
-from .dropout import Probability, at, check_p, checked_stream, scaling
+from .dropout import Probability, at, check_p, checked_stream
 from .layers import Linear
 
 
@@ -157,8 +157,7 @@ class BatchwiseDense(Linear):
         return [] if stream is None else [stream]
 
     def describe(self) -> dict[str, Any]:
-        scales = scaling(self.units_in.p, self.units_in.inverted)
-        return super().describe() | {"activation": self.activation} | scales
+        return super().describe() | in_evaluation(self.units_in)
 
     def __repr__(self) -> str:
         shape = "{}, {}".format(*self.weight.value.shape)

@@ -11,7 +11,7 @@ import simdrop as sd
 from simdrop import fused
 
 from .base import Array, Seed
-from .dropout import Probability, at, check_p, checked_stream, scaling
+from .dropout import Probability, at, check_p, checked_stream
 from .layers import Linear
 
 
@@ -75,10 +75,6 @@ class Dense(Linear):
         dy, self.bias.grad[:] = context.backward(dy if factor == 1 else dy * dy.dtype.type(factor))
         np.matmul(x.T, dy, out=self.weight.grad)
         return dy
-
-    def describe(self) -> dict[str, Any]:
-        scales = scaling(self.p, self.inverted)
-        return super().describe() | {"activation": self.activation} | scales
 
     def __repr__(self) -> str:
         shape = "{}, {}".format(*self.weight.value.shape)

@@ -58,9 +58,6 @@ class Transform(Layer):
         dx: Array = self._from_forward().backward(dy)
         return dx
 
-    def describe(self) -> dict[str, Any]:
-        return super().describe() | {"transform": self.transform.__name__}
-
     def __repr__(self) -> str:
         name = type(self).__name__
         given = [self.transform.__name__] if type(self) is Transform else []
@@ -120,9 +117,6 @@ class Dropout(Layer):
     def backward(self, dy: Array) -> Array:
         dx: Array = self._from_forward().backward(dy)
         return dx
-
-    def describe(self) -> dict[str, Any]:
-        return super().describe() | scaling(self.p, self.inverted)
 
     def __repr__(self) -> str:
         shared = f", shared_axes={self.shared_axes}" if self.shared_axes else ""
@@ -286,19 +280,6 @@ class DropConnect(Linear):
 def at(argument: Any, step: int) -> Any:
     """A layer's argument at a step: what a schedule gives, else itself."""
     return argument(step) if callable(argument) else argument
-
-
-def scaling(p: Probability, inverted: bool) -> dict[str, Any]:
-    """How dropout scales, for `Layer.describe`: p is part of it where evaluation multiplies by it.
-
-    A schedule of this library is described by its numbers, another callable by its name.
-    """
-    if inverted:
-        return {"inverted": True}
-    if callable(p):
-        name = getattr(p, "__qualname__", type(p).__qualname__)
-        return {"inverted": False, "p": repr(p) if isinstance(p, Values) else name}
-    return {"inverted": False, "p": float(p)}
 
 
 def check_p(p: Probability) -> None:
