@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import io
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
@@ -24,8 +24,8 @@ COLOURS = {
 }
 
 
-def draw(figures: Figures, facts: dict[str, str], path: Path) -> None:
-    """Forward on float32, a panel for each p, to a PNG file."""
+def draw(figures: Figures, facts: dict[str, str]) -> bytes:
+    """Forward on float32, a panel for each p, as a PNG file has it."""
     canvas = Canvas(figsize=(12, 6.4), dpi=110, layout="constrained")
     FigureCanvasAgg(canvas)
     panels = canvas.subplots(1, 2, sharey=True)
@@ -62,7 +62,9 @@ def draw(figures: Figures, facts: dict[str, str], path: Path) -> None:
     canvas.supxlabel(
         "\n".join("   ".join(part) for part in (lines[:half], lines[half:])), fontsize=7
     )
-    canvas.savefig(path)
+    content = io.BytesIO()
+    canvas.savefig(content, format="png")
+    return content.getvalue()
 
 
 def label(n: int) -> str:

@@ -1,12 +1,12 @@
-"""The files of a run: written aside first, then put in place."""
+"""The files of a run."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
 from pathlib import Path
-from tempfile import TemporaryDirectory
+
+from simdrop.files import replacing
 
 from .figures import Figures
 from .picture import draw
@@ -19,16 +19,16 @@ def write(folder: Path, figures: Figures, tables: list[Table], facts: dict[str, 
     """Write results.md, results.json and results.png, if there is one; return their names."""
     folder.mkdir(parents=True, exist_ok=True)
     drawn = bool(figures.select(family="contenders"))
-    with TemporaryDirectory(dir=folder.parent, prefix=".results-") as name:
-        aside = Path(name)
-        if drawn:
-            draw(figures, facts, aside / PICTURE)
-        (aside / "results.md").write_text(markdown(tables, facts, drawn), encoding="utf-8")
-        (aside / "results.json").write_text(as_json(figures, facts), encoding="utf-8")
-        files = sorted(aside.iterdir())
-        for file in files:
-            os.replace(file, folder / file.name)
-    return [file.name for file in files]
+    contents = {
+        "results.json": as_json(figures, facts).encode(),
+        "results.md": markdown(tables, facts, drawn).encode(),
+    }
+    if drawn:
+        contents[PICTURE] = draw(figures, facts)
+    for name, content in contents.items():  # once all of them could be made
+        with replacing(folder / name) as file:
+            file.write(content)
+    return sorted(contents)
 
 
 def markdown(tables: list[Table], facts: dict[str, str], drawn: bool) -> str:
@@ -60,4 +60,5 @@ def fill_readme(readme: Path, overview: Table) -> None:
     )
     if found != 1:
         raise ValueError(f"{readme} has {found} tables that begin with {overview.columns[:2]}")
-    readme.write_text(text, encoding="utf-8")
+    with replacing(readme) as file:
+        file.write(text.encode())

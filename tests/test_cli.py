@@ -19,6 +19,7 @@ import pytest
 
 import simdrop
 import simdrop.mask
+from simdrop import files
 from simdrop.cli import main
 from simdrop.train import command, data, loop, options, picture, progress, report, sources
 
@@ -511,9 +512,9 @@ def test_time_left(small, monkeypatch):
         (["train", "--out", "x.pgf"], "--out 'x.pgf' has the suffix '.pgf'; wanted one of"),
         (["train", "--out", "no/x.png"], "--out 'no/x.png' cannot be written: No such file or dir"),
         (["train", "--out", "/proc/x.png"], "--out '/proc/x.png' cannot be written: No such file"),
-        (["train", "--out", "f" * 300 + ".png"], "cannot be written: File name too long; wanted"),
-        (["train", "--out", "a\0.png"], "cannot be written: embedded null byte; wanted a folder"),
-        (["train", "--out", "taken.png"], "--out 'taken.png' exists and is not a file; wanted"),
+        (["train", "--out", "f" * 300 + ".png"], "cannot be written: File name too long"),
+        (["train", "--out", "a\0.png"], "cannot be written: embedded null byte"),
+        (["train", "--out", "taken.png"], "--out 'taken.png' cannot be written: Is a directory"),
         (["train", "--data", "nowhere"], "'nowhere' cannot be read: No such file or directory"),
         (["train", "--data", "."], "'.' has no file train-images-idx3-ubyte; wanted the four IDX"),
         (
@@ -622,17 +623,15 @@ def test_too_little_memory(small, folder, capsys, monkeypatch):
     assert one_error_line(capsys) == "not enough memory: Unable to allocate 7.3 TiB"
 
 
-@pytest.mark.parametrize("fails", ["write_bytes", "replace"])
+@pytest.mark.parametrize("fails", ["fsync", "replace"])
 def test_picture_that_cannot_be_written_at_the_end(small, folder, capsys, monkeypatch, fails):
     """The numbers are printed all the same; the old picture stays, and nothing else."""
     Path("simdrop-train.png").write_bytes(b"old")
 
-    def full(path, argument):
-        if fails == "write_bytes":
-            path.touch()
+    def full(*arguments):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, fails, full)
+    monkeypatch.setattr(files.os, fails, full)
     assert main(["train", "--data", small, *QUICK]) == 2
     monkeypatch.undo()
     out, err = capsys.readouterr()
@@ -658,10 +657,10 @@ def test_ctrl_c(small, folder):
 
 def test_ctrl_c_while_the_picture_is_written(small, folder, capsys, monkeypatch):
     def interrupted(path, target):
-        assert path.read_bytes().startswith(PNG_SIGNATURE)
+        assert Path(path).read_bytes().startswith(PNG_SIGNATURE)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Path, "replace", interrupted)
+    monkeypatch.setattr(files.os, "replace", interrupted)
     assert main(["train", "--data", small, *QUICK]) == 130
     assert capsys.readouterr().err == "simdrop: interrupted\n"
     assert list(folder.iterdir()) == []

@@ -2,25 +2,44 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
+import re
+import stat
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import BinaryIO
+from contextlib import contextmanager, suppress
+from typing import BinaryIO, cast
+
+# A path, or what `open` gives: a file for bytes.
+Target = str | bytes | os.PathLike[str] | os.PathLike[bytes] | BinaryIO
+
+PREFIX, SUFFIX = ".simdrop-", ".tmp"
+TEMPORARY = re.compile(rf"{re.escape(PREFIX)}[0-9a-f]{{32}}{re.escape(SUFFIX)}")
+LEFT_BEHIND = 24 * 60 * 60  # seconds without a write, after which nobody is writing any more
+ACCESS_LIST = "system.posix_acl_access"
+NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+FOLDERS_OPEN = os.name == "posix"  # whether a folder can be opened, which a sync of it needs
 
 
 @contextmanager
-def replacing(path: str | Path) -> Iterator[BinaryIO]:
-    """A file to write, which takes the place of `path` once it is on the disk.
+def replacing(target: Target) -> Iterator[BinaryIO]:
+    """A file to write, which takes the place of `target` once it is on the disk.
 
-    It is written beside the old one, as ``.NAME.tmp``. If the block raises, or the disk is full, it
-    is removed and `path` is as it was. A killed process may leave it behind; the next writer takes
-    it over, so that there is never more than one, and two writers wait for each other.
+    It is written beside the old one, under a name of its own. If the block raises, or the disk is
+    full, it is removed and the old one is as it was. Of two writers at once, the last one wins. A
+    killed process may leave its file behind; a writer in the same folder removes it a day later.
+
+    The new file has the old one's permissions, access control list, owner and group, as far as the
+    system lets this user set them; without an old one, what the umask leaves. Other hard links to
+    the old file keep its contents.
 
     Parameters
     ----------
-    path : str or Path
-        If it is a link, the file that it points to is replaced.
+    target : str, bytes, PathLike or file
+        If it is a symbolic link, the file that it points to is replaced. A file that is open for
+        bytes is written to as it is, and stays open.
 
     Yields
     ------
@@ -30,65 +49,141 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
     Raises
     ------
     OSError
-        If the file cannot be written.
+        If the file cannot be written, or is a folder, device, pipe, socket or loop of links.
     ValueError
         If the name has a null character.
+    TypeError
+        If `target` is none of the above.
     """
-    target = Path(path).resolve()
-    temporary = target.with_name(f".{target.name}.tmp")
-    with _open_alone(temporary) as file:
-        try:
+    if is_file(target):
+        yield cast(BinaryIO, target)
+        return
+    shown = os.fsdecode(cast(str, target))
+    path, old = _find(shown)
+    folder = os.path.dirname(path)
+    _remove_left_behind(folder)
+    file = _create(folder, shown, 0o666 if old is None else 0o600)
+    try:
+        with file:
             yield file
             file.flush()
+            if old is not None:
+                _make_like(file.fileno(), path, old)
             os.fsync(file.fileno())
-            os.replace(temporary, target)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-    # The new name, too, is on the disk only when the folder is.
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        os.replace(file.name, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(file.name)
+        raise
+    if FOLDERS_OPEN:
+        _sync(folder)
 
 
-def check(path: str | Path) -> None:
+def check(target: Target) -> None:
     """Find out whether a file could be written, without touching one that is there.
 
     Parameters
     ----------
-    path : str or Path
+    target
+        As for `replacing`.
 
     Raises
     ------
-    OSError, ValueError
+    OSError, ValueError, TypeError
         As `replacing`.
     """
-    target = Path(path).resolve()
-    temporary = target.with_name(f".{target.name}.tmp")
-    with _open_alone(temporary):
-        temporary.unlink()
+    if not is_file(target):
+        shown = os.fsdecode(cast(str, target))
+        path, _ = _find(shown)
+        with _create(os.path.dirname(path), shown, 0o600) as file:
+            pass
+        os.unlink(file.name)
 
 
-def _open_alone(path: Path) -> BinaryIO:
-    """Open an empty file that no other writer has open, until it is closed."""
-    import fcntl
+def is_file(target: Target) -> bool:
+    """Whether it is an open file, by what NumPy goes by; a TypeError for files of text."""
+    if isinstance(target, io.TextIOBase):
+        raise TypeError("the file must be open for bytes, not for text")
+    return hasattr(target, "read")
 
-    while True:
-        file = open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666), "wb")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            ours = os.fstat(file.fileno())
-            try:
-                # While this one waited, the other writer may have given the file its final name.
-                alone = os.path.samestat(ours, os.stat(path))
-            except FileNotFoundError:
-                alone = False
-            if alone:
-                file.truncate(0)
-                return file
-        except BaseException:
-            file.close()
+
+def spelled(target: Target) -> str:
+    """What messages call a file: its path, quoted."""
+    if is_file(target):
+        return repr(getattr(target, "name", None) or type(target).__name__)
+    return repr(os.fsdecode(cast(str, target)))
+
+
+def _find(path: str) -> tuple[str, os.stat_result | None]:
+    """The path behind all symbolic links, and what is there now, if it can be replaced."""
+    if os.path.basename(path) in ("", os.curdir, os.pardir):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    try:
+        old = os.stat(path)
+    except FileNotFoundError:
+        return os.path.realpath(path), None
+    if stat.S_ISDIR(old.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    if not stat.S_ISREG(old.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", path)
+    if not os.access(path, os.W_OK):
+        os.close(os.open(path, os.O_WRONLY))  # the error that `os.replace` would not give
+    return os.path.realpath(path), old
+
+
+def _create(folder: str, shown: str, mode: int) -> BinaryIO:
+    """An empty file that was not there, under a name that nobody guesses and every folder takes."""
+    name = f"{PREFIX}{os.urandom(16).hex()}{SUFFIX}"
+    try:
+        return open(
+            os.path.join(folder, name),
+            "xb",
+            opener=lambda path, flags: os.open(path, flags | NO_FOLLOW, mode),
+        )
+    except OSError as error:
+        error.filename = shown  # which the user knows
+        raise
+
+
+def _make_like(file: int, path: str, old: os.stat_result) -> None:
+    """Give a file the owner, group and permissions of the one it is to replace, where permitted."""
+    if not hasattr(os, "fchown"):
+        return
+    with suppress(OSError):
+        os.fchown(file, -1, old.st_gid)
+    with suppress(OSError):
+        os.fchown(file, old.st_uid, -1)
+    mode = old.st_mode & 0o777
+    if os.fstat(file).st_gid != old.st_gid:  # another group may do what everybody may
+        mode = mode & ~0o070 | (mode & 0o007) << 3
+    with suppress(OSError):
+        os.fchmod(file, mode)
+    with suppress(OSError, AttributeError):  # there is none, or the system has none
+        os.setxattr(file, ACCESS_LIST, os.getxattr(path, ACCESS_LIST))
+
+
+def _sync(folder: str) -> None:
+    """Bring the new name to the disk, too."""
+    try:
+        number = os.open(folder, os.O_RDONLY)
+    except PermissionError:  # a folder that takes files but may not be read
+        return
+    try:
+        os.fsync(number)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # this file system does it by itself
             raise
-        file.close()
+    finally:
+        os.close(number)
+
+
+def _remove_left_behind(folder: str) -> None:
+    """Remove what this user's killed processes have left in a folder."""
+    me = getattr(os, "geteuid", lambda: 0)()
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if TEMPORARY.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                with suppress(OSError):
+                    found = entry.stat(follow_symlinks=False)
+                    if found.st_uid == me and time.time() - found.st_mtime > LEFT_BEHIND:
+                        os.unlink(entry.path)

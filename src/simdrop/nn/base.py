@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simdrop.stream import Stream
+from simdrop.values import Values
 from simdrop.weights import Kept
 
 Array = NDArray[Any]
@@ -102,6 +103,15 @@ class Layer(ABC):
         """Count one update of the net's parameters; `Network.train_step` does."""
         self.step += 1
 
+    def describe(self) -> dict[str, Any]:
+        """What it computes in evaluation, but for the values of parameters, as JSON has it.
+
+        A checkpoint is for nets with layers of the same description: their class, activation and
+        form of dropout, but not a p that is for training alone. A layer with other arguments that
+        change what it computes adds them.
+        """
+        return {"layer": type(self).__name__} | in_evaluation(self)
+
     def train(self, mode: bool = True) -> Self:
         self.training = mode
         return self
@@ -120,3 +130,28 @@ class Layer(ABC):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
+
+
+def in_evaluation(layer: object) -> dict[str, Any]:
+    """The attributes that decide what a layer computes in evaluation, as JSON has them.
+
+    With ``inverted=False`` these are p and what follows it, too: evaluation multiplies by the
+    probability of being kept.
+    """
+    names = ["activation", "transform", "inverted"]
+    if not getattr(layer, "inverted", True):
+        names += ["p", "arguments"]
+    return {name: plain(getattr(layer, name)) for name in names if hasattr(layer, name)}
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it, the same in every process: callables by their names."""
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, int | float | np.number):
+        return float(value)
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, Values):  # a schedule
+        return repr(value)
+    return getattr(value, "__qualname__", type(value).__qualname__)

@@ -8,6 +8,8 @@ updated. The expectation is that of elementwise dropout; the decisions of a batc
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import DTypeLike
 
@@ -15,7 +17,7 @@ import simdrop as sd
 from simdrop.transforms import draw_mask
 from simdrop.weights import Kept, gather
 
-from .base import Array, Layer, Seed
+from .base import Array, Layer, Seed, in_evaluation
 from .dense import FUSED, activate
 from .dropout import Probability, at, check_p, checked_stream
 from .layers import Linear
@@ -153,6 +155,9 @@ class BatchwiseDense(Linear):
     def streams(self) -> list[sd.Stream]:
         stream = self.units_out.stream if self.units_out else None
         return [] if stream is None else [stream]
+
+    def describe(self) -> dict[str, Any]:
+        return super().describe() | in_evaluation(self.units_in)
 
     def __repr__(self) -> str:
         shape = "{}, {}".format(*self.weight.value.shape)

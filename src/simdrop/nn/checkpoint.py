@@ -1,48 +1,53 @@
 """Checkpoints: nets and their optimizers in a file, from which training goes on bit for bit.
 
-The file is an .npz of NumPy, without pickles. Its array `about` holds bytes of JSON: the format's
-name and version, and for each net the steps of its layers, the states of its streams, the numbers
-of its optimizer, and whatever the caller adds. All other arrays are weights and what optimizers
-remember of them: `NET/parameter/I` and `NET/state/I/J`.
+The file is an .npz of NumPy, without pickles. Its array `about` holds bytes of JSON (`ABOUT` says
+which): the format's name and version, and for each net what its layers are, their steps, the states
+of its streams, the numbers of its optimizer; and whatever the caller adds. `sha256` is a digest of
+all else. The other arrays are weights and what optimizers remember of them: `NET/parameter/I` and
+`NET/state/I/J`.
 """
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 import json
+import reprlib
 import warnings
+import zipfile
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 
 import simdrop as sd
-from simdrop.files import replacing
+from simdrop import schema
+from simdrop.files import Target, is_file, replacing, spelled
 
 from .base import Array
 from .network import Network
 from .optimizers import Optimizer
 
 FORMAT = "simdrop checkpoint"
-VERSION = 1
+VERSION = 2
 ZIP_MAGIC = b"PK\x03\x04"
 
 
-def save(
-    path: str | Path, net: Network, optimizer: Optimizer | None = None, extra: Any = None
-) -> None:
+def save(path: Target, net: Network, optimizer: Optimizer | None = None, extra: Any = None) -> None:
     """
     Write a net, its optimizer and where the training is to a file, all of it or nothing.
 
     Parameters
     ----------
-    path : str or Path
-        A file of this name is replaced in one step once the new one is on the disk: neither a kill
-        nor a full disk leaves a part of one.
+    path : str, bytes, PathLike or file
+        The name as it is: none is added to it. A file of this name is replaced in one step once the
+        new one is on the disk, with the same permissions: neither a kill nor a full disk leaves a
+        part of one. A file that is open for bytes is written to and stays open.
     net : Network
-        Its parameters, its layers' steps and the states of its streams. What layers without a
-        stream of their own draw is not part of it.
+        What its layers are, its parameters, its layers' steps and the states of its streams. What
+        layers without a stream of their own draw is not part of it.
     optimizer : Optimizer or None
         Its numbers, such as lr, its steps and its state.
     extra : optional
@@ -52,26 +57,34 @@ def save(
     ------
     TypeError
         If `extra` does not go into JSON.
+    ValueError
+        If a number of the optimizer is not finite.
     OSError
-        If the file cannot be written; one that was there is as it was.
+        If the file cannot be written, or is a folder, device or pipe; one that was there is as it
+        was.
     """
     write(path, {"net": (net, optimizer)}, extra)
 
 
 def load(
-    path: str | Path, net: Network, optimizer: Optimizer | None = None, *, name: str = "net"
+    path: Target, net: Network, optimizer: Optimizer | None = None, *, name: str = "net"
 ) -> Any:
     """
     Bring a net and its optimizer to where `save` found them.
 
     Parameters
     ----------
-    path : str or Path
-        The file.
+    path : str, bytes, PathLike or file
+        The file; an open one needs positions (`seek`), as `numpy.load` does.
     net : Network
-        With layers as those of the net that was saved. It stays in training or evaluation mode.
+        One that computes in evaluation what the saved one does, once it has its parameters: kinds
+        of layers, sizes, dtypes, activations, `inverted` and criterion are the same. What is for
+        training alone may differ, as one changes it between runs: p, unless ``inverted=False``
+        makes it a factor in evaluation, blocks, shared axes, penalties. It stays in training or
+        evaluation mode.
     optimizer : Optimizer or None
-        Of the same kind as the one saved. None takes the net alone.
+        Of the same kind as the one saved; its numbers, such as lr, become those saved. None takes
+        the net alone.
     name : str
         Which net, of a file with several: those of `simdrop train` are "without" and "with".
 
@@ -84,7 +97,7 @@ def load(
     ------
     ValueError
         If the file is no checkpoint, damaged, of another version, or of another net or optimizer;
-        nothing is changed then.
+        nothing is changed then, nor after an interruption.
     OSError
         If the file cannot be read.
     """
@@ -96,63 +109,72 @@ def load(
 Pair = tuple[Network, Optimizer | None]
 
 
-def write(path: str | Path, nets: Mapping[str, Pair], extra: Any = None) -> None:
+def write(path: Target, nets: Mapping[str, Pair], extra: Any = None) -> None:
     """`save` for several nets, each with a name."""
-    arrays: dict[str, Array] = {}
-    about: dict[str, Any] = {}
-    for name, (net, optimizer) in nets.items():
-        about[name] = _about(net, optimizer)
-        arrays |= _arrays(name, net, optimizer)
-    text = json.dumps(
-        {
-            "format": FORMAT,
-            "version": VERSION,
-            "simdrop": sd.__version__,
-            "nets": about,
-            "extra": extra,
-        },
-        default=_plain,
-    )
+    about = {
+        "format": FORMAT,
+        "version": VERSION,
+        "simdrop": sd.__version__,
+        "nets": {name: _about(*pair) for name, pair in nets.items()},
+        "extra": extra,
+    }
+    text = json.dumps(about, default=_plain)
+    arrays = {"about": np.frombuffer(text.encode(), np.uint8)}
+    for name, pair in nets.items():
+        arrays |= _arrays(name, *pair)
+    _check(json.loads(text), arrays)
     with replacing(path) as file:
-        np.savez(file, about=np.frombuffer(text.encode(), np.uint8), **arrays)  # type: ignore[arg-type]
+        np.savez(file, sha256=np.array(_digest(arrays)), **arrays)  # type: ignore[arg-type]
 
 
-def read(path: str | Path) -> Checkpoint:
+def read(path: Target) -> Checkpoint:
     """All of a file; the errors are those of `load`."""
-    name = repr(str(path))
-    with open(path, "rb") as file:
+    name = spelled(path)
+    with ExitStack() as stack:
+        if is_file(path):
+            file = cast(BinaryIO, path)
+        else:
+            file = stack.enter_context(open(cast(str, path), "rb"))
         magic = file.read(len(ZIP_MAGIC))
         if magic != ZIP_MAGIC:
             raise ValueError(
                 f"{name} is no checkpoint: it starts with {magic.hex(' ') or 'no byte'}"
             )
-        file.seek(0)
+        file.seek(-len(magic), 1)
         # Damaged bytes make zipfile and NumPy's header parser raise a dozen kinds of error, and the
         # parser warn.
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                with np.load(file, allow_pickle=False) as npz:
-                    arrays = {member: npz[member] for member in npz.files}
+                arrays = _read_arrays(file)
+                digest, found = str(arrays.pop("sha256", "")), _digest(arrays)
         except Exception as error:
             raise ValueError(f"{name} is a damaged checkpoint: {error}") from error
     try:
-        about = json.loads(arrays.pop("about").tobytes())
+        about = json.loads(arrays["about"].tobytes())
         if about["format"] != FORMAT:
             raise KeyError("format")
+        version = about["version"]
     except Exception as error:
         raise ValueError(f"{name} is an .npz file, but no checkpoint") from error
-    if about["version"] != VERSION:
+    if version != VERSION:
         raise ValueError(
-            f"{name} is a checkpoint of version {about['version']}; "
+            f"{name} is a checkpoint of version {reprlib.repr(version)}; "
             f"this simdrop {sd.__version__} reads version {VERSION}"
         )
+    try:
+        if digest != found:
+            raise ValueError("its contents are not those of its digest")
+        _check(about, arrays)
+    except ValueError as error:
+        raise ValueError(f"{name} is a damaged checkpoint: {error}") from error
+    del arrays["about"]
     return Checkpoint(name, about["nets"], arrays, about["extra"])
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a file holds."""
+    """What a file holds; `_check` has seen it."""
 
     name: str
     about: dict[str, Any]
@@ -168,52 +190,231 @@ class Checkpoint:
             Naming the first thing in which they differ from those saved.
         """
         for name, pair in nets.items():
-            self._check(name, *pair)
-        for name, (net, optimizer) in nets.items():
-            about = self.about[name]
-            for key, array in _arrays(name, net, optimizer).items():
-                array[...] = self.arrays[key]
-            for layer, step in zip(net.layers, about["steps"], strict=True):
-                layer.step = step
-            for stream, state in zip(net.streams(), about["streams"], strict=True):
-                stream.state = state
-            if optimizer is not None:
-                vars(optimizer).update(about["optimizer"]["numbers"])
+            self._compare(name, *pair)
+        before = {
+            name: (_about(*pair), {key: a.copy() for key, a in _arrays(name, *pair).items()})
+            for name, pair in nets.items()
+        }
+        try:
+            for name, pair in nets.items():
+                _put(name, *pair, self.about[name], self.arrays)
+        except BaseException:  # an interruption
+            for name, pair in nets.items():
+                _put(name, *pair, *before[name])
+            raise
 
-    def _check(self, name: str, net: Network, optimizer: Optimizer | None) -> None:
+    def _compare(self, name: str, net: Network, optimizer: Optimizer | None) -> None:
         if name not in self.about:
             raise ValueError(f"{self.name} has no net {name!r}; it has {', '.join(self.about)}")
         saved, here = self.about[name], _about(net, optimizer)
-        for what in ("steps", "streams"):
+        described = json.loads(json.dumps(here["layers"], default=_plain))
+        for what in ("layers", "streams"):
             if len(saved[what]) != len(here[what]):
-                things = {"steps": "layers", "streams": "streams"}[what]
                 raise ValueError(
-                    f"{self.name} is of a net with {len(saved[what])} {things}, "
+                    f"{self.name} is of a net with {len(saved[what])} {what}, "
                     f"and this one has {len(here[what])}"
                 )
-        for state in saved["streams"]:
-            sd.Stream(0).state = state
+        for i, layer in enumerate(net.layers):
+            then, now = saved["layers"][i], described[i]
+            for key in unlike(then, now):
+                was = f"its {key} is {then[key]!r}" if key in then else f"it has no {key}"
+                raise ValueError(
+                    f"{self.name} is of another net: layer {i} is {layer!r} here, and in the file "
+                    f"{was}"
+                )
+        if saved["criterion"] != here["criterion"]:
+            raise ValueError(
+                f"{self.name} is of a net with {saved['criterion']}, "
+                f"and this one has {here['criterion']}"
+            )
         if optimizer is not None:
-            if saved["optimizer"] is None:
-                raise ValueError(f"{self.name} holds no optimizer")
-            kind, wanted = saved["optimizer"]["kind"], here["optimizer"]["kind"]
-            if kind != wanted:
-                raise ValueError(f"{self.name} is of {kind}, and this optimizer is {wanted}")
+            self._compare_optimizers(saved["optimizer"], here["optimizer"])
         for key, array in _arrays(name, net, optimizer).items():
             found = self.arrays.get(key)
             if found is None:
                 raise ValueError(f"{self.name} has no {key}, which this net has")
-            if (found.shape, found.dtype) != (array.shape, array.dtype):
+            there, here_too = (a.dtype.newbyteorder("=") for a in (found, array))
+            if (found.shape, there) != (array.shape, here_too):
                 raise ValueError(
                     f"{self.name}: {key} is {found.dtype} {found.shape}, "
                     f"and in this net {array.dtype} {array.shape}"
                 )
-        parameters = sum(key.startswith(f"{name}/parameter/") for key in self.arrays)
-        if parameters != len(net.parameters()):
+            if not array.flags.writeable:
+                raise ValueError(f"{key} of this net cannot be written to")
+        if saved["parameters"] != here["parameters"]:
             raise ValueError(
-                f"{self.name} is of a net with {parameters} parameters, "
-                f"and this one has {len(net.parameters())}"
+                f"{self.name} is of a net with {saved['parameters']} parameters, "
+                f"and this one has {here['parameters']}"
             )
+
+        if optimizer is not None:
+            try:
+                _check_numbers(saved["optimizer"]["numbers"], optimizer)
+            except (TypeError, ValueError) as error:
+                kind = saved["optimizer"]["kind"]
+                raise ValueError(f"{self.name} does not fit this {kind}: {error}") from error
+
+    def _compare_optimizers(self, saved: dict[str, Any] | None, here: dict[str, Any]) -> None:
+        if saved is None:
+            raise ValueError(f"{self.name} holds no optimizer")
+        if saved["kind"] != here["kind"]:
+            raise ValueError(
+                f"{self.name} is of {saved['kind']}, and this optimizer is {here['kind']}"
+            )
+        if saved["states"] != here["states"]:
+            raise ValueError(
+                f"{self.name} is of an optimizer with {sum(saved['states'])} arrays of "
+                f"{len(saved['states'])} parameters, and this one has {sum(here['states'])} of "
+                f"{len(here['states'])}"
+            )
+
+
+def _check_numbers(saved: dict[str, Any], optimizer: Optimizer) -> None:
+    """Refuse what the optimizer itself would."""
+    kinds = {
+        name: schema.boolean
+        if isinstance(value, bool)
+        else schema.optional(finite)
+        if value is None or isinstance(value, int | float | np.number)
+        else schema.anything
+        for name, value in _numbers(optimizer).items()
+    }
+    schema.fields(**kinds | {"steps": schema.count})(saved, "numbers")
+    # Its constructor knows the ranges. A schedule may end with a rate of 0, though.
+    kind = type(optimizer)
+    given = {name: saved[name] for name in inspect.signature(kind).parameters if name in saved}
+    if given.get("lr") == 0:
+        given["lr"] = 1.0
+    try:
+        inspect.signature(kind).bind(optimizer.parameters, **given)
+    except TypeError:  # another one's, which keeps its arguments under other names
+        return
+    kind(optimizer.parameters, **given)
+
+
+def _put(
+    name: str,
+    net: Network,
+    optimizer: Optimizer | None,
+    about: dict[str, Any],
+    arrays: Mapping[str, Array],
+) -> None:
+    """Make a net and its optimizer what `_about` and `_arrays` once said of them."""
+    for key, array in _arrays(name, net, optimizer).items():
+        array[...] = arrays[key]
+    for layer, step in zip(net.layers, about["steps"], strict=True):
+        layer.step = step
+    for stream, state in zip(net.streams(), about["streams"], strict=True):
+        stream.state = state
+    if optimizer is not None:
+        vars(optimizer).update(about["optimizer"]["numbers"])
+
+
+# What is in a file
+
+STREAM = schema.fields(
+    stream=schema.count, key=schema.text, draw=schema.count, spawned=schema.count
+)
+finite = schema.number("that is finite", lambda value: True)
+
+
+def stream_state(value: Any, name: str) -> None:
+    """What `Stream.state` gives and takes."""
+    STREAM(value, name)
+    try:
+        sd.Stream(0).state = value
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}: {error}") from error
+
+
+def setting(value: Any, name: str) -> None:
+    """What an optimizer may have."""
+    if isinstance(value, float):
+        finite(value, name)
+
+
+NET = schema.fields(
+    criterion=schema.text,
+    layers=schema.items(schema.mapping(schema.anything)),  # what `Layer.describe` gives
+    steps=schema.items(schema.count),
+    streams=schema.items(stream_state),
+    parameters=schema.count,
+    optimizer=schema.optional(
+        schema.fields(
+            kind=schema.text,
+            numbers=schema.mapping(setting),
+            states=schema.items(schema.count),  # arrays for each of its parameters
+        )
+    ),
+)
+ABOUT = schema.fields(
+    format=schema.text,
+    version=schema.count,
+    simdrop=schema.text,
+    nets=schema.mapping(NET),
+    extra=schema.anything,
+)
+
+
+def _check(about: Any, arrays: Mapping[str, Array]) -> None:
+    """Refuse what no net and optimizer leave, with a ValueError."""
+    ABOUT(about, "about")
+    nets = about["nets"]
+    for name, net in nets.items():
+        if len(net["steps"]) != len(net["layers"]):
+            raise ValueError(
+                f"{name} has {len(net['layers'])} layers and the steps of {len(net['steps'])}"
+            )
+    # The numbers first: there may be more names than memory.
+    states = {name: (net["optimizer"] or {"states": []})["states"] for name, net in nets.items()}
+    number = 1 + sum(net["parameters"] + sum(states[name]) for name, net in nets.items())
+    if len(arrays) != number:
+        raise ValueError(f"it has {len(arrays)} arrays, and should have {number}")
+    names = {"about"}
+    for name, net in nets.items():
+        names |= {f"{name}/parameter/{i}" for i in range(net["parameters"])}
+        names |= {f"{name}/state/{i}/{j}" for i, n in enumerate(states[name]) for j in range(n)}
+    if arrays.keys() != names:
+        raise ValueError(f"it has no {min(names - arrays.keys())}")
+
+
+def _read_arrays(file: BinaryIO) -> dict[str, Array]:
+    with np.load(file, allow_pickle=False) as npz:
+        # `numpy.savez` stores them as they are, so that nothing is larger than the file.
+        if any(member.compress_type != zipfile.ZIP_STORED for member in npz.zip.infolist()):
+            raise ValueError("its arrays are compressed")
+        if len(set(npz.files)) != len(npz.files):
+            raise ValueError("it has an array twice")
+        arrays = {member: npz[member] for member in npz.files}
+    for member, array in arrays.items():
+        if not isinstance(array, np.ndarray):
+            raise ValueError(f"{member} is no array")
+    about = arrays.get("about")
+    if about is not None and (about.dtype != np.uint8 or about.ndim != 1):
+        raise ValueError(f"about is {about.dtype} {about.shape}; wanted bytes")
+    return arrays
+
+
+def _digest(arrays: Mapping[str, Array]) -> str:
+    """Of all names, types, shapes and bytes, in hexadecimal digits."""
+    parts = [[name, fingerprint(array)] for name, array in sorted(arrays.items())]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def fingerprint(array: Array) -> str:
+    """SHA-256 of an array with its type and shape, in hexadecimal digits."""
+    digest = hashlib.sha256(f"{array.dtype.str} {array.shape} ".encode())
+    digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def unlike(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """The keys whose values differ, for what goes into JSON, where 1 is neither 1.0 nor true."""
+
+    def spelled(about: Mapping[str, Any], key: str) -> str:
+        return json.dumps(about[key]) if key in about else ""
+
+    return [key for key in {**now, **then} if spelled(then, key) != spelled(now, key)]
 
 
 def _plain(value: object) -> object:
@@ -226,15 +427,29 @@ def _plain(value: object) -> object:
 def _about(net: Network, optimizer: Optimizer | None) -> dict[str, Any]:
     """All of a net that is no array."""
     about: dict[str, Any] = {
+        "criterion": net.criterion.__name__,
+        "layers": [layer.describe() for layer in net.layers],
         "steps": [layer.step for layer in net.layers],
         "streams": [stream.state for stream in net.streams()],
+        "parameters": len(net.parameters()),
         "optimizer": None,
     }
     if optimizer is not None:
-        arrays = ("parameters", "state")
-        numbers = {name: value for name, value in vars(optimizer).items() if name not in arrays}
-        about["optimizer"] = {"kind": type(optimizer).__name__, "numbers": numbers}
+        about["optimizer"] = {
+            "kind": type(optimizer).__name__,
+            "numbers": _numbers(optimizer),
+            "states": [len(state) for state in optimizer.state],
+        }
     return about
+
+
+def _numbers(optimizer: Optimizer) -> dict[str, Any]:
+    """All of an optimizer that is no array: its settings and steps."""
+    return {
+        name: value
+        for name, value in vars(optimizer).items()
+        if name not in ("parameters", "state") and not name.startswith("_")
+    }
 
 
 def _arrays(name: str, net: Network, optimizer: Optimizer | None) -> dict[str, Array]:

@@ -1,23 +1,22 @@
 """Checkpoints of `simdrop train`: when one is written, what it holds, and whether one fits."""
 
-import hashlib
 import json
-import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import numpy as np
-
+from .. import schema
+from ..files import check
 from ..nn import checkpoint as nets
 from .data import ARRAYS, Data
-from .errors import InputError, Interrupted, UnsavedError
+from .errors import InputError, Interrupted, UnsavedError, writing
 from .loop import Epoch, Run
 from .options import Every, option
 from .settings import Settings
@@ -181,7 +180,7 @@ class Saver(Silent):
 
         before = {}
         try:
-            for name in SIGNALS:
+            for name in filter(partial(hasattr, signal), SIGNALS):  # Windows has no SIGHUP
                 which = getattr(signal, name)
                 # One that is ignored stays so: nohup, a shell's background job.
                 if signal.getsignal(which) not in (signal.SIG_IGN, None):
@@ -223,13 +222,7 @@ def fingerprint(images: Data) -> dict[str, str]:
     dict of str to str
         Hexadecimal digits.
     """
-    digests = {}
-    for name in ARRAYS:
-        array = np.ascontiguousarray(getattr(images, name))
-        digest = hashlib.sha256(f"{array.dtype.str} {array.shape} ".encode())
-        digest.update(array.data)
-        digests[name] = digest.hexdigest()
-    return digests
+    return {name: nets.fingerprint(getattr(images, name)) for name in ARRAYS}
 
 
 def differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -246,17 +239,16 @@ def differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """
     then, chosen = saved["settings"], now["settings"]
     found = [
-        f"{option(name)} was {_spelled(then.get(name))} and is {_spelled(chosen.get(name))}"
-        for name in {**chosen, **then}
-        if then.get(name) != chosen.get(name)
+        f"{option(name)} was {_spelled(then, name)} and is {_spelled(chosen, name)}"
+        for name in nets.unlike(then, chosen)
     ]
-    changed = [name for name in ARRAYS if saved["data"].get(name) != now["data"][name]]
+    changed = nets.unlike(saved["data"], now["data"])
     if changed:
         found.append(f"the data has other numbers in {', '.join(changed)}")
     return found
 
 
-def resume(path: Path, runs: Sequence[Run], about: dict[str, Any]) -> None:
+def resume(path: Path, runs: Sequence[Run], about: dict[str, Any], steps: int) -> None:
     """Bring nets to where a checkpoint left them.
 
     Parameters
@@ -267,6 +259,8 @@ def resume(path: Path, runs: Sequence[Run], about: dict[str, Any]) -> None:
         New ones, of `loop.make_runs`.
     about : dict
         What `describe` gives of the settings and the data now.
+    steps : int
+        Batches an epoch.
 
     Raises
     ------
@@ -278,9 +272,16 @@ def resume(path: Path, runs: Sequence[Run], about: dict[str, Any]) -> None:
         extra = saved.extra
         if not isinstance(extra, dict) or "runs" not in extra:
             raise ValueError(f"{str(path)!r} is a checkpoint, but not one of simdrop train")
+        schema.fields(
+            settings=schema.mapping(schema.anything),
+            data=schema.mapping(schema.text),
+            runs=schema.anything,
+        )(extra, f"{str(path)!r}: extra")
         unlike = differences(extra, about)
         if unlike:
             raise ValueError(f"{str(path)!r} is of another training: {'; '.join(unlike)}")
+        where = f"{str(path)!r}: extra.runs"
+        _check_progress(extra["runs"], where, runs, about["settings"], steps)
         saved.restore({run.name: (run.net, run.optimizer) for run in runs})
     except OSError as error:
         raise InputError(f"--resume: {str(path)!r} cannot be read: {error.strerror}") from error
@@ -310,14 +311,11 @@ def check_path(path: Path, resuming: bool) -> bool:
     Raises
     ------
     InputError
-        If it would be overwritten, or is no file.
+        If it would be overwritten, or cannot be written.
     """
-    try:
-        exists = os.path.lexists(path)
-        if exists and not path.is_file():
-            raise InputError(f"--checkpoint {str(path)!r} exists and is not a file")
-    except (OSError, ValueError) as error:  # ValueError: a null character
-        raise unwritable(path, error) from error
+    with writing("--checkpoint", path):
+        check(path)
+        exists = path.exists()
     if exists and not resuming:
         raise InputError(
             f"--checkpoint {str(path)!r} exists; add --resume to go on from it, or remove it"
@@ -325,13 +323,36 @@ def check_path(path: Path, resuming: bool) -> bool:
     return exists
 
 
-def unwritable(path: Path, error: OSError | ValueError) -> InputError:
-    """The error of a checkpoint that cannot be written before the training."""
-    reason = getattr(error, "strerror", None) or error
-    return InputError(f"--checkpoint {str(path)!r} cannot be written: {reason}")
+def _check_progress(
+    saved: Any, where: str, runs: Sequence[Run], settings: Mapping[str, Any], steps: int
+) -> None:
+    """Refuse progress that no training with these settings makes, with a ValueError."""
+    held_out = settings["validation"] > 0
+    progress = schema.fields(
+        batches=schema.count,
+        seconds=schema.from_zero,
+        history=schema.items(
+            schema.fields(
+                training_loss=schema.from_zero,
+                training_error=schema.fraction,
+                validation_loss=schema.from_zero if held_out else schema.null,
+                validation_error=schema.fraction if held_out else schema.null,
+                seconds=schema.from_zero,
+            )
+        ),
+    )
+    schema.fields(**{run.name: progress for run in runs})(saved, where)
+    for name, run in saved.items():
+        epochs, batches = len(run["history"]), run["batches"]
+        if not epochs * steps <= batches <= min(epochs + 1, settings["epochs"]) * steps:
+            raise ValueError(
+                f"{where}.{name} has {batches} batches and {epochs} epochs; wanted {steps} "
+                f"batches an epoch, and {settings['epochs']} epochs"
+            )
 
 
-def _spelled(value: Any) -> str:
+def _spelled(settings: Mapping[str, Any], name: str) -> str:
+    value = settings.get(name, "not there")
     if isinstance(value, list):
         return ",".join(map(str, value))
     return "none" if value is None else str(value)

@@ -5,7 +5,7 @@ import argparse
 import numpy as np
 
 from . import checkpoint, data, loop, picture, progress, report, results, sources
-from .errors import InputError
+from .errors import InputError, writing
 from .options import Every, settings_from
 
 
@@ -38,20 +38,20 @@ def run(options: argparse.Namespace) -> None:
     runs = loop.make_runs(images, settings)
 
     title = report.title(images, settings)
-    steps = settings.epochs * loop.batches_an_epoch(rows, settings)
+    steps = loop.batches_an_epoch(rows, settings)
     saver = checkpoint.Silent()
     if options.checkpoint:
         about = checkpoint.describe(images, settings)
         if found:
-            checkpoint.resume(options.checkpoint, runs, about)
-    display = progress.choose(runs, title, settings.epochs, steps, quiet=options.quiet)
+            checkpoint.resume(options.checkpoint, runs, about, steps)
+    display = progress.choose(
+        runs, title, settings.epochs, settings.epochs * steps, quiet=options.quiet
+    )
     if options.checkpoint:
         every = options.checkpoint_every or Every(seconds=60)
         saver = checkpoint.Saver(options.checkpoint, every, runs, about, display.warn)
-        try:
+        with writing("--checkpoint", options.checkpoint):
             saver.save()  # what cannot be written is best known now
-        except (OSError, ValueError) as error:
-            raise checkpoint.unwritable(options.checkpoint, error) from error
         if options.resume and not options.quiet:
             print(_where(options, runs, settings.epochs, found), flush=True)
     # An overflow makes the loss nan or infinite, which is reported once, as DivergedError.

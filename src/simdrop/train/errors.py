@@ -1,5 +1,9 @@
 """The ways in which `simdrop train` ends early, each with one line for the user."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 
 class InputError(Exception):
     """What the user gave cannot be used; the message says what it was and what is wanted."""
@@ -26,3 +30,21 @@ class Interrupted(Exception):
     def __init__(self, message: str, signal: int) -> None:
         super().__init__(message)
         self.code = 128 + signal
+
+
+@contextmanager
+def writing(option: str, path: Path) -> Iterator[None]:
+    """Turn what keeps an option's file from being written into an InputError.
+
+    Parameters
+    ----------
+    option : str
+        As it is spelled, such as "--out".
+    path : Path
+        Its value.
+    """
+    try:
+        yield
+    except (OSError, ValueError) as error:  # ValueError: a null character
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{option} {str(path)!r} cannot be written: {reason}") from error

@@ -1,7 +1,6 @@
-"""Draws both nets' curves, and writes the picture so that there is never a partial file."""
+"""Draws both nets' curves, and writes pictures."""
 
 import io
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from .errors import InputError
+from ..files import check, replacing
+from .errors import InputError, writing
 from .report import Result, percent
 
 COLOURS = {"without": "#D55E00", "with": "#0072B2"}  # Okabe and Ito: distinct to all eyes
@@ -90,16 +90,8 @@ def check_path(path: Path) -> None:
             f"--out {str(path)!r} has the suffix {path.suffix!r}; "
             f"wanted one of {', '.join(f'.{kind}' for kind in kinds)}"
         )
-    try:
-        if path.exists() and not path.is_file():
-            raise InputError(f"--out {str(path)!r} exists and is not a file; wanted a file's name")
-        temporary = _temporary(path)
-        try:
-            temporary.touch(exist_ok=False)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except (OSError, ValueError) as error:  # ValueError: a null character
-        raise _unwritable(path, error) from error
+    with writing("--out", path):
+        check(path)
 
 
 def save(figure: Figure, path: Path) -> None:
@@ -119,14 +111,8 @@ def save(figure: Figure, path: Path) -> None:
     content = io.BytesIO()
     with matplotlib.style.context("default"):
         figure.savefig(content, format=_kind(path))
-    temporary = _temporary(path)
-    try:
-        temporary.write_bytes(content.getbuffer())
-        temporary.replace(path.resolve())
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with writing("--out", path), replacing(path) as file:
+        file.write(content.getbuffer())
 
 
 def _error_limit(results: Sequence[Result]) -> float:
@@ -141,15 +127,3 @@ def _error_limit(results: Sequence[Result]) -> float:
 
 def _kind(path: Path) -> str:
     return path.suffix[1:].lower()
-
-
-def _temporary(path: Path) -> Path:
-    """A new name in the picture's folder (that of the target, if it is a link), to rename later."""
-    return path.resolve().parent / f".simdrop-{secrets.token_hex(8)}.tmp"
-
-
-def _unwritable(path: Path, error: OSError | ValueError) -> InputError:
-    reason = getattr(error, "strerror", None) or error
-    return InputError(
-        f"--out {str(path)!r} cannot be written: {reason}; wanted a folder that takes new files"
-    )

@@ -9,7 +9,7 @@ import simdrop
 
 from ..files import check, replacing
 from .data import Data
-from .errors import InputError
+from .errors import writing
 from .report import Result
 from .settings import Settings
 
@@ -26,12 +26,8 @@ def check_path(path: Path) -> None:
     InputError
         If it is no file, or its folder does not take one.
     """
-    try:
-        if path.exists() and not path.is_file():
-            raise InputError(f"--results {str(path)!r} exists and is not a file")
+    with writing("--results", path):
         check(path)
-    except (OSError, ValueError) as error:  # ValueError: a null character
-        raise _unwritable(path, error) from error
 
 
 def save(path: Path, results: Sequence[Result], images: Data, settings: Settings) -> None:
@@ -67,13 +63,6 @@ def save(path: Path, results: Sequence[Result], images: Data, settings: Settings
         "settings": asdict(settings),
         "runs": runs,
     }
-    try:
-        with replacing(path) as file:
-            file.write(json.dumps(about, indent=1).encode() + b"\n")
-    except OSError as error:
-        raise _unwritable(path, error) from error
-
-
-def _unwritable(path: Path, error: OSError | ValueError) -> InputError:
-    reason = getattr(error, "strerror", None) or error
-    return InputError(f"--results {str(path)!r} cannot be written: {reason}")
+    text = json.dumps(about, indent=1) + "\n"
+    with writing("--results", path), replacing(path) as file:
+        file.write(text.encode())

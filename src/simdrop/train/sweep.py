@@ -2,8 +2,10 @@
 
 import argparse
 import errno
+import hashlib
 import json
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -12,13 +14,28 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from .. import schema
 from ..files import check, replacing
 from . import checkpoint, grid, loop, picture, report, sources
 from .data import Data, Rows
-from .errors import DivergedError, InputError, UnsavedError
+from .errors import DivergedError, InputError, UnsavedError, writing
 from .options import settings_from
 
-VERSION = 1
+VERSION = 2
+
+HEAD = schema.fields(
+    **{"simdrop sweep": schema.count},
+    settings=schema.mapping(schema.anything),
+    data=schema.mapping(schema.text),
+)
+RECORD = schema.fields(
+    p=schema.fraction,
+    p_input=schema.fraction,
+    fold=schema.count,
+    error=schema.optional(schema.fraction),
+    loss=schema.optional(schema.from_zero),
+    seconds=schema.from_zero,
+)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -167,45 +184,51 @@ def load(path: Path, about: dict[str, Any]) -> dict[tuple[float, float], dict[in
     Raises
     ------
     InputError
-        If the file is none of a sweep, or of another one, or cannot be written.
+        If the file is none of a sweep, or of another one, or damaged, or cannot be written.
     """
     name = f"--results {str(path)!r}"
-    try:
-        if not os.path.lexists(path):
+    with writing("--results", path):
+        check(path)
+        if not path.exists():
             with replacing(path) as file:
                 file.write(_line(about))
             return {}
-        if not path.is_file():
-            raise InputError(f"{name} exists and is not a file")
-        check(path)
+    try:
         content = path.read_bytes()
-        whole = content.rfind(b"\n") + 1
-        first, *lines = content[:whole].splitlines() or [b""]
-        try:
-            saved = json.loads(first)
-            if saved["simdrop sweep"] != VERSION:
-                raise ValueError("another version")
-        except (ValueError, TypeError, KeyError) as error:
-            raise InputError(f"{name} is not a file of a sweep; wanted a new name") from error
-        unlike = checkpoint.differences(saved, about)
-        if unlike:
-            raise InputError(f"{name} is of another sweep: {'; '.join(unlike)}")
-        done: dict[tuple[float, float], dict[int, float | None]] = {}
-        for number, line in enumerate(lines, start=2):
-            try:
-                record = json.loads(line)
-                done.setdefault((record["p"], record["p_input"]), {})[record["fold"]] = record[
-                    "error"
-                ]
-            except (ValueError, TypeError, KeyError) as error:
-                raise InputError(f"{name} is damaged in line {number}") from error
-        if whole < len(content):
-            os.truncate(path, whole)
-        return done
-    except (OSError, ValueError) as error:  # ValueError: a null character
+    except OSError as error:
+        raise InputError(f"{name} cannot be read: {error.strerror}") from error
+    *lines, unfinished = content.split(b"\n")
+    try:
+        saved = _parse(lines[0] if lines else b"")
+        HEAD(saved, "line 1")
+    except ValueError as error:
         raise InputError(
-            f"{name} cannot be written: {getattr(error, 'strerror', None) or error}"
+            f"{name} is not a file of a sweep, or damaged in line 1; wanted a new name"
         ) from error
+    if saved["simdrop sweep"] != VERSION:
+        raise InputError(
+            f"{name} is of version {saved['simdrop sweep']}, not {VERSION}; wanted a new name"
+        )
+    unlike = checkpoint.differences(saved, about)
+    if unlike:
+        raise InputError(f"{name} is of another sweep: {'; '.join(unlike)}")
+    done: dict[tuple[float, float], dict[int, float | None]] = {}
+    for number, line in enumerate(lines[1:], start=2):
+        try:
+            record = _parse(line)
+            RECORD(record, f"line {number}")
+            if record["fold"] >= about["settings"]["folds"]:
+                raise ValueError(f"line {number} is of fold {record['fold']}")
+        except ValueError as error:
+            raise InputError(
+                f"{name} is damaged in line {number}; remove that line, and its net is trained "
+                "again"
+            ) from error
+        done.setdefault((record["p"], record["p_input"]), {})[record["fold"]] = record["error"]
+    if unfinished:
+        with writing("--results", path):
+            os.truncate(path, len(content) - len(unfinished))
+    return done
 
 
 def append(path: Path, record: dict[str, Any]) -> None:
@@ -249,7 +272,24 @@ def _about(options: argparse.Namespace, images: Data) -> dict[str, Any]:
 
 
 def _line(record: dict[str, Any]) -> bytes:
-    return json.dumps(record).encode() + b"\n"
+    """A line of JSON that ends with the checksum of the rest."""
+    text = json.dumps(record).encode()
+    return text[:-1] + b', "sha256": "' + _checksum(text) + b'"}\n'
+
+
+def _parse(line: bytes) -> Any:
+    """What `_line` was given, or a ValueError if anything in the line has changed."""
+    match = re.fullmatch(rb'(.*), "sha256": "([0-9a-f]+)"}', line, re.DOTALL)
+    if match is None or _checksum(match[1] + b"}") != match[2]:
+        raise ValueError("the checksum does not fit")
+    try:
+        return json.loads(match[1] + b"}")
+    except RecursionError as error:
+        raise ValueError("too many brackets") from error
+
+
+def _checksum(text: bytes) -> bytes:
+    return hashlib.sha256(text).hexdigest()[:16].encode()
 
 
 def _kind(quiet: bool) -> str:
