@@ -515,7 +515,10 @@ def test_time_left(small, monkeypatch):
         (["train", "--out", "a\0.png"], "cannot be written: embedded null byte; wanted a folder"),
         (["train", "--out", "taken.png"], "--out 'taken.png' exists and is not a file; wanted"),
         (["train", "--data", "nowhere"], "'nowhere' cannot be read: No such file or directory"),
-        (["train", "--data", "."], "'.' has no file train-images-idx3-ubyte; wanted the four IDX"),
+        (
+            ["train", "--data", "."],
+            "'.' has none of the IDX files looked for, gzipped (.gz) or not: those of MNIST",
+        ),
         (
             ["train", "--data", __file__],
             "test_cli.py' is not an .npz file; wanted one, or a folder",
