@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
+from simdrop import terminal
 from simdrop.train import tables
 
 HEADINGS = ("", "train error", "validation error", "seconds/epoch")
@@ -43,17 +44,17 @@ def rendered(renderable, width):
 """,
         ),
         (
-            (56, 65),
+            (52, 65),
             """\
-                     train   validation
-                     error        error   seconds/epoch
- ──────────────────────────────────────────────────────
- without dropout   83.33 %     100.00 %       12345.678
- with dropout       1.25 %            -           0.012
+                     train   validation    seconds/
+                     error        error       epoch
+ ──────────────────────────────────────────────────
+ without dropout   83.33 %     100.00 %   12345.678
+ with dropout       1.25 %            -       0.012
 """,
         ),
         (
-            (29, 55),
+            (29, 51),
             """\
 without dropout
   train error         83.33 %
@@ -167,26 +168,23 @@ def test_what_is_no_terminal_gets_a_line_for_each_row(monkeypatch, columns, forc
     assert any(line.split() == " ".join(headings).split() for line in text.splitlines())
     assert any(line.split() == " ".join(row).split() for line in text.splitlines())
     sentence = "Trained on 718 examples, validated on 180, tested on 899. " * 4
-    pipe.text = ""
-    tables.print_text(sentence)
-    assert pipe.text == sentence + "\n"
+    assert terminal.fitted(sentence) == sentence
 
 
 @pytest.mark.parametrize("columns", [20, 40, 60, 80, 120])
 def test_a_terminal_gets_what_fits(monkeypatch, columns):
     monkeypatch.setenv("COLUMNS", str(columns))
     monkeypatch.setenv("TERM", "dumb")  # no colours
-    terminal = Terminal(True)
-    monkeypatch.setattr("sys.stdout", terminal)
+    output = Terminal(True)
+    monkeypatch.setattr("sys.stdout", output)
     tables.print_table(table())
     sentence = "Trained on 718 examples, validated on 180, tested on 899:"
-    tables.print_text(sentence)
-    lines = terminal.text.splitlines()
-    assert max(map(len, lines)) <= columns
-    assert " ".join(terminal.text.split()).endswith(sentence)
+    text = terminal.fitted(sentence, indent=15)
+    assert max(map(len, [*output.text.splitlines(), *text.splitlines()])) <= columns
+    assert " ".join(text.split()) == sentence
     for row in ROWS:
         for word in " ".join(row).split():
-            assert word in terminal.text.split()
+            assert word in output.text.split()
 
 
 @given(st.floats(allow_nan=False))

@@ -7,7 +7,10 @@ import sys
 import numpy as np
 
 from simdrop.mask import COMPILER, STREAM_VERSION, instruction_set, instruction_sets
+from simdrop.terminal import fitted
 from simdrop.threads import get_num_threads
+
+INDENT = 18  # of the values that `show_config` prints
 
 
 def config() -> dict[str, str]:
@@ -29,6 +32,6 @@ def config() -> dict[str, str]:
 
 
 def show_config() -> None:
-    """Print `config`."""
+    """Print `config`, a line for each value; broken between words in narrow terminals."""
     for name, value in config().items():
-        print(f"{name + ':':18}{value}")
+        print(fitted(f"{name + ':':{INDENT}}{value}", INDENT))

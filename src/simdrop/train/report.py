@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
+from ..terminal import fitted
 from .data import Data, Rows, listed
 from .loop import Run, evaluate
 from .settings import Settings
-from .tables import Table, print_table, print_text, shortest
+from .tables import Table, print_table, shortest
 
 
 @dataclass(frozen=True)
@@ -89,11 +90,13 @@ def print_report(results: Sequence[Result], data: Data, rows: Rows) -> None:
     sentence = ", ".join(f"{n} {label}" for n, label in zip(wrong, labels, strict=True))
     headings = ("", "train error", "validation error", "test error", "seconds/epoch")
     print_table(Table(headings, rows_shown))
-    print_text(
-        f"Trained on {len(rows.train)} examples, validated on {len(rows.validation)}, tested on "
-        f"{tests}:"
+    trained, validated = len(rows.train), len(rows.validation)
+    print(
+        fitted(f"Trained on {trained} examples, validated on {validated}, tested on {tests}:"),
+        fitted(f"{sentence}."),
+        sep="\n",
+        flush=True,
     )
-    print_text(f"{sentence}.")
     print_notes(data)
 
 
@@ -106,9 +109,9 @@ def print_notes(data: Data) -> None:
     """
     labels = data.labels
     if listed(labels) != listed(range(len(labels))):
-        print_text(f"Classes: {listed(labels)}.")
+        print(fitted(f"Classes: {listed(labels)}."), flush=True)
     for note in data.notes:
-        print_text(note)
+        print(fitted(note), flush=True)
 
 
 def percent(fraction: float) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from rich.console import Console
 
 from ..files import check, replacing
+from ..terminal import fitted
 from . import checkpoint, grid, loop, picture, report, sources, tables
 from .data import Data, Rows
 from .errors import DivergedError, InputError, UnsavedError
@@ -77,11 +78,11 @@ def run(options: argparse.Namespace) -> None:
     tables.print_table(grid.table(errors, ps, p_inputs, options.folds))
     best = grid.best(errors)
     if best is None:
-        print("All diverged: a smaller --lr (or --momentum), or --max-norm, helps")
+        print(fitted("All diverged: a smaller --lr (or --momentum), or --max-norm, helps"))
     else:
         mean = 100 * np.mean([error for error in errors[best] if error is not None])
         p, p_input = map(tables.shortest, best)
-        print(f"Best: --p {p} --p-input {p_input}, validation error {mean:.2f} %")
+        print(fitted(f"Best: --p {p} --p-input {p_input}, validation error {mean:.2f} %"))
     report.print_notes(images)
     picture.save(grid.draw(errors, ps, p_inputs, title), options.out)
     print(f"Results: {str(options.results)!r}, heat map: {str(options.out)!r}", flush=True)

@@ -1,8 +1,6 @@
-"""Tables and sentences as wide as standard output: nothing in them is ever cut short."""
+"""Tables that fit the terminal, or are printed in full: no number in them is ever cut short."""
 
-import shutil
-import sys
-import textwrap
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +9,8 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table as RichTable
 from rich.text import Text
+
+from .. import terminal
 
 UNBOUNDED = 10**6  # columns
 LEAST_BAR, MOST_BAR = 8, 30
@@ -47,7 +47,8 @@ class Table:
 
     def fitting(self, width: int) -> RenderableType:
         """The form for a terminal of so many columns."""
-        for headings in (self.headings, [heading.replace(" ", "\n") for heading in self.headings]):
+        broken = [re.sub(" |(?<=/)", "\n", heading) for heading in self.headings]
+        for headings in (self.headings, broken):
             table = self._wide(headings)
             if measured(table) > width:
                 continue
@@ -95,29 +96,14 @@ def measured(table: RenderableType) -> int:
     return console.measure(table, options=console.options).maximum
 
 
-def terminal_width() -> int | None:
-    """The columns of the terminal that standard output is; None if it is none."""
-    if sys.stdout is None or not sys.stdout.isatty():
-        return None
-    return shutil.get_terminal_size().columns
-
-
 def print_table(table: Table) -> None:
     """Print a table: fitted to the terminal; in full, and plain, for a file or a pipe."""
-    width = terminal_width() or UNBOUNDED
+    width = terminal.width() or UNBOUNDED
     shown = table.fitting(width)
     console = Console(width=max(measured(shown), 1))
     with console.capture() as text:
         console.print(shown)
     print(text.get(), end="")
-
-
-def print_text(text: str) -> None:
-    """Print a paragraph: broken between words for a terminal; in one line for a file or a pipe."""
-    width = terminal_width()
-    if width is not None:
-        text = textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
-    print(text, flush=True)
 
 
 def shortest(number: float) -> str:
