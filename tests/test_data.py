@@ -717,6 +717,8 @@ def with_value(value, shape=(4, 5)):
         ({"y_test": np.array([0, 1, 0.5, 1])}, "y_test holds the label 0.5; wanted whole numbers"),
         ({"y_test": np.array([0, 1, np.nan, 1])}, "y_test holds the label nan"),
         ({"y_test": np.array([0, 1, np.inf, 1])}, "y_test holds the label inf"),
+        ({"y_test": np.array([0, 1, np.inf, 1], "f2")}, "y_test holds the label inf"),
+        ({"y_test": np.array([0, 1, 0.5, 1], "f2")}, "y_test holds the label 0.5; wanted whole"),
         ({"y_test": np.array([0, 2**63, 1, 1], np.uint64)}, "y_test holds the label 9223372036854"),
         ({"y_train": np.full(6, 7)}, "y_train holds one label, 7; wanted two or more"),
         ({"y_test": U1([0, 1, 9, 2])}, "y_test holds label 9, which y_train does not"),
@@ -782,7 +784,7 @@ def test_labels_may_be_negative(npz):
 
 @given(
     labels=hnp.arrays(
-        st.sampled_from(["u1", "i1", "<i2", ">i4", "i8", "u8", "f4", ">f8"]),
+        st.sampled_from(["u1", "i1", "<i2", ">i4", "i8", "u8", ">f2", "f4", ">f8", "g"]),
         6,
         elements=st.integers(0, 100),
     ),

@@ -246,8 +246,9 @@ def _labels(source: str, name: str, y: NDArray[Any], examples: int) -> tuple[NDA
     if y.dtype.kind in "bU":
         return y, 0
     if y.dtype.kind == "f":
+        exact = y.astype(np.longdouble)  # float16 has no number as large as WHOLE
         with np.errstate(invalid="ignore"):  # the remainder of inf
-            bad = y[~((np.abs(y) <= WHOLE) & (np.mod(y, 1) == 0))]
+            bad = y[~((np.abs(exact) <= WHOLE) & (np.mod(exact, 1) == 0))]
     else:
         bad = y[y > np.iinfo(np.int64).max]
     if len(bad):

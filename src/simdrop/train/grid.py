@@ -100,8 +100,9 @@ class Display:
         elif self.kind == "in place":
             self.live.start()
             rows = table(errors, self.ps, self.p_inputs, folds)
-            below = Text(f"time left {left}", "dim")
-            self.live.update(Group(Text(self.title, "bold"), rows, below), refresh=True)
+            # Above the table, of which a low terminal shows the start.
+            above = Text(self.title, "bold"), Text(f"time left {left}", "dim")
+            self.live.update(Group(*above, rows), refresh=True)
 
 
 def draw(errors: Errors, ps: Sequence[float], p_inputs: Sequence[float], title: str) -> Figure:
