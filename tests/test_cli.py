@@ -11,7 +11,9 @@ import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +23,19 @@ import simdrop
 import simdrop.mask
 from simdrop import files
 from simdrop.cli import main
-from simdrop.train import command, data, loop, options, picture, progress, report, sources
+from simdrop.config import config
+from simdrop.train import (
+    command,
+    data,
+    grid,
+    loop,
+    options,
+    picture,
+    progress,
+    report,
+    sources,
+    tables,
+)
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 QUICK = ["--hidden", "8", "--epochs", "3"]
@@ -190,6 +204,81 @@ def test_quiet_prints_the_table_alone(small, capsys):
     quiet = without_seconds(capsys.readouterr().out)
     assert "epoch 1/3" in loud and "epoch 1/3" not in quiet
     assert loud.endswith(quiet) and "with dropout" in quiet
+
+
+def test_classes_that_are_not_0_1_2_are_shown(small, capsys):
+    with np.load(small) as arrays:
+        arrays = dict(arrays)
+    words = ["--data", small, "--hidden", "4", "--epochs", "1", "--quiet"]
+    sweep_words = ["sweep", *words, "--folds", "2", "--p", "0.5", "--p-input", "0", "--results"]
+    shown = []
+    for number, names in enumerate([(0, 1, 2), (-1, 1, 7), ("cat", "dog", "a\nb"), np.eye(3)]):
+        labels = {y: np.array(names)[arrays[y]] for y in ("y_train", "y_test")}
+        np.savez(small, **arrays | labels)
+        for command_words in (["train", *words], [*sweep_words, f"{number}.jsonl"]):
+            assert main(command_words) == 0
+            lines = capsys.readouterr().out.splitlines()
+            shown.append([line for line in lines if line.startswith(("Classes", "Labels"))])
+    one_hot = "Labels: the positions of the 1s in y_train and y_test, one-hot rows of 3 numbers."
+    wanted = [[], ["Classes: -1, 1, 7."], [r"Classes: 'a\nb', 'cat', 'dog'."], [one_hot]]
+    assert shown == [lines for lines in wanted for _ in range(2)]
+
+
+def test_many_classes_are_not_all_shown(capsys):
+    images = data.Data("many", *[np.zeros((0, 1))] * 4, labels=tuple(range(1, 101)))
+    report.print_notes(images)
+    out = capsys.readouterr().out
+    assert out == f"Classes: {', '.join(map(str, range(1, 21)))} and 80 more.\n"
+
+
+def test_digits_of_p_are_not_rounded_away(small, capsys):
+    """Six digits are not enough to tell two probabilities apart, or to use the best one."""
+    words = ["--data", small, "--hidden", "4", "--epochs", "1"]
+    assert main(["train", *words, "--p", "0.123456789"]) == 0
+    assert "dropout p = 0.123456789, 0.1 on the input" in capsys.readouterr().out
+    p = ["--p", "0.12345678,0.12345679", "--p-input", "0.3333333333333333"]
+    assert main(["sweep", *words, "--folds", "2", *p]) == 0
+    out = capsys.readouterr().out
+    assert "fold 2/2, p 0.12345679, input 0.3333333333333333: error" in out
+    assert re.search(r"^ 0.12345678 +\d", out, re.M) and re.search(r"^ 0.12345679 +\d", out, re.M)
+    assert re.search(r"Best: --p 0.1234567[89] --p-input 0.3333333333333333, validation", out)
+
+
+def numbers(text):
+    """The numbers in a text, in order of size."""
+    return sorted(re.findall(r"\d[\d.]*(?<!\.)", text))
+
+
+def test_numbers_are_whole_at_every_width(small, capsys, monkeypatch):
+    """No terminal: all of a row in one line, whatever COLUMNS says. A terminal: nothing wider."""
+    images = sources.load(small)
+    runs, rows = trained(images, settings(hidden=(2,)))
+    results = [report.measure(run, images, rows) for run in runs]
+    ps, p_inputs = (0.0, 0.25, 0.5), (0.0, 0.1, 0.123456, 0.2, 0.3)
+    errors = {(p, q): [p / 3 + q / 7] * 2 for p in ps for q in p_inputs}
+    errors[0.25, 0.1] = [None]
+
+    def shown():
+        report.print_report(results, images, rows)
+        tables.print_table(grid.table(errors, ps, p_inputs, 2))
+        return plain(capsys.readouterr().out)
+
+    monkeypatch.setenv("COLUMNS", "40")
+    piped = shown()
+    assert any(
+        re.fullmatch(r" with dropout( +\d+\.\d\d %){3} +\d+\.\d{3} *", line)
+        for line in piped.splitlines()
+    )
+    assert any(len(re.findall(r"\d\.\d\d %", line)) == 5 for line in piped.splitlines())
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    for width in range(20, 201):
+        monkeypatch.setenv("COLUMNS", str(width))
+        out = shown()
+        assert "…" not in out
+        assert [line for line in out.splitlines() if len(line.rstrip()) > width] == []
+        # A turned table says the names of its columns again for each row.
+        assert not Counter(numbers(piped)) - Counter(numbers(out))
+        assert set(numbers(out)) == set(numbers(piped))
 
 
 @pytest.mark.parametrize(
@@ -380,7 +469,7 @@ def test_epochs_by_default():
 # The display in a terminal
 
 
-def in_terminal(*words, stop_at=None, code=START, **environment):
+def in_terminal(*words, stop_at=None, code=START, columns=100, **environment):
     """Run the command in a pseudo-terminal; press Ctrl-C once `stop_at` is on it.
 
     Gives the exit code, all that was written to the terminal, and standard error.
@@ -389,7 +478,7 @@ def in_terminal(*words, stop_at=None, code=START, **environment):
     import termios
 
     ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     process = start(
         *words, code=code, stdin=theirs, stdout=theirs, env={"TERM": "xterm-256color"} | environment
     )
@@ -432,6 +521,44 @@ def test_live_display_in_a_terminal(small):
     for heading in ("epoch", "training loss", "validation error", "time left"):
         assert heading in plain(seen)
     assert Path("simdrop-train.png").is_file()
+
+
+@pytest.mark.parametrize("columns", [20, 40])
+def test_live_display_in_a_narrow_terminal(small, columns):
+    words = ["train", "--data", small, "--hidden", "8", "--epochs", "60"]
+    code, seen, err = in_terminal(*words, columns=columns)
+    assert (code, err) == (0, "")
+    last = plain(seen.split(CURSOR_UP)[-1])
+    assert "…" not in seen and max(len(line) for line in last.splitlines()[:-1]) <= columns
+    for net in ("without dropout", "with dropout"):
+        form = (
+            rf"{net}\s+epoch\s+60/60\s+training loss\s+\d\.\d{{4}}\s+validation error\s+\d+\.\d\d %"
+        )
+        assert re.search(form, last)
+    assert numbers(last)
+
+
+@pytest.mark.parametrize("columns", [40, 100])
+def test_sweep_in_a_terminal(small, columns):
+    words = ["sweep", "--data", small, "--hidden", "4", "--epochs", "1", "--folds", "2"]
+    code, seen, err = in_terminal(*words, "--p-input", "0,0.1,0.2,0.3", columns=columns)
+    assert (code, err) == (0, "") and "…" not in seen
+    end = plain(seen)[plain(seen).rindex("time left") :]  # the table of the end
+    for p in ("0", "0.25", "0.5", "0.75"):
+        if columns == 40:
+            assert re.search(rf"^p {p}\r\n(  input [\d.]+ +\d+\.\d\d %\r\n){{4}}", end, re.M)
+        else:
+            assert re.search(rf"^ {p} ( +\d+\.\d\d %){{4}} *\r$", end, re.M)
+
+
+def test_info_in_a_narrow_terminal():
+    """Its lines are broken between words."""
+    words = [word for line in config().items() for word in " ".join(line).split()]
+    for columns in (20, 40, 60, 80, 120):
+        code, seen, err = in_terminal("info", columns=columns)
+        assert (code, err) == (0, "")
+        assert max(map(len, seen.splitlines())) <= max(columns, max(map(len, words)))
+        assert " ".join(seen.split()).replace(":", "") == " ".join(words).replace(":", "")
 
 
 def test_ctrl_c_in_a_terminal_gives_the_cursor_back(small, folder):
@@ -516,7 +643,10 @@ def test_time_left(small, monkeypatch):
         (["train", "--out", "a\0.png"], "cannot be written: embedded null byte"),
         (["train", "--out", "taken.png"], "--out 'taken.png' cannot be written: Is a directory"),
         (["train", "--data", "nowhere"], "'nowhere' cannot be read: No such file or directory"),
-        (["train", "--data", "."], "'.' has no file train-images-idx3-ubyte; wanted the four IDX"),
+        (
+            ["train", "--data", "."],
+            "'.' has none of the IDX files looked for, gzipped (.gz) or not: those of MNIST",
+        ),
         (
             ["train", "--data", __file__],
             "test_cli.py' is not an .npz file; wanted one, or a folder",
@@ -530,6 +660,98 @@ def test_bad_input(words, message, small, folder, capsys, no_training):
     assert main(words) == 2
     assert message in one_error_line(capsys)
     assert [file.name for file in folder.iterdir()] == ["taken.png"]
+
+
+TOO_LONG = "f" * 300
+OPTIONS = [
+    ("train", "--data"),
+    ("train", "--out"),
+    ("train", "--results"),
+    ("train", "--checkpoint"),
+    ("train", "--resume", "--checkpoint"),
+    ("sweep", "--data"),
+    ("sweep", "--out"),
+    ("sweep", "--results"),
+]
+FAULTS = {
+    "a loop of links": ("loop.png", "Too many levels of symbolic links|is not a file"),
+    "a name that is too long": (TOO_LONG + ".png", "File name too long"),
+    "a null character": ("a\0.png", "embedded null"),
+    "a folder": ("folder.png", "Is a directory|is not a file|has none of the IDX files"),
+    "no permission": ("locked/a.png", "Permission denied"),
+    "a pipe": ("pipe.png", "not a (regular )?file|neither a file nor a folder"),
+    "a device": ("device.png", "not a (regular )?file|neither a file nor a folder"),
+    "a file as a folder": ("file/a.png", "Not a directory"),
+    "a folder that is not there": ("no/a.png", "No such file or directory"),
+}
+
+
+@pytest.fixture
+def paths(monkeypatch):
+    """A folder with paths that cannot be used, and a user who may not enter one of them."""
+    # Not in pytest's folder, which only its owner may enter.
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)
+        monkeypatch.chdir(folder)
+        Path("loop.png").symlink_to("loop.png")
+        Path("folder.png").mkdir()
+        Path("locked").mkdir(0)
+        os.mkfifo("pipe.png")
+        Path("device.png").symlink_to("/dev/zero")
+        Path("file").touch()
+        root = os.geteuid() == 0  # who may do anything
+        if root:
+            os.seteuid(65534)
+        yield sorted(os.listdir())
+        if root:
+            os.seteuid(0)
+        Path("locked").chmod(0o700)
+        monkeypatch.undo()
+
+
+@pytest.fixture
+def no_hanging():
+    """An AssertionError instead of waiting for someone to open the other end of a pipe."""
+
+    def hang(number, frame):
+        raise AssertionError("it hangs")
+
+    before = signal.signal(signal.SIGALRM, hang)
+    signal.alarm(60)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.usefixtures("no_hanging")
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("words", OPTIONS, ids=" ".join)
+def test_path_that_cannot_be_used(words, fault, small, capsys, monkeypatch, request):
+    images = sources.load(small)
+    if "--data" not in words:
+        monkeypatch.setattr(sources, "load", lambda path: images)
+    monkeypatch.setattr(loop, "train", None)  # none of them comes as far
+    before = request.getfixturevalue("paths")
+    path, message = FAULTS[fault]
+    assert main([*words, path]) == 2
+    line = one_error_line(capsys)
+    assert re.search(message, line) and repr(path) in line
+    assert "--data" in words or words[-1] in line
+    assert sorted(os.listdir()) == before
+
+
+@pytest.mark.usefixtures("no_hanging")
+@pytest.mark.parametrize("fault", ["loop", "pipe", "folder"])
+def test_folder_with_a_file_that_cannot_be_read(fault, folder, capsys):
+    path = folder / "train-images-idx3-ubyte"
+    {"loop": lambda: path.symlink_to(path), "pipe": lambda: os.mkfifo(path), "folder": path.mkdir}[
+        fault
+    ]()
+    (folder / "train-labels-idx1-ubyte").touch()
+    assert main(["train", "--data", "."]) == 2
+    assert "'.' has no file train-images-idx3-ubyte (or .gz)" in one_error_line(capsys)
+    assert main(["train", "--data", path.name]) == 2
+    assert path.name in one_error_line(capsys)
 
 
 def test_training_is_what_good_input_comes_to(small, no_training):
@@ -614,13 +836,20 @@ def test_divergence_that_shows_only_on_the_validation_set(small, capsys, monkeyp
     assert "without dropout diverged in epoch 1: its loss is inf" in one_error_line(capsys)
 
 
-def test_too_little_memory(small, folder, capsys, monkeypatch):
+@pytest.mark.parametrize(
+    "reason, wanted",
+    [
+        (["Unable to allocate 7.3 TiB"], "not enough memory: Unable to allocate 7.3 TiB"),
+        ([], "not enough memory"),  # Python's own
+    ],
+)
+def test_too_little_memory(small, folder, capsys, monkeypatch, reason, wanted):
     def make_runs(images, settings):
-        raise MemoryError("Unable to allocate 7.3 TiB")
+        raise MemoryError(*reason)
 
     monkeypatch.setattr(loop, "make_runs", make_runs)
     assert main(["train", "--data", small]) == 2
-    assert one_error_line(capsys) == "not enough memory: Unable to allocate 7.3 TiB"
+    assert one_error_line(capsys) == wanted
 
 
 @pytest.mark.parametrize("fails", ["fsync", "replace"])

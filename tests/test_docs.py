@@ -13,6 +13,7 @@ import simdrop.mask
 import simdrop.stream
 import simdrop.transforms
 from simdrop import connect, fused, recurrent, structured
+from simdrop.train import sources
 from simdrop.train.presets import PRESETS
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -53,6 +54,17 @@ def test_the_page_about_masks():
     for block in python_blocks("docs/masks.md"):
         exec(block, names)
     assert isinstance(names["mask"], sd.Mask)
+
+
+def test_the_page_about_training_names_all_data():
+    page = (ROOT / "docs/training.md").read_text().split("## Never lose a run")[0]
+    for names in sources.SPELLINGS.values():
+        assert f"| {', '.join(f'`{name}`' for name in names)} |" in page
+    emnist = sources.IdxSet("EMNIST", "emnist-SPLIT-")
+    for idx_set in (sources.MNIST, emnist, sources.QMNIST):
+        assert ", ".join(f"`{file}`" for file in idx_set.files.values()) in page
+    splits = [f"`{split}`" for split in sources.SPLITS]
+    assert f"{', '.join(splits[:-1])} or {splits[-1]}" in page
 
 
 def test_the_page_about_uncertainty():

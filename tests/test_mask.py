@@ -5,6 +5,7 @@ import copy
 import itertools
 import os
 import pickle
+import re
 
 import numpy as np
 import oracle
@@ -563,8 +564,9 @@ def test_instruction_sets_of_this_cpu():
 def test_use_instruction_set(instruction_set):
     assert simdrop.mask.instruction_set() == instruction_set
     unsupported = {"aesni", "vaes256", "vaes512", "neon"} - set(simdrop.mask.instruction_sets())
-    for bad in ("nonesuch", "", "PORTABLE", *unsupported):
-        with pytest.raises(ValueError):
+    cut = (f"{instruction_set}\0x", "portable\0", "\0")  # C's strings end at the NUL
+    for bad in ("nonesuch", "", "PORTABLE", "\udcff", b"portable", 5, *cut, *unsupported):
+        with pytest.raises(ValueError, match=re.escape(f"instruction set {bad!r} is not avail")):
             simdrop.mask.use_instruction_set(bad)
         assert simdrop.mask.instruction_set() == instruction_set
 

@@ -388,8 +388,9 @@ def test_table_of_what_is_done_so_far():
     errors = {(0.0, 0.0): [0.1, 0.2], (0.0, 0.5): [], (0.5, 0.0): [0.1], (0.5, 0.5): [None]}
     assert grid.best(errors) == (0.5, 0.0)
     rows = grid.table(errors, [0.0, 0.5], [0.0, 0.5], 2)
-    cells = [[str(cell) for cell in column.cells] for column in rows.columns]
-    assert cells == [["0", "0.5"], ["15.00 %", "10.00 % (1/2)"], ["-", "diverged (1/2)"]]
+    assert rows.headings == ["p", "input 0", "input 0.5"]
+    cells = [[str(cell) for cell in row] for row in rows.rows]
+    assert cells == [["0", "15.00 %", "-"], ["0.5", "10.00 % (1/2)", "diverged (1/2)"]]
     picture.save(grid.draw(errors, [0.0, 0.5], [0.0, 0.5], "a $ title"), Path("a.png"))
 
 

@@ -106,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         return _fail(2, f'this command needs {package}: pip install "simdrop[train]"')
     except MemoryError as error:
-        return _fail(2, f"not enough memory: {error}")
+        return _fail(2, ": ".join(filter(None, ("not enough memory", str(error)))))
     except BrokenPipeError:  # the reader, such as `head`, has had enough
         _drop_stdout()
         return 1

@@ -9,7 +9,10 @@ import numpy as np
 
 import simdrop
 from simdrop.mask import COMPILER, STREAM_VERSION, instruction_set, instruction_sets
+from simdrop.terminal import fitted
 from simdrop.threads import get_num_threads
+
+INDENT = 18  # of the values that `show_config` prints
 
 
 def config() -> dict[str, str]:
@@ -27,6 +30,6 @@ def config() -> dict[str, str]:
 
 
 def show_config() -> None:
-    """Print `config`."""
+    """Print `config`, a line for each value; broken between words in narrow terminals."""
     for name, value in config().items():
-        print(f"{name + ':':18}{value}")
+        print(fitted(f"{name + ':':{INDENT}}{value}", INDENT))

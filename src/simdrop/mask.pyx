@@ -741,13 +741,14 @@ def use_instruction_set(name):
     ValueError
         If it is unknown or this CPU cannot run it.
     """
-    cdef bytes encoded = b"" if name is None else name.encode()
-    cdef const char *chosen = NULL if name is None else <const char *>encoded
-    if not simdrop_isa_choose(chosen):
+    # Compared here, because a string of C ends at its first NUL.
+    if name is not None and name not in instruction_sets():
         raise ValueError(
             f"instruction set {name!r} is not available; this CPU and build have "
             + ", ".join(instruction_sets())
         )
+    cdef bytes encoded = b"" if name is None else name.encode()
+    simdrop_isa_choose(NULL if name is None else <const char *>encoded)
 
 
 try:

@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> None:
                 saver.step()
         measured = [report.measure(one, images, rows) for one in runs]
 
-    report.print_table(measured, images, rows)
+    report.print_report(measured, images, rows)
     if options.results:
         results.save(options.results, measured, images, settings)
     picture.save(picture.draw(measured, title), options.out)

@@ -8,11 +8,11 @@ import matplotlib.style
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from rich.box import SIMPLE_HEAD
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
+
+from .tables import Table, shortest
 
 Cell = tuple[float, float]  # p, p_input
 Errors = Mapping[Cell, Sequence[float | None]]  # of each fold so far; None diverged
@@ -43,15 +43,12 @@ def table(errors: Errors, ps: Sequence[float], p_inputs: Sequence[float], folds:
 
     Returns
     -------
-    rich.table.Table
+    Table
     """
-    grid = Table(box=SIMPLE_HEAD, pad_edge=False)
-    grid.add_column("p")
-    for p_input in p_inputs:
-        grid.add_column(f"input {p_input:g}", justify="right")
     chosen = best(errors)
+    rows = []
     for p in ps:
-        row = [Text(f"{p:g}")]
+        row = [Text(shortest(p))]
         for p_input in p_inputs:
             done = errors[p, p_input]
             value = mean(done)
@@ -59,8 +56,8 @@ def table(errors: Errors, ps: Sequence[float], p_inputs: Sequence[float], folds:
             if done and len(done) < folds:
                 text += f" ({len(done)}/{folds})"
             row.append(Text(text, "bold green" if (p, p_input) == chosen else ""))
-        grid.add_row(*row)
-    return grid
+        rows.append(row)
+    return Table(["p", *(f"input {shortest(p_input)}" for p_input in p_inputs)], rows)
 
 
 class Display:
@@ -103,16 +100,9 @@ class Display:
         elif self.kind == "in place":
             self.live.start()
             rows = table(errors, self.ps, self.p_inputs, folds)
-            below = Text(f"time left {left}", "dim")
-            self.live.update(Group(Text(self.title, "bold"), rows, below), refresh=True)
-
-
-def print_table(grid: Table) -> None:
-    """Print a table, plain if standard output is no terminal."""
-    console = Console()
-    with console.capture() as text:
-        console.print(grid)
-    print(text.get(), end="")
+            # Above the table, of which a low terminal shows the start.
+            above = Text(self.title, "bold"), Text(f"time left {left}", "dim")
+            self.live.update(Group(*above, rows), refresh=True)
 
 
 def draw(errors: Errors, ps: Sequence[float], p_inputs: Sequence[float], title: str) -> Figure:
@@ -171,8 +161,8 @@ def draw(errors: Errors, ps: Sequence[float], p_inputs: Sequence[float], title: 
                             clip_on=False,
                         )
                     )
-        axes.set_xticks(range(len(p_inputs)), [f"{p:g}" for p in p_inputs])
-        axes.set_yticks(range(len(ps)), [f"{p:g}" for p in ps])
+        axes.set_xticks(range(len(p_inputs)), list(map(shortest, p_inputs)))
+        axes.set_yticks(range(len(ps)), list(map(shortest, ps)))
         axes.set(xlabel="p of the inputs", ylabel="p of the hidden units")
         bar = figure.colorbar(image)
         bar.set_label("validation error (%), mean over folds ± standard deviation", fontsize=8)

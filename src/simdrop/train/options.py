@@ -202,8 +202,8 @@ def add_data(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
         "--data",
         metavar="PATH",
         type=Path,
-        help="an .npz file with x_train, y_train, x_test and y_test, or a folder with MNIST's four "
-        "IDX files, gzipped or not (default: scikit-learn's digits)",
+        help="an .npz file with x_train, y_train, x_test and y_test, or a folder with the four IDX "
+        "files of MNIST, EMNIST or QMNIST, gzipped or not (default: scikit-learn's digits)",
     )
     return data
 

@@ -10,10 +10,10 @@ from typing import Self
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
 from .loop import Run
+from .tables import Table
 
 REFRESH = 0.1  # seconds between two pictures of the live display
 STYLES = {"without": "dark_orange3", "with": "deep_sky_blue3"}  # the colours of the curves
@@ -127,24 +127,24 @@ class InPlace(Silent):
             self.drawn = time.monotonic()
 
     def _table(self) -> Group:
-        table = Table(box=None, pad_edge=False, header_style="dim")
-        table.add_column("")
-        table.add_column("", min_width=8, max_width=30)
-        for heading in ("epoch", "training loss", "validation error"):
-            table.add_column(heading, justify="right")
+        rows, bars = [], []
         for run in self.runs:
             style = STYLES[run.name]
-            error = run.history[-1].validation_error if run.history else None
             last = run.history[-1] if run.history else None
-            table.add_row(
-                Text(run.label, style),
-                ProgressBar(
-                    self.steps, run.batches, style="dim", complete_style=style, finished_style=style
-                ),
+            error = last.validation_error if last else None
+            cells = (
                 f"{len(run.history)}/{self.epochs}",
                 f"{last.training_loss:.4f}" if last else "-",
                 "-" if error is None else f"{100 * error:.2f} %",
             )
+            rows.append([Text(run.label, style), *map(Text, cells)])
+            bars.append(
+                ProgressBar(
+                    self.steps, run.batches, style="dim", complete_style=style, finished_style=style
+                )
+            )
+        headings = ("", "epoch", "training loss", "validation error")
+        table = Table(headings, rows, bars, box=None)
         done = all(run.batches == self.steps for run in self.runs)
         below = "done" if done else f"time left {self.time_left()}"
         return Group(Text(self.title, "bold"), table, Text(below, "dim"))

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
-from .data import Data, Rows
+from ..terminal import fitted
+from .data import Data, Rows, listed
 from .loop import Run, evaluate
 from .settings import Settings
+from .tables import Table, print_table, shortest
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,11 @@ def title(data: Data, settings: Settings) -> str:
     if settings.only == "without":
         return net
     kind = "batchwise dropout" if settings.dropout == "batchwise" else "dropout"
-    return f"{net}, {kind} p = {settings.p:g}, {settings.p_input:g} on the input"
+    return f"{net}, {kind} p = {shortest(settings.p)}, {shortest(settings.p_input)} on the input"
 
 
-def print_table(results: Sequence[Result], data: Data, rows: Rows) -> None:
-    """Print a row for each net, and below it the test errors in examples.
+def print_report(results: Sequence[Result], data: Data, rows: Rows) -> None:
+    """Print a row for each net, and below it the test errors in examples and notes on the data.
 
     Parameters
     ----------
@@ -69,19 +69,18 @@ def print_table(results: Sequence[Result], data: Data, rows: Rows) -> None:
     data : Data
     rows : Rows
     """
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for heading in ("", "train error", "validation error", "test error", "seconds/epoch"):
-        table.add_column(heading, justify="right" if heading else "left")
+    rows_shown = []
     for result in results:
         run = result.run
         error = run.history[-1].validation_error
-        table.add_row(
+        cells = (
             run.label,
             percent(result.train_error),
             "-" if error is None else percent(error),
             percent(result.test_error),
             f"{run.seconds_an_epoch:.3f}",
         )
+        rows_shown.append([Text(cell) for cell in cells])
     tests = len(data.y_test)
     wrong = [f"{round(result.test_error * tests)}" for result in results]
     wrong[0] += " test examples are wrong"
@@ -89,15 +88,30 @@ def print_table(results: Sequence[Result], data: Data, rows: Rows) -> None:
     if len(results) == 2:
         labels[1] = "with it"
     sentence = ", ".join(f"{n} {label}" for n, label in zip(wrong, labels, strict=True))
-    console = Console()
-    with console.capture() as text:
-        console.print(table)
-    print(text.get(), end="")
+    headings = ("", "train error", "validation error", "test error", "seconds/epoch")
+    print_table(Table(headings, rows_shown))
+    trained, validated = len(rows.train), len(rows.validation)
     print(
-        f"Trained on {len(rows.train)} examples, validated on {len(rows.validation)}, tested on "
-        f"{tests}:\n{sentence}.",
+        fitted(f"Trained on {trained} examples, validated on {validated}, tested on {tests}:"),
+        fitted(f"{sentence}."),
+        sep="\n",
         flush=True,
     )
+    print_notes(data)
+
+
+def print_notes(data: Data) -> None:
+    """Print what the classes are, if not 0, 1, 2, ..., and what has been done to the data.
+
+    Parameters
+    ----------
+    data : Data
+    """
+    labels = data.labels
+    if listed(labels) != listed(range(len(labels))):
+        print(fitted(f"Classes: {listed(labels)}."), flush=True)
+    for note in data.notes:
+        print(fitted(note), flush=True)
 
 
 def percent(fraction: float) -> str:

@@ -1,7 +1,7 @@
 """Where `--data` comes from: scikit-learn's digits, an `.npz` file, or a folder of IDX files."""
 
 import itertools
-import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +11,65 @@ from numpy.typing import NDArray
 from .data import ARRAYS, Data, checked
 from .errors import InputError
 from .idx import read_idx
+from .npz import opened_npz
+from .reading import unreadable
 
-ZIP_MAGIC = b"PK"
-
-# MNIST's own file names; some copies have a dot before "idx", or are gzipped.
-IDX_STEMS = {
-    "x_train": ("train-images", "idx3-ubyte"),
-    "y_train": ("train-labels", "idx1-ubyte"),
-    "x_test": ("t10k-images", "idx3-ubyte"),
-    "y_test": ("t10k-labels", "idx1-ubyte"),
+# In .npz files, whatever their case: Keras, scikit-learn's tutorials, MedMNIST and others.
+SPELLINGS = {
+    "x_train": ("x_train", "train_x", "train_images", "training_images"),
+    "y_train": ("y_train", "train_y", "train_labels", "training_labels"),
+    "x_test": ("x_test", "test_x", "test_images"),
+    "y_test": ("y_test", "test_y", "test_labels"),
 }
+
+
+@dataclass(frozen=True)
+class IdxSet:
+    """How the four IDX files of a data set are named.
+
+    Attributes
+    ----------
+    name : str
+        The data set's.
+    prefix, test : str
+        What all four names start with, and what the test set is called in them.
+    labels : str
+        The kind of the files of labels.
+    """
+
+    name: str
+    prefix: str = ""
+    test: str = "test"
+    labels: str = "idx1-ubyte"
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The four names as they are published, but for .gz."""
+        return {
+            f"{array}_{part}": f"{self.prefix}{said}-{content}-{kind}"
+            for part, said in (("train", "train"), ("test", self.test))
+            for array, content, kind in (
+                ("x", "images", "idx3-ubyte"),
+                ("y", "labels", self.labels),
+            )
+        }
+
+    def found(self, folder: Path) -> dict[str, Path]:
+        """Those of the four files that a folder has."""
+        return {
+            array: path
+            for array, file in self.files.items()
+            if (path := next(filter(Path.is_file, _variants(folder, file)), None))
+        }
+
+
+# Fashion-MNIST and KMNIST have MNIST's names. Cohen et al. 2017, "EMNIST: extending MNIST to
+# handwritten letters"; Yadav and Bottou 2019, "Cold case: the lost MNIST digits".
+MNIST = IdxSet("MNIST", test="t10k")
+SPLITS = ("balanced", "byclass", "bymerge", "digits", "letters", "mnist")
+QMNIST = IdxSet("QMNIST", "qmnist-", labels="idx2-int")
+QMNIST_COLUMNS = 8
+IDX_SETS = (MNIST, *(IdxSet(f"EMNIST {split}", f"emnist-{split}-") for split in SPLITS), QMNIST)
 
 
 def load(path: str | Path | None = None) -> Data:
@@ -29,8 +78,9 @@ def load(path: str | Path | None = None) -> Data:
     Parameters
     ----------
     path : str or Path, optional
-        An `.npz` file with the arrays `x_train`, `y_train`, `x_test` and `y_test`, or a folder with
-        MNIST's four IDX files, gzipped or not. Without it, scikit-learn's handwritten digits.
+        An `.npz` file with the arrays `x_train`, `y_train`, `x_test` and `y_test` (or other
+        `SPELLINGS`), a folder with the four IDX files of one of `IDX_SETS`, or one of these files;
+        all gzipped or not. Without it, scikit-learn's handwritten digits.
 
     Returns
     -------
@@ -45,18 +95,17 @@ def load(path: str | Path | None = None) -> Data:
         return load_digits()
     path = Path(path)
     try:
-        if path.is_dir():
-            arrays = _load_folder(path)
-        elif path.is_file() or not path.exists():
-            arrays = _load_npz(path)
-        else:  # a pipe, which might never answer
-            raise InputError(f"{str(path)!r} is neither a file nor a folder; wanted one of them")
-    except (OSError, ValueError) as error:  # ValueError: a null character
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{str(path)!r} cannot be read: {reason}") from error
-    # Not all that a file system takes for a name can be drawn as a title.
-    name = "".join(c if c.isprintable() else "?" for c in path.resolve().stem)
-    return checked(name, arrays, source=str(path))
+        is_folder = path.is_dir()
+        idx_set = _only_set(path) if is_folder else _set_named(path)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    if idx_set is None:
+        arrays = _load_npz(path)
+        name = Path(path.resolve().name.removesuffix(".gz")).stem
+        return checked(_drawable(name), arrays, source=str(path))
+    arrays, notes = _load_set(path if is_folder else path.parent, idx_set)
+    name = path.resolve().name if is_folder else idx_set.name
+    return checked(_drawable(name), arrays, source=str(path), notes=notes)
 
 
 def load_digits() -> Data:
@@ -81,53 +130,88 @@ def load_digits() -> Data:
 
 
 def _load_npz(path: Path) -> dict[str, NDArray[Any]]:
-    with path.open("rb") as file:
-        if file.read(len(ZIP_MAGIC)) != ZIP_MAGIC:
+    with opened_npz(path) as npz:
+        found = {
+            array: [i for i, name in enumerate(npz.names) if name.lower() in SPELLINGS[array]]
+            for array in ARRAYS
+        }
+        missing = [array for array, numbers in found.items() if not numbers]
+        if missing:
             raise InputError(
-                f"{str(path)!r} is not an .npz file; "
-                "wanted one, or a folder with the IDX files of MNIST"
+                f"{str(path)!r} has no array {' or '.join(missing)}; wanted {', '.join(ARRAYS)}, "
+                "also spelled train_x, train_y, ... or train_images, train_labels, ..., found "
+                f"{', '.join(npz.names) or 'none'}"
             )
-        file.seek(0)
-        # Damaged bytes make zipfile, zlib and NumPy's header parser raise a dozen kinds of error,
-        # and the parser warn; whichever it is, the file is what the user has to look at.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                npz = np.load(file, allow_pickle=False)
-                names = npz.files
-            except Exception as error:
-                raise InputError(f"{str(path)!r} is a damaged .npz file: {error}") from error
-            missing = [name for name in ARRAYS if name not in names]
-            if missing:
+        for array, numbers in found.items():
+            if len(numbers) > 1:
+                both = " and ".join(npz.names[number] for number in numbers)
                 raise InputError(
-                    f"{str(path)!r} has no array {' or '.join(missing)}; "
-                    f"wanted {', '.join(ARRAYS)}, found {', '.join(names) or 'none'}"
+                    f"{str(path)!r} holds both {both}, which may each be {array}; wanted one of "
+                    "them"
                 )
-            arrays = {}
-            for name in ARRAYS:
-                try:
-                    arrays[name] = npz[name]
-                except Exception as error:
-                    raise InputError(
-                        f"{str(path)!r}: array {name} cannot be read: {error}"
-                    ) from error
-                if not isinstance(arrays[name], np.ndarray):  # NumPy hands over the bytes
-                    raise InputError(f"{str(path)!r}: {name} is in the archive, but is no array")
-    return arrays
+        return {array: npz.read(number) for array, (number,) in found.items()}
 
 
-def _load_folder(path: Path) -> dict[str, NDArray[Any]]:
-    files = {}
-    for name, (stem, kind) in IDX_STEMS.items():
-        variants = [
-            path / f"{stem}{dot}{kind}{suffix}"
-            for dot, suffix in itertools.product("-.", ("", ".gz"))
-        ]
-        found = [variant for variant in variants if variant.is_file()]
-        if not found:
+def _variants(folder: Path, file: str) -> list[Path]:
+    """The spellings of a file's name: some copies have a dot before "idx", or are gzipped."""
+    spelled = (file, ".idx".join(file.rsplit("-idx", 1)))
+    return [folder / (name + gz) for name, gz in itertools.product(spelled, ("", ".gz"))]
+
+
+def _set_named(path: Path) -> IdxSet | None:
+    """The data set of which a file has one of the names."""
+    for idx_set in IDX_SETS:
+        if any(path in _variants(path.parent, file) for file in idx_set.files.values()):
+            return idx_set
+    return None
+
+
+def _only_set(folder: Path) -> IdxSet:
+    """The data set that a folder has."""
+    found = {idx_set: idx_set.found(folder) for idx_set in IDX_SETS}
+    whole = [idx_set for idx_set, files in found.items() if len(files) == len(ARRAYS)]
+    if len(whole) > 1:
+        example = found[whole[0]]["x_train"]
+        raise InputError(
+            f"{str(folder)!r} holds several data sets: "
+            f"{', '.join(idx_set.name for idx_set in whole)}; wanted one, or the path of one of "
+            f"its files, such as {str(example)!r}"
+        )
+    if whole:
+        return whole[0]
+    most = max(IDX_SETS, key=lambda idx_set: len(found[idx_set]))
+    if not found[most]:
+        mnist, qmnist = (", ".join(idx_set.files.values()) for idx_set in (MNIST, QMNIST))
+        raise InputError(
+            f"{str(folder)!r} has none of the IDX files looked for, gzipped (.gz) or not: those of "
+            f"MNIST, Fashion-MNIST or KMNIST ({mnist}), EMNIST (emnist-SPLIT-train-images-"
+            f"idx3-ubyte and so on; SPLIT: {', '.join(SPLITS)}) or QMNIST ({qmnist})"
+        )
+    return most
+
+
+def _load_set(folder: Path, idx_set: IdxSet) -> tuple[dict[str, NDArray[Any]], tuple[str, ...]]:
+    """Its four arrays, and notes for `checked`."""
+    found = idx_set.found(folder)
+    for array, file in idx_set.files.items():
+        if array not in found:
             raise InputError(
-                f"{str(path)!r} has no file {variants[0].name}; wanted the four IDX files of "
-                "MNIST, gzipped (.gz) or not"
+                f"{str(folder)!r} has no file {file} (or .gz); wanted the four of {idx_set.name}: "
+                f"{', '.join(idx_set.files.values())}"
             )
-        files[name] = found[0]
-    return {name: read_idx(file) for name, file in files.items()}
+    arrays = {array: read_idx(path) for array, path in found.items()}
+    if idx_set is not QMNIST:
+        return arrays, ()
+    for array in ("y_train", "y_test"):
+        if arrays[array].shape[1:] != (QMNIST_COLUMNS,):
+            raise InputError(
+                f"{str(folder)!r}: {array} has shape {arrays[array].shape}; wanted QMNIST's "
+                f"{QMNIST_COLUMNS} columns, the first of which is the digit"
+            )
+        arrays[array] = arrays[array][:, 0]
+    return arrays, (f"Labels: the first of QMNIST's {QMNIST_COLUMNS} columns, the digit.",)
+
+
+def _drawable(name: str) -> str:
+    """A title: not all that a file system takes for a name can be drawn."""
+    return "".join(c if c.isprintable() else "?" for c in name)

@@ -16,7 +16,8 @@ from rich.console import Console
 
 from .. import schema
 from ..files import check, replacing
-from . import checkpoint, grid, loop, picture, report, sources
+from ..terminal import fitted
+from . import checkpoint, grid, loop, picture, report, sources, tables
 from .data import Data, Rows
 from .errors import DivergedError, InputError, UnsavedError, writing
 from .options import settings_from
@@ -87,16 +88,19 @@ def run(options: argparse.Namespace) -> None:
             shown = (
                 "diverged" if record["error"] is None else f"error {100 * record['error']:.2f} %"
             )
-            line = f"fold {fold + 1}/{options.folds}, p {cell[0]:g}, input {cell[1]:g}: {shown}"
+            p, p_input = map(tables.shortest, cell)
+            line = f"fold {fold + 1}/{options.folds}, p {p}, input {p_input}: {shown}"
             display.show(errors, options.folds, line, f"{seconds // 60}:{seconds % 60:02}")
 
-    grid.print_table(grid.table(errors, ps, p_inputs, options.folds))
+    tables.print_table(grid.table(errors, ps, p_inputs, options.folds))
     best = grid.best(errors)
     if best is None:
-        print("All diverged: a smaller --lr (or --momentum), or --max-norm, helps")
+        print(fitted("All diverged: a smaller --lr (or --momentum), or --max-norm, helps"))
     else:
         mean = 100 * np.mean([error for error in errors[best] if error is not None])
-        print(f"Best: --p {best[0]:g} --p-input {best[1]:g}, validation error {mean:.2f} %")
+        p, p_input = map(tables.shortest, best)
+        print(fitted(f"Best: --p {p} --p-input {p_input}, validation error {mean:.2f} %"))
+    report.print_notes(images)
     picture.save(grid.draw(errors, ps, p_inputs, title), options.out)
     print(f"Results: {str(options.results)!r}, heat map: {str(options.out)!r}", flush=True)
 
