@@ -301,8 +301,8 @@ def test_interrupts_at_random_moments(run_python):
         assert (done.returncode, done.stdout, done.stderr) == (0, "ended\n", "")
 
 
-def test_many_callers_at_once():
-    """Callers share the executor; no draw is taken twice and each result is right."""
+def test_many_callers_at_once(starts):
+    """Callers share the helpers; no draw is taken twice and each result is right."""
     stream, n = sd.Stream(3), 3_500_003
     x = np.ones(n, np.float32)
     sd.set_num_threads(2)
@@ -322,6 +322,7 @@ def test_many_callers_at_once():
         caller.join()
     assert not errors
     assert sorted(mask.draw for mask in masks) == list(range(32))
+    assert len(starts) == 1
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")

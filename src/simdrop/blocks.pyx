@@ -55,8 +55,8 @@ cdef class Work(Task):
 
 cdef class Blocks(Task):
     """
-    Work on arrays of any layout, or of a window, for blocks of them. Each is copied to a buffer that stays in the caches,
-    where its elements lie in the order of their numbers, as far as these go on.
+    Work on arrays of any layout, or of a window, for blocks of them. Each is copied to a buffer that stays in the
+    caches, where its elements lie in the order of their numbers, as far as these go on.
     """
 
     cdef Work work

@@ -3,7 +3,7 @@
 
 
 cdef class Task:
-    cdef tuple arrays  # that it reads and writes: its pointers are good as long as it lives
+    cdef tuple arrays  # which it reads and writes, so that its pointers are good as long as it lives
 
     cdef int run(self, size_t start, size_t stop) except -1 nogil
 

@@ -1,8 +1,8 @@
 # cython: language_level=3, freethreading_compatible=True
 """Work on large arrays, which several threads do together.
 
-No Python code runs on the way to other threads and back, so that no signal's exception comes between. Whatever is raised all
-the same, by a piece of the work or in starting a thread, leaves `share` when no thread touches the arrays any more.
+No Python code runs on the way to other threads and back, so that no signal's exception comes between. Whatever is raised
+all the same, by a piece of the work or in starting a thread, leaves `share` when no thread touches the arrays any more.
 """
 
 import os
@@ -127,8 +127,8 @@ cdef class Helper:
     """
     A thread that waits to be called; it ends with the process.
 
-    It is no ThreadPoolExecutor's: Ctrl-C between the start of such a thread and the line that registers it leaves one that
-    nobody ends, and a process that never exits. Here, no Python code runs on the way.
+    It is no ThreadPoolExecutor's: Ctrl-C between the start of such a thread and the line that registers it leaves one
+    that nobody ends, and a process that never exits. Here, no Python code runs on the way.
     """
 
     cdef Shared shared
@@ -208,8 +208,8 @@ cdef void free_lock(PyThread_type_lock lock) noexcept:
 
 cdef int share(Task task, size_t n, size_t grain, size_t bytes, size_t split_from) except -1:
     """
-    Do all n units of a task on arrays of so many bytes; from `split_from` bytes on with other threads, in pieces that begin
-    at multiples of `grain` units.
+    Do all n units of a task on arrays of so many bytes; from `split_from` bytes on with other threads, in pieces that
+    begin at multiples of `grain` units.
     """
     cdef Shared shared
     cdef size_t count = 1 if bytes < split_from or n <= grain else threads.get_num_threads()

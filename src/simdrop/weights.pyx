@@ -125,12 +125,12 @@ cdef Job job_of(int kernel, matrix, rows, columns):
     job.part.rows = matrix.shape[0] if cnp.PyArray_NDIM(matrix) == 2 else 1
     job.part.keep_rows = bits_of(rows, job.part.rows, "rows")
     job.part.keep_columns = bits_of(columns, job.part.columns, "columns")
-    job.arrays = (matrix, *[(<Kept>kept).bits for kept in (rows, columns) if kept is not None])
     return job
 
 
-cdef int do(Job job, matrix, squares) except -1:
-    """All of it, in all threads if the matrix is large."""
+cdef int do(Job job, tuple arrays, rows, columns, squares) except -1:
+    """All of it on arrays, of which the first is the matrix, in all threads if it is large."""
+    matrix = arrays[0]
     if job.part.keep_rows is NULL and job.part.keep_columns is NULL and squares is None:
         if job.part.columns < NARROW:
             job.part.rows, job.part.columns = 1, job.part.rows * job.part.columns
@@ -138,8 +138,11 @@ cdef int do(Job job, matrix, squares) except -1:
     cdef size_t blocks = (job.part.rows + job.block - 1) // job.block
     if squares is not None:
         sums = np.empty((blocks, job.part.columns))
-        job.arrays += (sums,)
+        arrays += (sums,)
         job.squares = <double *>cnp.PyArray_DATA(sums)
+    row_bits = None if rows is None else (<Kept>rows).bits
+    column_bits = None if columns is None else (<Kept>columns).bits
+    job.arrays = (arrays, row_bits, column_bits)
     share(job, blocks, 1, cnp.PyArray_NBYTES(matrix), SPLIT_FROM)
     if squares is not None:
         np.sum(sums, axis=0, out=squares)
@@ -185,9 +188,8 @@ def gather(matrix, rows=None, columns=None, *, out=None):
         check_like(out, "out", shape, matrix.dtype, True)
         if np.may_share_memory(out, matrix):
             raise ValueError("out overlaps the matrix that it is gathered from")
-    job.arrays += (out,)
     job.packed = cnp.PyArray_DATA(out)
-    do(job, matrix, None)
+    do(job, (matrix, out), rows, columns, None)
     return out
 
 
@@ -223,10 +225,9 @@ def sgd(
     cdef Job job = job_of(SGD, value, rows, columns)
     begin_descent(job, value, grad, rows, columns, squares)
     check_like(velocity, "velocity", value.shape, value.dtype, True)
-    job.arrays += (velocity,)
     job.first_state = cnp.PyArray_DATA(velocity)
     job.how.lr, job.how.momentum, job.how.nesterov, job.how.l2, job.how.l1 = lr, momentum, nesterov, l2, l1
-    do(job, value, squares)
+    do(job, (value, grad, velocity), rows, columns, squares)
 
 
 def adam(
@@ -262,18 +263,16 @@ def adam(
     check_like(square, "square", value.shape, value.dtype, True)
     if step < 1:
         raise ValueError(f"step is {step}, but steps are counted from 1")
-    job.arrays += (mean, square)
     job.first_state, job.second_state = cnp.PyArray_DATA(mean), cnp.PyArray_DATA(square)
     job.how.lr, job.how.root_scale = lr / (1 - beta1**step), (1 - beta2**step) ** -0.5
     job.how.beta1, job.how.beta2, job.how.eps, job.how.l2, job.how.l1 = beta1, beta2, eps, l2, l1
-    do(job, value, squares)
+    do(job, (value, grad, mean, square), rows, columns, squares)
 
 
 cdef int begin_descent(Job job, value, grad, rows, columns, squares) except -1:
     if not cnp.PyArray_ISWRITEABLE(value):
         raise ValueError("value is read-only, but it is to be changed")
     check_like(grad, "grad", packed_shape(value, rows, columns), value.dtype, False)
-    job.arrays += (grad,)
     job.packed = cnp.PyArray_DATA(grad)
     if squares is not None:
         check_like(squares, "squares", (job.part.columns,), np.dtype(np.float64), True)
