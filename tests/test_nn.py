@@ -136,13 +136,32 @@ def layers_of_every_kind():
         nn.Dropout(0.5, stream, inverted=False).eval(),
         nn.Dropout(sd.schedule.linear(0.5, 0, 10), stream),
         nn.DropPath(0.5, stream),
-        nn.DropPath(0.5, stream, scale=False),
+        nn.DropPath(0.5, stream, inverted=False),
+        nn.DropPath(0.5, stream, inverted=False).eval(),
         nn.DropBlock(0.3, 2, stream),
+        nn.DropBlock(0.3, 2, stream, inverted=False),
+        nn.DropBlock(0.3, 2, stream, inverted=False).eval(),
         nn.LockedDropout(0.5, stream),
+        nn.LockedDropout(0.5, stream, inverted=False),
+        nn.LockedDropout(0.5, stream, inverted=False).eval(),
         nn.Transform(sd.dropout, 0.5, stream=stream, shared_axes=(0,)),
         nn.DropConnect(SIZES[0], 5, 0.4, stream, rng=1, dtype=np.float64),
         nn.DropConnect(SIZES[0], 5, 0.4, stream, per_sample=True, rng=1, dtype=np.float64),
         nn.DropConnect(SIZES[0], 5, 0.4, stream, rng=1, dtype=np.float64).eval(),
+        *(
+            nn.DropConnect(
+                SIZES[0], 5, 0.4, stream, rng=1, dtype=np.float64, per_sample=each, inverted=False
+            ).train(mode)
+            for each in (True, False)
+            for mode in (True, False)
+        ),
+        *(
+            nn.Dense(
+                SIZES[0], 5, 0.4, stream, rng=1, dtype=np.float64, activation="tanh", inverted=form
+            ).train(mode)
+            for form in (True, False)
+            for mode in (True, False)
+        ),
         Scale(SIZES[0]),
     ]
 
@@ -903,7 +922,9 @@ def other_layers():
 )
 def test_a_layer_with_two_places_is_refused(layer):
     first, last = other_layers()
-    with pytest.raises(ValueError, match=r"layers\[2\] is layers\[1\], .*layer of its own") as error:
+    with pytest.raises(
+        ValueError, match=r"layers\[2\] is layers\[1\], .*layer of its own"
+    ) as error:
         nn.Network([first, layer, layer, last], nn.SquaredError)
     assert repr(layer) in str(error.value)
     with pytest.raises(ValueError, match=r"layers\[2\] is layers\[0\]"):

@@ -40,7 +40,10 @@ class Oracle:
             mean = o["beta1"] * mean + (1 - o["beta1"]) * grad
             square = o["beta2"] * square + (1 - o["beta2"]) * grad**2
             self.states[0][self.where], self.states[1][self.where] = mean, square
-            mean, square = mean / (1 - o["beta1"] ** self.steps), square / (1 - o["beta2"] ** self.steps)
+            mean, square = (
+                mean / (1 - o["beta1"] ** self.steps),
+                square / (1 - o["beta2"] ** self.steps),
+            )
             self.value[self.where] = w - o["lr"] * mean / (np.sqrt(square) + o["eps"])
         else:
             step = -o["lr"] * grad
@@ -435,7 +438,12 @@ OF = {
 }
 wrong_numbers = pytest.mark.parametrize(
     ("make", "name", "number"),
-    [(make, name, number) for make, names in OF.items() for name in names for number in WRONG[name]],
+    [
+        (make, name, number)
+        for make, names in OF.items()
+        for name in names
+        for number in WRONG[name]
+    ],
 )
 
 

@@ -195,8 +195,16 @@ VECTOR = np.ones(4, np.float32)
         (lambda: weights.gather(MATRIX, out=READ_ONLY), ValueError, "read-only"),
         (lambda: weights.gather(MATRIX, out=MATRIX[::-1]), ValueError, "C-contiguous"),
         (lambda: weights.sgd(READ_ONLY, *OTHERS[:2], lr=1), ValueError, "value is read-only"),
-        (lambda: weights.sgd(MATRIX, OTHERS[0, :2], OTHERS[1], lr=1), ValueError, r"grad has shape"),
-        (lambda: weights.sgd(MATRIX, OTHERS[0], OTHERS[1, 0], lr=1), ValueError, "velocity has shape"),
+        (
+            lambda: weights.sgd(MATRIX, OTHERS[0, :2], OTHERS[1], lr=1),
+            ValueError,
+            r"grad has shape",
+        ),
+        (
+            lambda: weights.sgd(MATRIX, OTHERS[0], OTHERS[1, 0], lr=1),
+            ValueError,
+            "velocity has shape",
+        ),
         (
             lambda: weights.sgd(MATRIX, *OTHERS[:2], lr=1, squares=np.ones(3)),
             ValueError,
