@@ -1,5 +1,5 @@
-"""The optimizers against slow NumPy: shapes, layouts and kept parts, max-norm and penalties; what is
-refused, before anything has changed."""
+"""The optimizers against slow NumPy: shapes, layouts and kept parts, max-norm and penalties; what
+is refused, before anything has changed."""
 
 import copy
 import math

@@ -50,6 +50,9 @@ class Parameter:
 
     rows: Kept | None = None
     columns: Kept | None = None
+    _value: Array
+    _grad: Array
+    _room: Array  # for the gradient of all of value; that of a part begins where it does
 
     def __init__(self, value: Array, kind: Literal["weight", "bias"]) -> None:
         if kind not in ("weight", "bias"):
