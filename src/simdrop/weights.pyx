@@ -8,7 +8,6 @@ threads, nor on the instruction set.
 """
 
 from functools import partial
-from itertools import combinations, pairwise
 
 import numpy as np
 
@@ -318,13 +317,13 @@ cdef Job descent(int kernel, dict arrays, rows, columns, lr, l2, l1, squares):
             check_like(array, name, packed_shape(value, rows, columns), number, False)
         else:
             check_like(array, name, shape, number, True)
-    given = list(arrays.items())
+    cdef list given = list(arrays.values())
     if squares is not None:
         check_like(squares, "squares", (job.part.columns,), cnp.NPY_FLOAT64, True)
-        given.append(("squares", squares))
-    pair = overlapping([array for _, array in given])
+        given.append(squares)
+    pair = overlapping(given)
     if pair:
-        first, second = (given[i][0] for i in pair)
+        first, second = ([*arrays, "squares"][i] for i in pair)
         raise ValueError(f"{first} and {second} share memory, but a step needs them apart")
     job.packed = cnp.PyArray_DATA(arrays["grad"])
     job.how.lr = finite(job, "lr", checked("lr", lr))
@@ -362,26 +361,35 @@ cdef double finite(Job job, str name, double number) except? -1:
 
 
 def overlapping(list arrays):
-    """Which two of some arrays share memory, as indices; None if none do."""
-    spans = sorted([(*span(array), i) for i, array in enumerate(arrays) if cnp.PyArray_SIZE(array)])
-    if any([start < stop for (_, stop, _), (start, _, _) in pairwise(spans)]):
-        for i, j in combinations(range(len(arrays)), 2):
-            if np.shares_memory(arrays[i], arrays[j]):
-                return i, j
+    """Which two of some arrays share memory, as indices, ascending; None if none do."""
+    cdef Py_ssize_t i, j
+    spans = np.empty((len(arrays), 2), np.uintp)
+    cdef size_t *ends = <size_t *>cnp.PyArray_DATA(spans)
+    for i in range(len(arrays)):
+        find_span(arrays[i], ends + 2 * i)
+        for j in range(i):
+            if ends[2 * j] < ends[2 * i + 1] and ends[2 * i] < ends[2 * j + 1]:
+                if np.shares_memory(arrays[j], arrays[i]):  # and not only lies between
+                    return j, i
     return None
 
 
-cdef tuple span(array):
-    """Where the memory of an array with elements begins and ends."""
-    cdef size_t first = <size_t>cnp.PyArray_DATA(array), last = first
+cdef int find_span(array, size_t *ends) except -1:
+    """Where an array's memory begins and ends; both 0 if it has no elements."""
     cdef Py_ssize_t reach
+    cdef int axis
+    if cnp.PyArray_SIZE(array) == 0:
+        ends[0] = ends[1] = 0
+        return 0
+    ends[0] = <size_t>cnp.PyArray_DATA(array)
+    ends[1] = ends[0] + cnp.PyArray_ITEMSIZE(array)
     for axis in range(cnp.PyArray_NDIM(array)):
         reach = (cnp.PyArray_DIM(array, axis) - 1) * cnp.PyArray_STRIDE(array, axis)
         if reach < 0:
-            first += reach
+            ends[0] += reach
         else:
-            last += reach
-    return first, last + cnp.PyArray_ITEMSIZE(array)
+            ends[1] += reach
+    return 0
 
 
 cdef int check_matrix(matrix, str name) except -1:

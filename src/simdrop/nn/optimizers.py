@@ -89,24 +89,23 @@ class Optimizer(ABC):
                 f"{len(self.parameters)} parameters"
             )
         max_norm = checked_norm(self.max_norm)
-        arrays = {}
-        for i, (parameter, state) in enumerate(zip(self.parameters, self.state, strict=True)):
-            arrays[f"parameters[{i}].value"] = parameter.value
-            arrays[f"parameters[{i}].grad"] = parameter.grad
-            arrays |= {f"state[{i}][{j}]": array for j, array in enumerate(state)}
-        pair = weights.overlapping(list(arrays.values()))
+        pairs = list(zip(self.parameters, self.state, strict=True))
+        pair = weights.overlapping([a for p, state in pairs for a in (p.value, p.grad, *state)])
         if pair:
-            first, second = (list(arrays)[k] for k in pair)
+            names = []
+            for i, (_, state) in enumerate(pairs):
+                names += [f"parameters[{i}].value", f"parameters[{i}].grad"]
+                names += [f"state[{i}][{j}]" for j in range(len(state))]
+            first, second = (names[k] for k in pair)
             raise ValueError(f"{first} and {second} share memory: a step would change it twice")
-        return [
-            self._update(parameter, state, max_norm)
-            for parameter, state in zip(self.parameters, self.state, strict=True)
-        ]
+        return [self._update(parameter, state, max_norm) for parameter, state in pairs]
 
     def _update(self, parameter: Parameter, state: list[Array], max_norm: float | None) -> Action:
         is_weight = parameter.kind == "weight"
         changed = [parameter.value, *state]
         value, *states = matrices = [as_matrix(array, changed=True) for array in changed]
+        pairs = zip(changed, matrices, strict=True)
+        copies = [pair for pair in pairs if not np.may_share_memory(*pair)]
         squares = np.empty(value.shape[-1]) if is_weight and max_norm is not None else None
         descend = self._descend(
             value,
@@ -124,9 +123,8 @@ class Optimizer(ABC):
             descend()
             if squares is not None and max_norm is not None:
                 project(value, squares, max_norm)
-            for array, matrix in zip(changed, matrices, strict=True):
-                if not np.may_share_memory(array, matrix):  # its layout is none of a matrix
-                    array[...] = matrix.reshape(array.shape)
+            for array, matrix in copies:  # of arrays that are laid out otherwise
+                array[...] = matrix.reshape(array.shape)
 
         return update
 
@@ -244,7 +242,8 @@ def project(value: Array, squares: Array, max_norm: float) -> None:
 def as_matrix(array: Array, *, changed: bool = False) -> Array:
     """As the kernels take it, with one or two axes: the same memory, or where that is not
     C-contiguous, aligned and of this machine's byte order, a copy."""
-    if not (array.flags.c_contiguous and array.flags.aligned and array.dtype.isnative):
+    flags = array.flags
+    if not (flags.c_contiguous and flags.aligned and array.dtype.isnative):
         if changed:
             check_learnable("what a step changes", array)
         array = array.astype(layouts.native(array.dtype), order="C")
