@@ -1,6 +1,8 @@
 """Weight matrices in parts: gathering and updating them against plain NumPy."""
 
+import gc
 import math
+import weakref
 
 import numpy as np
 import pytest
@@ -312,6 +314,31 @@ def test_a_subclass_that_lies_about_itself():
         plain[:] = 1
     with pytest.raises(ValueError, match=r"grad has shape \(2, 4\)"):
         weights.sgd(plain[0], plain[1, :2].view(Liar), plain[2], lr=0.1)
+
+
+@pytest.mark.parametrize("function", STEPS)
+def test_a_prepared_step_owns_what_it_works_on(function):
+    """Nothing else may hold the arrays, nor what is kept of them, when it is made."""
+    _, numbers, names = STEPS[function]
+    rng, (rows, row_keep), (columns, column_keep) = (
+        np.random.default_rng(0), kept(30, 0.5, 1), kept(40, 0.5, 2),
+    )  # fmt: skip
+    every = [np.abs(rng.normal(size=(30, 40))) for _ in names]
+    every[1] = np.ascontiguousarray(every[1][np.ix_(row_keep, column_keep)])
+    options = {"momentum": 0.0, "nesterov": False, "l2": 0.0, "l1": 0.0, "squares": None} | numbers
+    if function == "adam":
+        options = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8} | options
+        del options["momentum"], options["nesterov"]
+    expected = [array.copy() for array in every]
+    STEPS[function][0](*expected, rows, columns, **options)
+    prepare = {"sgd": weights.prepared_sgd, "adam": weights.prepared_adam}[function]
+    value, step = every[0], prepare(*every, rows, columns, **options)
+    references = [weakref.ref(array) for array in every]
+    del every, rows, columns
+    gc.collect()
+    assert all(reference() is not None for reference in references)
+    step()
+    np.testing.assert_array_equal(value, expected[0])
 
 
 # --- The penalty of L1 ---

@@ -248,7 +248,7 @@ def prepared_sgd(value, grad, velocity, rows, columns, *, lr, momentum, nesterov
     cdef Job job = descent(SGD, arrays, rows, columns, lr, l2, l1, squares)
     job.how.momentum, job.how.nesterov = checked("momentum", momentum, 1), nesterov
     job.first_state = cnp.PyArray_DATA(velocity)
-    return partial(run_descent, job, arrays, squares)
+    return partial(run_descent, job, value, squares, (arrays, rows, columns))
 
 
 def adam(
@@ -301,7 +301,7 @@ def prepared_adam(value, grad, mean, square, rows, columns, *, lr, step, beta1, 
     job.how.lr = finite(job, "lr / (1 - beta1**step)", job.how.lr / (1 - job.how.beta1**step))
     job.how.root_scale = (1 - job.how.beta2**step) ** -0.5
     job.first_state, job.second_state = cnp.PyArray_DATA(mean), cnp.PyArray_DATA(square)
-    return partial(run_descent, job, arrays, squares)
+    return partial(run_descent, job, value, squares, (arrays, rows, columns))
 
 
 cdef Job descent(int kernel, dict arrays, rows, columns, lr, l2, l1, squares):
@@ -332,9 +332,9 @@ cdef Job descent(int kernel, dict arrays, rows, columns, lr, l2, l1, squares):
     return job
 
 
-def run_descent(Job job not None, dict arrays not None, squares):
-    """The step that was prepared; `arrays` are those into which the job points."""
-    share(job, arrays["value"], squares)
+def run_descent(Job job not None, value, squares, owned):
+    """The step that was prepared; `owned` is all that the job points into."""
+    share(job, value, squares)
 
 
 def checked(str name, number, below=None, *, positive=False):
