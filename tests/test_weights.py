@@ -231,9 +231,9 @@ STEPS = {
     "adam": (weights.adam, {"lr": 0.1, "step": 1}, ["value", "grad", "mean", "square"]),
 }
 OUTSIDE = {
-    "lr": (-0.1, math.nan, math.inf, 1e39, 10**400),
-    "l2": (-0.1, math.nan, math.inf, 1e39),
-    "l1": (-0.1, math.nan, math.inf, 1e39),
+    "lr": (-0.1, math.nan, math.inf, 10**400),
+    "l2": (-0.1, math.nan, math.inf),
+    "l1": (-0.1, math.nan, math.inf),
     "momentum": (-0.1, 1, math.nan, math.inf),
     "beta1": (-0.1, 1, math.nan, 1.0),
     "beta2": (-0.1, 1, math.nan, 1.0),

@@ -224,7 +224,7 @@ def sgd(
     rows, columns : Kept or None
         Of n and m; None keeps all.
     lr, l2, l1 : float
-        At least 0, and finite in the type, to which they are rounded.
+        At least 0 and finite; rounded to the type, where they may overflow: then the value is NaN or infinite.
     momentum : float
         In [0, 1).
     nesterov : bool
@@ -295,10 +295,11 @@ def prepared_adam(value, grad, mean, square, rows, columns, *, lr, step, beta1, 
         raise ValueError(f"step is {step}, but steps are counted from 1")
     step = min(step, 2**62)  # no power of a number below 1 is above 0 there
     job.how.beta1, job.how.beta2 = checked("beta1", beta1, 1), checked("beta2", beta2, 1)
-    job.how.eps = finite(job, "eps", checked("eps", eps, positive=True))
-    if not job.double and <float>job.how.eps == 0:
-        raise ValueError(f"eps = {eps} is 0 in float32, but must be positive: a step could be 0 / 0")
-    job.how.lr = finite(job, "lr / (1 - beta1**step)", job.how.lr / (1 - job.how.beta1**step))
+    job.how.eps = checked("eps", eps, positive=True)
+    if not job.double and (job.how.eps > FLT_MAX or <float>job.how.eps == 0):
+        limit = "infinite, so that nothing would change" if job.how.eps > 1 else "0: a step could be 0 / 0"
+        raise ValueError(f"eps must be positive and finite in float32, but {eps} is {limit}")
+    job.how.lr /= 1 - job.how.beta1**step
     job.how.root_scale = (1 - job.how.beta2**step) ** -0.5
     job.first_state, job.second_state = cnp.PyArray_DATA(mean), cnp.PyArray_DATA(square)
     return partial(run_descent, job, value, squares, (arrays, rows, columns))
@@ -326,9 +327,9 @@ cdef Job descent(int kernel, dict arrays, rows, columns, lr, l2, l1, squares):
         first, second = ([*arrays, "squares"][i] for i in pair)
         raise ValueError(f"{first} and {second} share memory, but a step needs them apart")
     job.packed = cnp.PyArray_DATA(arrays["grad"])
-    job.how.lr = finite(job, "lr", checked("lr", lr))
-    job.how.l2 = finite(job, "l2", checked("l2", l2))
-    job.how.l1 = finite(job, "l1", checked("l1", l1))
+    job.how.lr = checked("lr", lr)
+    job.how.l2 = checked("l2", l2)
+    job.how.l1 = checked("l1", l1)
     return job
 
 
@@ -352,12 +353,6 @@ def checked(str name, number, below=None, *, positive=False):
     elif not (value > 0 if positive else value >= 0) or value > DBL_MAX:
         raise ValueError(f"{name} must be {'positive' if positive else 'at least 0'} and finite, got {number!r}")
     return value
-
-
-cdef double finite(Job job, str name, double number) except? -1:
-    if not job.double and number > FLT_MAX or number > DBL_MAX:
-        raise ValueError(f"{name} = {number} is infinite in {'float64' if job.double else 'float32'}")
-    return number
 
 
 def overlapping(list arrays):

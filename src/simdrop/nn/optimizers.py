@@ -47,8 +47,7 @@ class Optimizer(ABC):
     Raises
     ------
     ValueError
-        For a number outside its range, or that the dtype of a parameter cannot hold, no parameters,
-        or parameters that share memory.
+        For a number outside its range, no parameters, or parameters that share memory.
     """
 
     states: int  # arrays for each parameter
