@@ -109,30 +109,25 @@ def test_made_by_a_constructor_that_failed(cls):
         np.testing.assert_array_equal(object.apply(X), cls(*right).apply(X))
 
 
-@pytest.mark.parametrize("cls", [c for c in BY_HAND if c not in (sd.Stream, weights.Kept)])
+@pytest.mark.parametrize("cls", [c for c in BY_HAND if c is not sd.Stream])
 def test_a_constructor_that_is_called_twice(cls):
     right, _ = CLASSES[cls]
     object = cls(*right)
-    before = object.apply(X)
+    before = repr(object)
     with pytest.raises(TypeError, match="cannot be changed"):
         object.__init__(*right)
-    np.testing.assert_array_equal(object.apply(X), before)
+    assert repr(object) == before
+    if cls is not weights.Kept:
+        np.testing.assert_array_equal(object.apply(X), cls(*right).apply(X))
 
 
-def test_constructors_of_what_may_change():
-    """A stream is seeded anew, and rows are kept anew, as a whole or not at all."""
+def test_a_stream_is_seeded_anew_as_a_whole_or_not_at_all():
     stream = sd.Stream(0)
     stream.__init__(1)
     assert stream.state == sd.Stream(1).state
     with pytest.raises(TypeError):
         stream.__init__("seed")
     assert stream.state == sd.Stream(1).state
-    kept = weights.Kept(sd.Mask(KEY, 0, 0.5, 6))
-    kept.__init__(sd.Mask(KEY, 0, 0, 4))
-    assert (kept.size, kept.count) == (4, 4)
-    with pytest.raises(TypeError):
-        kept.__init__(X)
-    assert (kept.size, kept.count) == (4, 4) and len(kept.indices) == 4
 
 
 @pytest.mark.parametrize("cls", BY_HAND)

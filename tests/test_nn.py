@@ -136,13 +136,32 @@ def layers_of_every_kind():
         nn.Dropout(0.5, stream, inverted=False).eval(),
         nn.Dropout(sd.schedule.linear(0.5, 0, 10), stream),
         nn.DropPath(0.5, stream),
-        nn.DropPath(0.5, stream, scale=False),
+        nn.DropPath(0.5, stream, inverted=False),
+        nn.DropPath(0.5, stream, inverted=False).eval(),
         nn.DropBlock(0.3, 2, stream),
+        nn.DropBlock(0.3, 2, stream, inverted=False),
+        nn.DropBlock(0.3, 2, stream, inverted=False).eval(),
         nn.LockedDropout(0.5, stream),
+        nn.LockedDropout(0.5, stream, inverted=False),
+        nn.LockedDropout(0.5, stream, inverted=False).eval(),
         nn.Transform(sd.dropout, 0.5, stream=stream, shared_axes=(0,)),
         nn.DropConnect(SIZES[0], 5, 0.4, stream, rng=1, dtype=np.float64),
         nn.DropConnect(SIZES[0], 5, 0.4, stream, per_sample=True, rng=1, dtype=np.float64),
         nn.DropConnect(SIZES[0], 5, 0.4, stream, rng=1, dtype=np.float64).eval(),
+        *(
+            nn.DropConnect(
+                SIZES[0], 5, 0.4, stream, rng=1, dtype=np.float64, per_sample=each, inverted=False
+            ).train(mode)
+            for each in (True, False)
+            for mode in (True, False)
+        ),
+        *(
+            nn.Dense(
+                SIZES[0], 5, 0.4, stream, rng=1, dtype=np.float64, activation="tanh", inverted=form
+            ).train(mode)
+            for form in (True, False)
+            for mode in (True, False)
+        ),
         Scale(SIZES[0]),
     ]
 
@@ -485,9 +504,8 @@ def test_predict_restores_the_mode_after_an_error():
 @pytest.mark.parametrize("rows", [0, 1, 3, 4, 5, 12, 13])
 def test_predict_takes_a_chunk_at_a_time(monkeypatch, loss, rows):
     monkeypatch.setattr("simdrop.nn.network.CHUNK", 4)
-    net = nn.MLP(SIZES, loss=loss, rng=0)
-    recorder = Recorder()
-    net.layers.insert(0, recorder)
+    recorder, mlp = Recorder(), nn.MLP(SIZES, loss=loss, rng=0)
+    net = nn.Network([recorder, *mlp.layers], mlp.criterion)
     x = batch_for(loss, batch=rows)[0]
     prediction = net.predict(x)
     assert max(recorder.rows) <= 4
@@ -844,8 +862,7 @@ def test_backward_of_the_net_needs_the_loss_just_before():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"lr": 0}, "lr must be positive and finite, got 0"),
-        ({"lr": -0.1}, "got -0.1"),
+        ({"lr": -0.1}, "lr must be at least 0 and finite, got -0.1"),
         ({"lr": math.nan}, "got nan"),
         ({"lr": math.inf}, "got inf"),
         ({"momentum": 1}, r"momentum must be in \[0, 1\), got 1"),
@@ -854,7 +871,7 @@ def test_backward_of_the_net_needs_the_loss_just_before():
         ({"nesterov": True}, "nesterov=True needs a momentum above 0"),
         ({"l2": -1e-4}, "l2 must be at least 0 and finite, got -0.0001"),
         ({"l2": math.inf}, "l2 must be at least 0 and finite, got inf"),
-        ({"max_norm": 0}, "max_norm must be positive and finite, or None, got 0"),
+        ({"max_norm": 0}, "max_norm must be positive and finite, got 0"),
         ({"max_norm": -1}, "got -1"),
         ({"max_norm": math.nan}, "got nan"),
         ({"parameters": []}, "parameters is empty"),
@@ -868,3 +885,177 @@ def test_sgd_refuses(arguments, message):
 
 def test_public_names_exist_and_have_a_docstring():
     assert all(getattr(nn, name).__doc__ for name in nn.__all__)
+
+
+# --- Each layer and each parameter has one place ---
+
+
+def other_layers():
+    """Around a layer of 7 inputs and outputs."""
+    return [nn.Linear(7, 7, rng=i, dtype=np.float64, activation="tanh") for i in range(2)]
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Linear(7, 7, rng=0),
+        nn.Dense(7, 7, rng=0),
+        nn.DropConnect(7, 7, 0.5, rng=0),
+        nn.BatchwiseDense(nn.Units(7, 0.5), 7, rng=0),
+        nn.KeptInputs(nn.Units(7, 0.5)),
+        nn.ReLU(),
+        nn.Tanh(),
+        nn.Sigmoid(),
+        nn.Identity(),
+        nn.ActivityL1(0.1),
+        nn.Dropout(0.5),
+        nn.DropPath(0.5),
+        nn.DropBlock(0.5, 2),
+        nn.LockedDropout(0.5),
+        nn.AlphaDropout(0.5),
+        nn.GaussianDropout(0.5),
+        nn.GaussianNoise(0.5),
+        nn.Transform(sd.dropout, 0.5),
+        Scale(7),
+    ],
+    ids=repr,
+)
+def test_a_layer_with_two_places_is_refused(layer):
+    first, last = other_layers()
+    with pytest.raises(
+        ValueError, match=r"layers\[2\] is layers\[1\], .*layer of its own"
+    ) as error:
+        nn.Network([first, layer, layer, last], nn.SquaredError)
+    assert repr(layer) in str(error.value)
+    with pytest.raises(ValueError, match=r"layers\[2\] is layers\[0\]"):
+        nn.Network(iter([layer, first, layer]), nn.SquaredError)
+
+
+def test_layers_cannot_be_changed_behind_the_check():
+    net = nn.Network(other_layers(), nn.SquaredError)
+    assert isinstance(net.layers, tuple)
+    with pytest.raises(AttributeError):
+        net.layers = [*net.layers, net.layers[0]]
+    with pytest.raises(TypeError):
+        net.layers[1] = net.layers[0]
+
+
+def tied(how):
+    first, last = other_layers()
+    if how == "a parameter":
+        last.weight = first.weight
+    elif how == "a bias":
+        last.bias = first.bias
+    elif how == "an array":
+        last.weight.value = first.weight.value
+    elif how == "a transposed view":
+        last.weight.value = first.weight.value.T
+    else:
+        memory = np.ones((13, 7))
+        first.weight.value, last.weight.value = memory[:7], memory[6:]
+    return first, last
+
+
+@pytest.mark.parametrize(
+    "how", ["a parameter", "a bias", "an array", "a transposed view", "overlapping parts"]
+)
+def test_layers_that_share_parameters_are_refused(how):
+    first, last = tied(how)
+    with pytest.raises(ValueError, match=r"layers\[0\] and .* of layers\[2\] share memory"):
+        nn.Network([first, nn.Tanh(), last], nn.SquaredError)
+    # Tied after it was made, a net is refused by its optimizer.
+    net = nn.Network(other_layers(), nn.SquaredError)
+    for layer, other in zip(net.layers, (first, last), strict=True):
+        layer.weight, layer.bias = other.weight, other.bias
+    for make in (nn.SGD, nn.Adam):
+        with pytest.raises(ValueError, match="share memory"):
+            make(net.parameters(), 0.1)
+
+
+def test_a_layer_that_lists_a_parameter_twice_is_refused():
+    class Twice(Scale):
+        def parameters(self):
+            return [self.s, self.s]
+
+    with pytest.raises(ValueError, match=r"layers\[1\] and .* of layers\[1\] share memory"):
+        nn.Network([other_layers()[0], Twice(7)], nn.SquaredError)
+
+
+def test_layers_on_disjoint_parts_of_one_array():
+    """All weights in one vector, as optimizers of SciPy want them."""
+    x, y = batch_for("squared_error", n_out=7)
+    layers, memory = other_layers(), np.empty(2 * 49)
+    for layer, part in zip(layers, memory.reshape(2, 7, 7), strict=True):
+        part[...] = layer.weight.value
+        layer.weight.value = part
+    net = nn.Network([layers[0], nn.Tanh(), layers[1]], nn.SquaredError)
+    check_gradients(net, x, y, sd.Stream(0))
+    before, loss = memory.copy(), net.loss(x, y)
+    optimizer = nn.SGD(net.parameters(), 0.01)
+    for _ in range(5):
+        net.train_step(x, y, optimizer)
+    assert net.loss(x, y) < loss and np.all(memory != before)
+
+
+@pytest.mark.parametrize("layout", ["F", "reversed", "swapped"])
+def test_gradients_and_steps_with_weights_of_any_layout(layout):
+    x, y = batch_for("squared_error")
+    nets = []
+    for change in (False, True):
+        net = nn.MLP(SIZES, p=0.3, loss="squared_error", activation="tanh", rng=5, dtype=np.float64)
+        for parameter in net.parameters() if change else []:
+            value = parameter.value
+            if layout == "F":
+                parameter.value = np.asfortranarray(value)
+            elif layout == "reversed":
+                parameter.value = value[..., ::-1].copy()[..., ::-1]
+            elif parameter.kind == "weight":
+                parameter.value = value.astype(">f8")
+        nets.append(net)
+    state = nets[1].stream.state
+    check_gradients(nets[1], x, y, nets[1].stream)
+    nets[1].stream.state = state
+    for net in nets:
+        optimizer = nn.SGD(net.parameters(), 0.1, momentum=0.9, l2=0.01, l1=0.01, max_norm=0.5)
+        for _ in range(5):
+            net.train_step(x, y, optimizer)
+    for plain, other in zip(*(net.parameters() for net in nets), strict=True):
+        np.testing.assert_allclose(other.value, plain.value, rtol=1e-12, atol=1e-15)
+
+
+def test_backward_refuses_what_another_pass_has_overwritten():
+    """A layer in two nets, or called by hand: its gradients would be those of the other pass."""
+    first, last = other_layers()
+    x, y = batch_for("squared_error", n_out=7)
+    net, other = (nn.Network(layers, nn.SquaredError) for layers in ([first, last], [first]))
+    for call in (lambda: first(2 * x), lambda: other.loss(2 * x, y), lambda: other.predict(2 * x)):
+        net.loss(x, y)
+        call()
+        with pytest.raises(RuntimeError, match="has been called since"):
+            net.backward()
+    net.loss(x, y)
+    net.backward()
+    net.backward()
+
+
+def test_backward_belongs_to_the_most_recent_call():
+    x = batch_for("squared_error")[0]
+    for layer in layers_of_every_kind():
+        stream = getattr(layer, "stream", None)
+        layer(x)
+        state = stream.state if stream else None
+        dy = np.ones_like(layer(3 * x))
+        latest = layer.backward(dy)
+        if stream:
+            stream.state = state
+        layer(3 * x)
+        np.testing.assert_array_equal(layer.backward(dy), latest)
+
+
+def test_the_last_batch_is_not_held_twice():
+    net = nn.Network(other_layers(), nn.SquaredError)
+    x, y = batch_for("squared_error", n_out=7)
+    net.loss(x, y)
+    net(x)
+    assert net._passed == []
+    assert copy.deepcopy(net)._passed == pickle.loads(pickle.dumps(net))._passed == []

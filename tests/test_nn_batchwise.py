@@ -184,7 +184,7 @@ def test_parameters_of_any_shape(shape):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"lr": 0}, "lr must be positive"),
+        ({"lr": -1}, "lr must be at least 0"),
         ({"beta1": 1}, r"beta1 must be in \[0, 1\)"),
         ({"beta2": -0.1}, r"beta2 must be in \[0, 1\)"),
         ({"eps": 0}, "eps must be positive"),

@@ -1,6 +1,7 @@
 """The layers that forget: the functions that they are, the classic form, schedules, errors."""
 
 import copy
+import itertools
 import pickle
 
 import numpy as np
@@ -19,7 +20,7 @@ X = np.random.default_rng(0).normal(size=(6, 4, 5)).astype(np.float32)
     [
         (nn.DropPath(0.4, sd.Stream(3)), lambda x, s: sd.drop_path(x, 0.4, rng=s)),
         (
-            nn.DropPath(0.4, sd.Stream(3), scale=False),
+            nn.Transform(sd.drop_path, 0.4, stream=sd.Stream(3), scale=False),
             lambda x, s: sd.drop_path(x, 0.4, rng=s, scale=False),
         ),
         (nn.DropBlock(0.4, 2, sd.Stream(3)), lambda x, s: sd.drop_block(x, 0.4, 2, rng=s)),
@@ -64,12 +65,22 @@ def test_layers_are_the_librarys_functions(layer, function):
 def test_names():
     assert repr(nn.DropPath(0.4)) == "DropPath(0.4)"
     assert repr(nn.DropBlock(0.4, 2)) == "DropBlock(0.4, 2)"
+    assert repr(nn.DropPath(0.4, inverted=False)) == "DropPath(0.4, inverted=False)"
+    assert repr(nn.DropBlock(0.4, 2, inverted=False)) == "DropBlock(0.4, 2, inverted=False)"
+    assert repr(nn.LockedDropout(0.4)) == "LockedDropout(0.4, time_axis=0)"
     assert repr(nn.Transform(sd.drop_path, 0.4)) == "Transform(drop_path, 0.4)"
     assert repr(nn.Dropout(0.5, inverted=False)) == "Dropout(p=0.5, inverted=False)"
     schedule = sd.schedule.linear(0, 0.5, 10)
     assert repr(nn.Dropout(schedule)) == "Dropout(p=linear(start=0, end=0.5, steps=10))"
     layer = nn.DropConnect(3, 2, 0.5, rng=0, per_sample=True)
     assert repr(layer) == "DropConnect(3, 2, p=0.5, per_sample=True)"
+    layer = nn.DropConnect(3, 2, 0.5, rng=0, inverted=False)
+    assert repr(layer) == "DropConnect(3, 2, p=0.5, inverted=False)"
+    units = nn.Units(3, 0.5, inverted=False)
+    assert repr(nn.KeptInputs(units)) == "KeptInputs(3, p=0.5, inverted=False)"
+    assert repr(nn.BatchwiseDense(units, units, rng=0)) == (
+        "BatchwiseDense(3, 3, p=0.5, activation='relu', inverted=False)"
+    )
 
 
 # --- The classic form ---
@@ -113,6 +124,203 @@ def test_a_classic_net_is_the_inverted_one_with_other_weights():
         a, b = inverted.train(mode)(x), classic.train(mode)(x)
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
     assert "inverted=False" in repr(classic) and "inverted" not in repr(inverted)
+
+
+# --- Both forms in every layer that drops ---
+
+
+def draws_until_seen(layer, x, masks):
+    """Outputs in training by what was kept, until each of 2**k masks was seen."""
+    seen = {}
+    while len(seen) < masks:
+        y = layer(x)
+        seen.setdefault((y != 0).tobytes(), y)
+        assert layer.stream.draw < 3000
+    return seen.values()
+
+
+P = 0.3
+forms = pytest.mark.parametrize("inverted", [True, False])
+
+
+@forms
+@pytest.mark.parametrize(
+    ("make", "shape", "decisions"),
+    [
+        (nn.Dropout, (2, 2), 4),
+        (lambda p, s, **o: nn.Dropout(p, s, shared_axes=(0,), **o), (3, 2), 2),
+        (nn.DropPath, (3, 2), 3),
+        (nn.LockedDropout, (3, 2, 2), 4),
+        (lambda p, s, **o: nn.LockedDropout(p, s, time_axis=1, **o), (2, 3, 2), 4),
+        (lambda p, s, **o: nn.DropBlock(p, 1, s, **o), (2, 2), 4),
+    ],
+)
+def test_the_mean_over_all_masks_is_the_output_in_evaluation(make, shape, decisions, inverted):
+    """Each mask once, with its probability, so that the mean is exact; DropBlock's factor, of how
+    many elements a mask keeps, is for the mean of all elements: next test."""
+    layer = make(P, sd.Stream(0), inverted=inverted)
+    x = np.random.default_rng(1).uniform(1, 2, shape)
+    expected = layer.eval()(x)
+    np.testing.assert_allclose(expected, x if inverted else (1 - P) * x, rtol=1e-15)
+    assert layer.stream.draw == 0
+    total = weight = 0
+    for y in draws_until_seen(layer.train(), x, 2**decisions):
+        dropped = decisions * np.mean(y == 0)
+        probability = P**dropped * (1 - P) ** (decisions - dropped)
+        if isinstance(layer, nn.DropBlock) and inverted:
+            y = y * np.mean(y != 0) / (1 - P)
+        total, weight = total + probability * y, weight + probability
+    assert weight == pytest.approx(1)
+    np.testing.assert_allclose(total, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("shape", "size"), [((3, 4), 2), ((4, 3), 3), ((2, 5), 1), ((3, 3), 3)])
+def test_drop_block_in_evaluation_is_the_mean_over_all_corners(shape, size):
+    """Of elements that blocks keep with a probability of their own: each set of corners once."""
+    x = np.random.default_rng(1).uniform(1, 2, shape)
+    rows, columns = shape[0] - size + 1, shape[1] - size + 1
+    gamma = P / size**2 * shape[0] * shape[1] / (rows * columns)
+    total = np.zeros(shape)
+    for begins in itertools.product([False, True], repeat=rows * columns):
+        keep, probability = np.ones(shape), 1.0
+        for (i, j), begin in zip(np.ndindex(rows, columns), begins, strict=True):
+            probability *= gamma if begin else 1 - gamma
+            if begin:
+                keep[i : i + size, j : j + size] = 0
+        total += probability * keep * x
+    layer = nn.DropBlock(P, size, sd.Stream(0), inverted=False)
+    np.testing.assert_allclose(layer.eval()(x), total, rtol=1e-12)
+    np.testing.assert_allclose(layer.backward(x), total, rtol=1e-12)
+    images = np.broadcast_to(x, (2, 3, *shape))
+    np.testing.assert_allclose(layer(images), np.broadcast_to(total, images.shape), rtol=1e-12)
+    y = layer.train()(images)  # and what is kept, training leaves as it is
+    assert np.array_equal(y[y != 0], images[y != 0]) and layer.stream.draw == 1
+
+
+def test_inverted_drop_block_keeps_the_mean_of_all_elements():
+    layer = nn.DropBlock(P, 2, sd.Stream(0))
+    for _ in range(20):
+        y = layer(np.ones((2, 5, 6)))
+        assert y.mean() == pytest.approx(1) or not y.any()
+
+
+@forms
+@pytest.mark.parametrize("per_sample", [True, False])
+def test_the_mean_of_drop_connect_is_its_output_in_evaluation(per_sample, inverted):
+    """All 16 masks of 4 weights."""
+    layer = nn.DropConnect(
+        2, 2, P, sd.Stream(0), rng=0, dtype=np.float64, per_sample=per_sample, inverted=inverted
+    )
+    layer.weight.value[:] = [[1, 2], [4, 8]]
+    layer.bias.value[:] = 0.5, 0.25
+    x = np.array([[1.0, 3.0]])
+    expected = layer.eval()(x)
+    W = layer.weight.value * (1 if inverted else 1 - P)
+    np.testing.assert_allclose(expected, x @ W + layer.bias.value, rtol=1e-15)
+    layer.train()
+    seen = {}
+    while len(seen) < 16:
+        y = layer(x)
+        layer.backward(np.ones((1, 2)))  # a dropped weight has no gradient
+        seen[layer.weight.grad.tobytes()] = y, layer.weight.grad != 0
+        assert layer.stream.draw < 3000
+    probability = [P ** (~kept).sum() * (1 - P) ** kept.sum() for _, kept in seen.values()]
+    assert sum(probability) == pytest.approx(1)
+    mean = sum(q * y for q, (y, _) in zip(probability, seen.values(), strict=True))
+    np.testing.assert_allclose(mean, expected, rtol=1e-12)
+
+
+@forms
+@pytest.mark.parametrize("kind", ["dense", "batchwise"])
+def test_the_mean_of_a_hidden_layer_is_its_output_in_evaluation(kind, inverted):
+    stream = sd.Stream(0)
+    options = {"activation": "sigmoid", "dtype": np.float64, "rng": 0}
+    if kind == "dense":
+        layers = [nn.Dense(2, 4, P, stream, inverted=inverted, **options)]
+    else:
+        units = nn.Units(4, P, stream, inverted=inverted)
+        first = nn.BatchwiseDense(nn.Units(2, 0.0, stream), units, **options)
+        last = nn.BatchwiseDense(units, 4, activation="identity", dtype=np.float64, rng=0)
+        last.weight.value[:] = np.eye(4)
+        layers = [first, last]
+    net = nn.Network(layers, nn.SquaredError)
+    x = np.array([[1.0, -2.0]])
+    expected = net.eval()(x)
+    net.train()
+    seen = {}
+    while len(seen) < 16:
+        y = net(x)
+        seen[(y != 0).tobytes()] = y
+        assert stream.draw < 6000
+    total = sum(P ** (y == 0).sum() * (1 - P) ** (y != 0).sum() * y for y in seen.values())
+    np.testing.assert_allclose(total, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        nn.Dropout,
+        nn.DropPath,
+        nn.LockedDropout,
+        lambda p, **o: nn.DropBlock(p, 2, **o),
+        lambda p, **o: nn.DropConnect(5, 3, p, rng=0, **o),
+        lambda p, **o: nn.Dense(5, 3, p, rng=0, **o),
+    ],
+)
+def test_layers_have_one_knob(make):
+    """`scale` is of the functions; of layers it would leave out the factor of evaluation."""
+    with pytest.raises(TypeError, match="scale"):
+        make(0.5, scale=False)
+    assert make(0.5, inverted=False).inverted is False and make(0.5).inverted is True
+
+
+def test_the_classic_form_follows_a_schedule_in_every_layer():
+    schedule = sd.schedule.linear(0, 1, 4)
+    x = X[0].astype(np.float64)
+    for make in (nn.Dropout, nn.DropPath, nn.LockedDropout, lambda p, **o: nn.DropBlock(p, 1, **o)):
+        layer = make(schedule, inverted=False).eval()
+        for step in range(5):
+            np.testing.assert_allclose(layer(x), (1 - step / 4) * x, rtol=1e-12)
+            layer.advance()
+    layer = nn.DropConnect(5, 3, schedule, rng=0, dtype=np.float64, inverted=False).eval()
+    for step in range(5):
+        np.testing.assert_allclose(layer(x), (1 - step / 4) * x @ layer.weight.value, rtol=1e-12)
+        layer.advance()
+
+
+@pytest.mark.parametrize("mode", [True, False])
+def test_the_classic_form_refuses_in_evaluation_what_it_does_in_training(mode):
+    layer = nn.DropBlock(0.5, 9, inverted=False).train(mode)
+    with pytest.raises(ValueError, match="block_size = 9"):
+        layer(X)
+    with pytest.raises(ValueError, match="last two axes"):
+        layer(X[0, 0])
+    integers = nn.Dropout(0.5, inverted=False).eval()
+    with pytest.raises(TypeError, match="cannot be multiplied"):
+        integers(np.ones((2, 2), int))  # all zeros, where 1 - p is rounded
+
+
+@forms
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda s, **o: nn.Dropout(0.4, s, **o),
+        lambda s, **o: nn.DropPath(0.4, s, **o),
+        lambda s, **o: nn.LockedDropout(0.4, s, **o),
+        lambda s, **o: nn.DropBlock(0.4, 2, s, **o),
+        lambda s, **o: nn.DropConnect(5, 5, 0.4, s, rng=0, dtype=np.float64, **o),
+        lambda s, **o: nn.Dense(5, 5, 0.4, s, rng=0, dtype=np.float64, **o),
+    ],
+)
+def test_predict_mc_draws_as_training_does_in_both_forms(make, inverted):
+    stream, x = sd.Stream(4), np.random.default_rng(2).normal(size=(8, 5))
+    last = nn.Linear(5, 2, rng=1, dtype=np.float64)
+    net = nn.Network([make(stream, inverted=inverted), last], nn.SquaredError)
+    stream.state = sd.Stream(9).state
+    passes = [net(x) for _ in range(4)]
+    found = net.eval().predict_mc(x, 4, rng=9, samples=True)
+    np.testing.assert_allclose(found.samples, passes, rtol=1e-12, atol=1e-14)
+    assert found.std.max() > 0
 
 
 # --- DropConnect ---

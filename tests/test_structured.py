@@ -263,6 +263,77 @@ def test_words_are_dropped_wherever_they_stand(indices, p, seed, dtype):
     np.testing.assert_allclose(ctx.backward(dy), mask.apply(expected), rtol=1e-12, atol=1e-12)
 
 
+@given(
+    st.lists(st.integers(0, 6), max_size=20),
+    st.lists(st.floats(0, 1), min_size=7, max_size=7),
+    st.integers(0, 2**32),
+    st.sampled_from(FLOATS),
+    st.sampled_from([(), (3,), (2, 3), (7,)]),
+    st.booleans(),
+)
+def test_each_word_has_a_probability_of_its_own(indices, p, seed, dtype, features, scale):
+    """Against the oracle's decisions and the formula, with indices and without."""
+    weight, p = normal((7, *features), dtype), np.array(p)
+    kept = np.array(
+        [oracle.keep(oracle.key_from_seed(seed), 0, q, (7,))[w] for w, q in enumerate(p)]
+    )
+    with np.errstate(divide="ignore"):
+        factor = np.where(p < 1, 1 / (1 - p), 0) if scale else np.ones(7)
+    column = (7, *(1 for _ in features))
+    kept, factor = kept.reshape(column), factor.reshape(column)
+    if weight.dtype.itemsize == 2:  # multiplied in float32, rounded once
+        product = weight.astype(np.float32) * factor.astype(np.float32)
+    else:
+        product = weight * factor.astype(weight.real.dtype)
+    expected = np.where(kept, product, 0).astype(dtype)
+    for given_p in (p, p.reshape(column)):
+        whole, mask = sd.embedding_dropout(weight, given_p, rng=seed, scale=scale)
+        np.testing.assert_array_equal(whole, expected)
+        y, ctx = sd.embedding_dropout(weight, given_p, indices=indices, rng=seed, scale=scale)
+        assert ctx.mask == mask
+        np.testing.assert_array_equal(y, expected[np.array(indices, int)])
+        dy = normal(y.shape, np.float64, 2)
+        summed = np.zeros((7, *features))
+        np.add.at(summed, np.array(indices, int), dy)
+        right = np.where(kept, summed * factor, 0)
+        np.testing.assert_allclose(ctx.backward(dy), right, rtol=1e-12, atol=1e-12)
+        again = pickle.loads(pickle.dumps(ctx))
+        np.testing.assert_array_equal(again.backward(dy), ctx.backward(dy))
+
+
+def test_one_probability_in_an_array_is_that_of_all_words():
+    weight, indices = normal((5, 2)), [4, 0, 0]
+    y, _ = sd.embedding_dropout(weight, 0.5, indices=indices, rng=1)
+    for p in (np.array([0.5]), np.array([[0.5]]), np.array(0.5), np.full(5, 0.5)):
+        np.testing.assert_array_equal(sd.embedding_dropout(weight, p, indices=indices, rng=1)[0], y)
+
+
+@pytest.mark.parametrize("indices", [None, [0, 1]])
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize(
+    ("p", "message"),
+    [
+        (np.full(4, 0.5), "shape"),
+        (np.full((1, 2), 0.5), "shape"),
+        (np.full((5, 2), 0.5), "shape"),
+        (np.array([0, 0, 0.5, 0, 1.5]), "1.5"),
+        (np.array([0, 0, np.nan, 0, 1]), "nan"),
+    ],
+)
+def test_probabilities_that_are_not_of_words_are_refused(indices, training, p, message):
+    stream = sd.Stream(0)
+    with pytest.raises(ValueError, match=message):
+        sd.embedding_dropout(normal((5, 2)), p, indices=indices, rng=stream, training=training)
+    assert stream.draw == 0
+
+
+def test_embedding_dropout_by_word_in_evaluation():
+    weight, p = normal((5, 2)), np.linspace(0, 1, 5)
+    y, ctx = sd.embedding_dropout(weight, p, indices=[4, 1], training=False)
+    np.testing.assert_array_equal(y, weight[[4, 1]])
+    np.testing.assert_array_equal(ctx.backward(y)[[4, 1]], y)
+
+
 def test_embedding_dropout_backward_is_the_derivative():
     weight, indices = normal((5, 2)), np.array([[0, 1, 1], [4, 0, 1]])
     dy = normal((2, 3, 2), seed=1)

@@ -1,5 +1,9 @@
 """Weight matrices in parts: gathering and updating them against plain NumPy."""
 
+import gc
+import math
+import weakref
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -175,6 +179,8 @@ MATRIX = np.ones((3, 4), np.float32)
 READ_ONLY = np.ones((3, 4), np.float32)
 READ_ONLY.flags.writeable = False
 THREE = kept(3, 0.0, 0)[0]
+OTHERS = np.ones((3, 3, 4), np.float32)  # what is not value
+VECTOR = np.ones(4, np.float32)
 
 
 @pytest.mark.parametrize(
@@ -189,22 +195,185 @@ THREE = kept(3, 0.0, 0)[0]
         (lambda: weights.gather(MATRIX, out=np.ones((3, 4))), TypeError, "float64, but"),
         (lambda: weights.gather(MATRIX, out=MATRIX), ValueError, "overlaps"),
         (lambda: weights.gather(MATRIX, out=READ_ONLY), ValueError, "read-only"),
-        (lambda: weights.sgd(READ_ONLY, MATRIX, MATRIX, lr=1), ValueError, "value is read-only"),
-        (lambda: weights.sgd(MATRIX, MATRIX[:2], MATRIX, lr=1), ValueError, r"grad has shape \(2"),
-        (lambda: weights.sgd(MATRIX, MATRIX, MATRIX[0], lr=1), ValueError, "velocity has shape"),
+        (lambda: weights.gather(MATRIX, out=MATRIX[::-1]), ValueError, "C-contiguous"),
+        (lambda: weights.sgd(READ_ONLY, *OTHERS[:2], lr=1), ValueError, "value is read-only"),
         (
-            lambda: weights.sgd(MATRIX, MATRIX, MATRIX, lr=1, squares=np.ones(3)),
+            lambda: weights.sgd(MATRIX, OTHERS[0, :2], OTHERS[1], lr=1),
+            ValueError,
+            r"grad has shape",
+        ),
+        (
+            lambda: weights.sgd(MATRIX, OTHERS[0], OTHERS[1, 0], lr=1),
+            ValueError,
+            "velocity has shape",
+        ),
+        (
+            lambda: weights.sgd(MATRIX, *OTHERS[:2], lr=1, squares=np.ones(3)),
             ValueError,
             "squares has shape",
         ),
-        (
-            lambda: weights.adam(MATRIX, MATRIX, MATRIX, MATRIX, lr=1, step=0),
-            ValueError,
-            "counted from 1",
-        ),
+        (lambda: weights.sgd(MATRIX, *OTHERS[:2], lr=1, squares=VECTOR), TypeError, "of float64"),
+        (lambda: weights.adam(MATRIX, *OTHERS, lr=1, step=0), ValueError, "counted from 1"),
+        (lambda: weights.adam(MATRIX, *OTHERS, lr=1, step=1.5), TypeError, "integer"),
     ],
 )
 def test_refused(call, kind, message):
     with pytest.raises(kind, match=message):
         call()
     np.testing.assert_array_equal(MATRIX, 1)
+    np.testing.assert_array_equal(OTHERS, 1)
+
+
+# --- Numbers and memory ---
+
+STEPS = {
+    "sgd": (weights.sgd, {"lr": 0.1, "momentum": 0.9}, ["value", "grad", "velocity"]),
+    "adam": (weights.adam, {"lr": 0.1, "step": 1}, ["value", "grad", "mean", "square"]),
+}
+OUTSIDE = {
+    "lr": (-0.1, math.nan, math.inf, 10**400),
+    "l2": (-0.1, math.nan, math.inf),
+    "l1": (-0.1, math.nan, math.inf),
+    "momentum": (-0.1, 1, math.nan, math.inf),
+    "beta1": (-0.1, 1, math.nan, 1.0),
+    "beta2": (-0.1, 1, math.nan, 1.0),
+    "eps": (0, -1e-8, math.nan, math.inf, 1e39, 1e-50),
+}
+HAVE = {"sgd": ("lr", "l2", "l1", "momentum"), "adam": ("lr", "l2", "l1", "beta1", "beta2", "eps")}
+
+
+@pytest.mark.parametrize(
+    ("function", "name", "number"),
+    [(f, name, number) for f, names in HAVE.items() for name in names for number in OUTSIDE[name]],
+)
+def test_numbers_outside_their_range_are_refused(function, name, number):
+    step, numbers, names = STEPS[function]
+    every = np.ones((len(names), 3, 4), np.float32)
+    with pytest.raises(ValueError, match=f"^{name} "):
+        step(*every, **numbers | {name: number})
+    with pytest.raises(TypeError, match=f"{name} must be a number, not str"):
+        step(*every, **numbers | {name: "0.5"})
+    np.testing.assert_array_equal(every, 1)
+
+
+@pytest.mark.parametrize("function", STEPS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("offset", [0, 1, 11])
+def test_arrays_that_share_memory_are_refused(function, dtype, offset):
+    """Each with each: the same, or the last element of one the first of the other."""
+    step, numbers, names = STEPS[function]
+    for i in range(len(names)):
+        for j in range(len(names)):
+            if i == j:
+                continue
+            memory = np.ones(40, dtype)
+            every = [np.ones((3, 4), dtype) for _ in names]
+            every[i] = memory[:12].reshape(3, 4)
+            every[j] = memory[offset : offset + 12].reshape(3, 4)
+            with pytest.raises(ValueError, match=f"({names[i]}|{names[j]}).*share memory"):
+                step(*every, **numbers)
+            np.testing.assert_array_equal(memory, 1)
+            every[j] = memory[12:24].reshape(3, 4)  # beside is not the same
+            step(*every, **numbers)
+
+
+@pytest.mark.parametrize("function", STEPS)
+def test_squares_that_share_memory_are_refused(function):
+    step, numbers, names = STEPS[function]
+    for i in range(len(names)):
+        every = np.ones((len(names), 3, 4))
+        with pytest.raises(ValueError, match=f"{names[i]} and squares share memory"):
+            step(*every, **numbers, squares=every[i, 1])
+        np.testing.assert_array_equal(every, 1)
+
+
+@pytest.mark.parametrize("step", [10**6, 2**63, 10**400, np.int64(2**62)])
+def test_adam_late_in_training(step):
+    """The powers of beta1 and beta2 are 0, and the means are what they are."""
+    value, grad, mean, square = np.ones((4, 3))
+    weights.adam(value, grad, mean, square, lr=0.5, step=step, beta1=0.9, beta2=0.99, eps=1.0)
+    np.testing.assert_allclose(value, 1 - 0.5 / 2, rtol=1e-12)
+
+
+def test_a_subclass_that_lies_about_itself():
+    class Liar(np.ndarray):
+        shape = (1000, 1000)
+        ndim = 2
+        dtype = np.dtype(np.float64)
+        size = 10**6
+
+    plain = np.ones((4, 3, 4), np.float32)
+    result = weights.gather(plain[0].view(Liar))
+    assert (result.shape, result.dtype) == ((3, 4), np.float32)
+    for arrays, step in ((plain[:3], weights.sgd), (plain, weights.adam)):
+        expected = [array.copy() for array in arrays]
+        numbers = {"lr": 0.1} | ({"step": 1} if step is weights.adam else {})
+        step(*expected, **numbers)
+        step(*(array.view(Liar) for array in arrays), **numbers)
+        np.testing.assert_array_equal(arrays, expected)
+        plain[:] = 1
+    with pytest.raises(ValueError, match=r"grad has shape \(2, 4\)"):
+        weights.sgd(plain[0], plain[1, :2].view(Liar), plain[2], lr=0.1)
+
+
+@pytest.mark.parametrize("function", STEPS)
+def test_a_prepared_step_owns_what_it_works_on(function):
+    """Nothing else may hold the arrays, nor what is kept of them, when it is made."""
+    _, numbers, names = STEPS[function]
+    rng, (rows, row_keep), (columns, column_keep) = (
+        np.random.default_rng(0), kept(30, 0.5, 1), kept(40, 0.5, 2),
+    )  # fmt: skip
+    every = [np.abs(rng.normal(size=(30, 40))) for _ in names]
+    every[1] = np.ascontiguousarray(every[1][np.ix_(row_keep, column_keep)])
+    options = {"momentum": 0.0, "nesterov": False, "l2": 0.0, "l1": 0.0, "squares": None} | numbers
+    if function == "adam":
+        options = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8} | options
+        del options["momentum"], options["nesterov"]
+    expected = [array.copy() for array in every]
+    STEPS[function][0](*expected, rows, columns, **options)
+    prepare = {"sgd": weights.prepared_sgd, "adam": weights.prepared_adam}[function]
+    value, step = every[0], prepare(*every, rows, columns, **options)
+    references = [weakref.ref(array) for array in every]
+    del every, rows, columns
+    gc.collect()
+    assert all(reference() is not None for reference in references)
+    step()
+    np.testing.assert_array_equal(value, expected[0])
+
+
+# --- The penalty of L1 ---
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("function", STEPS)
+@pytest.mark.parametrize("size", [1, 64, 70])
+def test_l1_has_the_sign_of_every_weight(instruction_set, dtype, function, size):
+    """At both zeros it has none; at the smallest numbers, subnormal ones too, it has theirs."""
+    info = np.finfo(dtype)
+    ends = [0.0, info.smallest_subnormal, info.tiny, np.nextafter(info.tiny, dtype(0)), info.eps]
+    value = np.resize(np.array([sign * end for end in ends for sign in (1, -1)], dtype), size)
+    for start in range(10):  # of the one element, each
+        _, numbers, names = STEPS[function]
+        every = [np.roll(value, -start), *(np.zeros(size, dtype) for _ in names[1:])]
+        if size == 1:
+            every[0] = np.array([[sign * end for end in ends for sign in (1, -1)][start]], dtype)
+        before = [array.copy() for array in every]
+        if function == "sgd":
+            weights.sgd(*every, lr=0.5, l1=0.25)
+            plain_sgd(before[0], before[1], before[2], slice(None), 0.5, 0.0, False, 0.0, 0.25)
+        else:
+            weights.adam(*every, lr=0.5, step=1, l1=0.25)
+            w, g, m, v = before
+            plain_adam(w, g, m, v, slice(None), 0.5, 1, 0.9, 0.999, 1e-8, 0.0, 0.25)
+        for found, right in zip(every, before, strict=True):
+            np.testing.assert_array_equal(found, right)
+            np.testing.assert_array_equal(np.signbit(found), np.signbit(right))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_l1_moves_by_its_strength_and_not_at_zero(instruction_set, dtype):
+    """In numbers, without a formula of the test's: w - lr l1 sign(w)."""
+    tiny = np.finfo(dtype).smallest_subnormal
+    value = np.array([0.0, -0.0, tiny, -tiny, 1.0, -1.0], dtype)
+    weights.sgd(value, np.zeros(6, dtype), np.zeros(6, dtype), lr=0.5, l1=0.25)
+    np.testing.assert_array_equal(value, [0, 0, -0.125, 0.125, 0.875, -0.875])

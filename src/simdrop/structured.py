@@ -24,7 +24,7 @@ NEAR = 2**16  # bytes of decisions at a time, so that they stay in near caches
 
 def drop_path(
     x: ArrayLike,
-    p: float,
+    p: float | Array,
     *,
     rng: Rng = None,
     training: bool = True,
@@ -41,8 +41,8 @@ def drop_path(
     ----------
     x : array_like
         (batch, ...), of the types that `dropout` takes.
-    p : float
-        Probability of DROPPING a sample, in [0, 1].
+    p : float or ndarray
+        Probability of DROPPING a sample, in [0, 1]; an array as of `dropout`, (batch, 1, ...).
     rng, training, out
         As `dropout`.
     scale : bool, optional
@@ -199,8 +199,7 @@ def drop_block(
         )
     y = target(x, x.shape, scale, out)
     rows, columns = height - size + 1, width - size + 1
-    # The quotient is at most 1, and is 1 for blocks of one element.
-    gamma = form.p * (height * width / (size * size * rows * columns))
+    gamma = corner_probability(form.p, size, height, width)
     places = (*x.shape[:-2], rows, columns)
     axes = form.shared_axes
     corners = draw_mask(rng, gamma, places, shared_axes=axes, training=training, scale=scale)
@@ -211,6 +210,24 @@ def drop_block(
     factor = 1.0 if not scale else drop.size / kept if kept else 0.0
     select(x, drop, factor, y)
     return y if out is None else out, DropBlock(corners, size, factor)
+
+
+def corner_probability(p: float, size: int, height: int, width: int) -> float:
+    """gamma: with which a block begins at each place where one can."""
+    # The quotient is at most 1, and is 1 for blocks of one element.
+    return p * (height * width / (size * size * (height - size + 1) * (width - size + 1)))
+
+
+def kept_probability(p: float, block_size: int, shape: Sequence[int]) -> Array:
+    """With which `drop_block` keeps each element of an image (H, W) of arrays of a shape."""
+    reach = []  # of corners, by how many an element is covered
+    for n in shape[-2:]:
+        index = np.arange(n)
+        most = min(block_size, n - block_size + 1)
+        reach.append(np.minimum(np.minimum(index + 1, n - index), most))
+    gamma = corner_probability(p, block_size, *shape[-2:])
+    kept: Array = (1 - gamma) ** np.multiply.outer(*reach)
+    return kept
 
 
 def covered(corners: Mask, block_size: int) -> NDArray[np.bool_]:
@@ -240,8 +257,9 @@ def covered(corners: Mask, block_size: int) -> NDArray[np.bool_]:
 
 
 def decisions(mask: Mask, shape: Sequence[int]) -> NDArray[np.bool_]:
-    """What a mask keeps, in its shape with the shared axes 1."""
-    return Mask(mask.key, mask.draw, mask.p, shape).keep()
+    """What a mask keeps, in its shape with the shared axes 1, or without those behind the first."""
+    p = mask.p if np.ndim(mask.p) == 0 else np.reshape(mask.p, -1)  # an array has one axis above 1
+    return Mask(mask.key, mask.draw, p, shape).keep()
 
 
 def check(x: Array, shape: Sequence[int], scale: bool) -> None:
@@ -257,11 +275,11 @@ def target(x: Array, shape: Sequence[int], scale: bool, out: Array | None) -> Ar
     return layouts.new_like(x) if out is None else layouts.checked_out(out, x)
 
 
-def select(x: Array, drop: NDArray[np.bool_], scale: float, y: Array) -> None:
-    """Write to y: +0 where dropped, x * scale elsewhere; `drop` may be broadcast."""
+def select(x: Array, drop: NDArray[np.bool_], scale: float | Array, y: Array) -> None:
+    """Write to y: +0 where dropped, x * scale elsewhere; `drop` and `scale` may be broadcast."""
     if not layouts.apart(x, y):
         x = x.copy()
-    if scale == 1:
+    if np.ndim(scale) == 0 and scale == 1:
         np.copyto(y, x)
     else:
         layouts.multiply(x, scale, y)
@@ -292,9 +310,15 @@ class EmbeddingDropout(Values):
 
     def _apply(self, embedded: Array, y: Array) -> None:
         """Rows of dropped words to zero, the others scaled."""
-        words = decisions(self.mask, self.mask.shape[:1])
-        drop = ~words[self.indices].reshape(self.indices.shape + (1,) * (len(self.mask.shape) - 1))
-        select(embedded, drop, self.mask.scale, y)
+        drop = ~self._of_words(decisions(self.mask, self.mask.shape[:1]))
+        scale = self.mask.scale
+        if np.ndim(scale):
+            scale = self._of_words(np.broadcast_to(np.ravel(scale), self.mask.shape[:1]))
+        select(embedded, drop, scale, y)
+
+    def _of_words(self, values: Array) -> Array:
+        """Of (words,), those that were looked up, broadcastable to y."""
+        return values[self.indices].reshape(self.indices.shape + (1,) * (len(self.mask.shape) - 1))
 
     def backward(self, dy: ArrayLike, *, out: Array | None = None) -> Array:
         """
@@ -323,7 +347,7 @@ class EmbeddingDropout(Values):
 
 def embedding_dropout(
     weight: ArrayLike,
-    p: float,
+    p: float | Array,
     *,
     indices: ArrayLike | None = None,
     rng: Rng = None,
@@ -342,8 +366,9 @@ def embedding_dropout(
     ----------
     weight : array_like
         (words, features...), of the types that `dropout` takes.
-    p : float
-        Probability of DROPPING a word, in [0, 1].
+    p : float or ndarray
+        Probability of DROPPING a word, in [0, 1]; an array (words,) gives each word its own, with
+        `indices` too. It may also have weight's axes, of length 1 but for the first.
     indices : array_like of ints, optional
         Words to look up, of any shape, such as (time steps, batch); each in [0, words).
     rng, training
@@ -382,10 +407,12 @@ def embedding_dropout(
            [0., 0., 2., 0.]])
     """
     weight = layouts.base(weight)
-    if indices is None:
-        return drop_path(weight, p, rng=rng, training=training, scale=scale, out=out)
     if weight.ndim == 0:
         raise ValueError("weight has no axes, but its first one is that of the words")
+    if isinstance(p, np.ndarray) and p.ndim == 1:
+        p = p.reshape(-1, *(1,) * (weight.ndim - 1))
+    if indices is None:
+        return drop_path(weight, p, rng=rng, training=training, scale=scale, out=out)
     given = layouts.base(indices)
     if given.dtype.kind not in "iu" and given.size:
         raise TypeError(f"indices must be ints, not {given.dtype}")
@@ -400,8 +427,15 @@ def embedding_dropout(
         y = np.empty(shape, layouts.native(weight.dtype))
     else:
         y = layouts.checked_out(out, np.broadcast_to(weight.dtype.type(0), shape))
-    axes = range(1, weight.ndim)
-    mask = draw_mask(rng, p, weight.shape, shared_axes=tuple(axes), training=training, scale=scale)
+    mask = draw_mask(
+        rng,
+        p,
+        weight.shape,
+        shared_axes=tuple(range(1, weight.ndim)),
+        training=training,
+        scale=scale,
+        array_p=True,
+    )
     context = EmbeddingDropout(mask, words)
     context._apply(np.asarray(weight[words]), y)
     return y if out is None else out, context

@@ -18,12 +18,13 @@ def dropout(
 ) -> tuple[NDArray[Any], Mask]: ...
 def draw_mask(
     rng: Rng,
-    p: float,
+    p: float | NDArray[Any],
     shape: Sequence[int],
     *,
     shared_axes: int | Sequence[int] = (),
     training: bool = True,
     scale: bool = True,
+    array_p: bool = False,
 ) -> Mask: ...
 def apply_sample(mask: Mask, x: NDArray[Any], y: NDArray[Any], sample: int) -> None: ...
 def dropout_backward(

@@ -103,9 +103,16 @@ def dropout(x, p=0.5, *, rng=None, shared_axes=(), training=True, scale=True, ou
     return mask.apply(x, out=out), mask
 
 
-def draw_mask(rng, p, shape, *, shared_axes=(), training=True, scale=True):
-    """The next mask of the stream that `rng` means; in evaluation one that keeps everything, and no draw is taken."""
-    checked_p(p)
+def draw_mask(rng, p, shape, *, shared_axes=(), training=True, scale=True, array_p=False):
+    """
+    The next mask of the stream that `rng` means; in evaluation one that keeps everything, and no draw is taken.
+
+    `array_p` says whether p may be an array.
+    """
+    if array_p and is_array_p(p):
+        new_mask(no_key, 0, p, shape, shared_axes, scale)  # an error if it does not fit
+    else:
+        checked_p(p)
     if training:
         return stream_of(rng).take(p, shape, shared_axes, scale)
     return new_mask(no_key, 0, 0, shape, shared_axes, scale)

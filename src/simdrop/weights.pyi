@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from typing import Any
 
 from numpy.typing import NDArray
@@ -52,3 +53,38 @@ def adam(
     l1: float = 0.0,
     squares: NDArray[Any] | None = None,
 ) -> None: ...
+def prepared_sgd(
+    value: NDArray[Any],
+    grad: NDArray[Any],
+    velocity: NDArray[Any],
+    rows: Kept | None,
+    columns: Kept | None,
+    *,
+    lr: float,
+    momentum: float,
+    nesterov: bool,
+    l2: float,
+    l1: float,
+    squares: NDArray[Any] | None,
+) -> Callable[[], None]: ...
+def prepared_adam(
+    value: NDArray[Any],
+    grad: NDArray[Any],
+    mean: NDArray[Any],
+    square: NDArray[Any],
+    rows: Kept | None,
+    columns: Kept | None,
+    *,
+    lr: float,
+    step: int,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    l2: float,
+    l1: float,
+    squares: NDArray[Any] | None,
+) -> Callable[[], None]: ...
+def checked(
+    name: str, number: float, below: float | None = None, *, positive: bool = False
+) -> float: ...
+def overlapping(arrays: list[NDArray[Any]]) -> tuple[int, int] | None: ...

@@ -7,11 +7,16 @@ Matrices are float32 or float64, C-contiguous; vectors are matrices of one row. 
 threads, nor on the instruction set.
 """
 
+from functools import partial
+
 import numpy as np
 
 from simdrop import signatures, threads
 
 cimport numpy as cnp
+from cpython.float cimport PyFloat_AsDouble
+from cpython.number cimport PyNumber_Index
+from libc.float cimport DBL_MAX, FLT_MAX
 from libc.stdint cimport uint8_t
 
 from simdrop.mask cimport Mask, simdrop_descent, simdrop_part, weights_kernels
@@ -51,6 +56,8 @@ cdef class Kept:
 
     def __init__(self, *args, **named):
         mask, = signatures.Kept(*args, **named)
+        if self.mask is not None:
+            raise TypeError("a Kept cannot be changed")
         if not isinstance(mask, Mask):
             raise TypeError(f"mask must be a simdrop.Mask, not {type(mask).__name__}")
         cdef Py_ssize_t size = (<Mask>mask).size
@@ -121,8 +128,8 @@ cdef Job job_of(int kernel, matrix, rows, columns):
     job.kernel = kernel
     job.double = cnp.PyArray_TYPE(matrix) == cnp.NPY_FLOAT64
     job.matrix = cnp.PyArray_DATA(matrix)
-    job.part.columns = matrix.shape[cnp.PyArray_NDIM(matrix) - 1]
-    job.part.rows = matrix.shape[0] if cnp.PyArray_NDIM(matrix) == 2 else 1
+    job.part.columns = cnp.PyArray_DIM(matrix, cnp.PyArray_NDIM(matrix) - 1)
+    job.part.rows = cnp.PyArray_DIM(matrix, 0) if cnp.PyArray_NDIM(matrix) == 2 else 1
     job.part.keep_rows = bits_of(rows, job.part.rows, "rows")
     job.part.keep_columns = bits_of(columns, job.part.columns, "columns")
     return job
@@ -149,12 +156,18 @@ cdef int do(Job job, tuple arrays, rows, columns, squares) except -1:
     return 0
 
 
+cdef tuple shape_of(array):
+    """As memory has it, whatever a subclass says."""
+    return tuple([cnp.PyArray_DIM(array, axis) for axis in range(cnp.PyArray_NDIM(array))])
+
+
 cdef tuple packed_shape(matrix, rows, columns):
-    cdef tuple shape = matrix.shape
-    width = shape[len(shape) - 1] if columns is None else columns.count
+    """Of what is kept; rows and columns were checked by `job_of`."""
+    cdef tuple shape = shape_of(matrix)
+    width = shape[len(shape) - 1] if columns is None else (<Kept>columns).count
     if len(shape) == 1:
         return (width,)
-    return (shape[0] if rows is None else rows.count, width)
+    return (shape[0] if rows is None else (<Kept>rows).count, width)
 
 
 def gather(matrix, rows=None, columns=None, *, out=None):
@@ -183,10 +196,10 @@ def gather(matrix, rows=None, columns=None, *, out=None):
     cdef Job job = job_of(GATHER, matrix, rows, columns)
     shape = packed_shape(matrix, rows, columns)
     if out is None:
-        out = np.empty(shape, matrix.dtype)
+        out = np.empty(shape, cnp.PyArray_DescrFromType(cnp.PyArray_TYPE(matrix)))
     else:
-        check_like(out, "out", shape, matrix.dtype, True)
-        if np.may_share_memory(out, matrix):
+        check_like(out, "out", shape, cnp.PyArray_TYPE(matrix), True)
+        if overlapping([out, matrix]):
             raise ValueError("out overlaps the matrix that it is gathered from")
     job.packed = cnp.PyArray_DATA(out)
     do(job, (matrix, out), rows, columns, None)
@@ -211,8 +224,10 @@ def sgd(
         (rows.count, columns.count), of the same type, C-contiguous: of the kept alone.
     rows, columns : Kept or None
         Of n and m; None keeps all.
-    lr, momentum, l2, l1 : float
-        Rounded to the type.
+    lr, l2, l1 : float
+        At least 0 and finite; rounded to the type, where they may overflow: then the value is NaN or infinite.
+    momentum : float
+        In [0, 1).
     nesterov : bool
     squares : ndarray, optional
         (m,), float64: set to the sums of squares of the columns of the new value, kept or not, for max-norm.
@@ -220,14 +235,21 @@ def sgd(
     Raises
     ------
     TypeError, ValueError
-        If an argument is not as above; then nothing has changed.
+        If an argument is not as above, or two arrays share memory; then nothing has changed.
     """
-    cdef Job job = job_of(SGD, value, rows, columns)
-    begin_descent(job, value, grad, rows, columns, squares)
-    check_like(velocity, "velocity", value.shape, value.dtype, True)
+    prepared_sgd(
+        value, grad, velocity, rows, columns,
+        lr=lr, momentum=momentum, nesterov=nesterov, l2=l2, l1=l1, squares=squares,
+    )()
+
+
+def prepared_sgd(value, grad, velocity, rows, columns, *, lr, momentum, nesterov, l2, l1, squares):
+    """All of `sgd` but the step, which calling the result makes: so that of several, all are checked before one is made."""
+    cdef dict arrays = {"value": value, "velocity": velocity, "grad": grad}
+    cdef Job job = descent(SGD, arrays, rows, columns, lr, l2, l1, squares)
+    job.how.momentum, job.how.nesterov = checked("momentum", momentum, 1), nesterov
     job.first_state = cnp.PyArray_DATA(velocity)
-    job.how.lr, job.how.momentum, job.how.nesterov, job.how.l2, job.how.l1 = lr, momentum, nesterov, l2, l1
-    do(job, (value, grad, velocity), rows, columns, squares)
+    return partial(run_descent, job, tuple(arrays.values()), rows, columns, squares)
 
 
 def adam(
@@ -245,59 +267,146 @@ def adam(
     ----------
     value, mean, square : ndarray
         (n, m) or (m,), float32 or float64, C-contiguous; changed.
-    grad, rows, columns, squares
+    grad, rows, columns, lr, l2, l1, squares
         As in `sgd`.
-    lr, beta1, beta2, eps, l2, l1 : float
-        Rounded to the type.
+    beta1, beta2 : float
+        In [0, 1).
+    eps : float
+        Above 0 and finite, also when it is rounded to the type.
     step : int
         The number of this step, from 1.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is not as above; then nothing has changed.
+        If an argument is not as above, or two arrays share memory; then nothing has changed.
     """
-    cdef Job job = job_of(ADAM, value, rows, columns)
-    begin_descent(job, value, grad, rows, columns, squares)
-    check_like(mean, "mean", value.shape, value.dtype, True)
-    check_like(square, "square", value.shape, value.dtype, True)
+    prepared_adam(
+        value, grad, mean, square, rows, columns,
+        lr=lr, step=step, beta1=beta1, beta2=beta2, eps=eps, l2=l2, l1=l1, squares=squares,
+    )()
+
+
+def prepared_adam(value, grad, mean, square, rows, columns, *, lr, step, beta1, beta2, eps, l2, l1, squares):
+    """All of `adam` but the step, as `prepared_sgd`."""
+    cdef dict arrays = {"value": value, "mean": mean, "square": square, "grad": grad}
+    cdef Job job = descent(ADAM, arrays, rows, columns, lr, l2, l1, squares)
+    step = PyNumber_Index(step)
     if step < 1:
         raise ValueError(f"step is {step}, but steps are counted from 1")
+    step = min(step, 2**62)  # no power of a number below 1 is above 0 there
+    job.how.beta1, job.how.beta2 = checked("beta1", beta1, 1), checked("beta2", beta2, 1)
+    job.how.eps = checked("eps", eps, positive=True)
+    if not job.double and (job.how.eps > FLT_MAX or <float>job.how.eps == 0):
+        limit = "infinite, so that nothing would change" if job.how.eps > 1 else "0: a step could be 0 / 0"
+        raise ValueError(f"eps must be positive and finite in float32, but {eps} is {limit}")
+    job.how.lr /= 1 - job.how.beta1**step
+    job.how.root_scale = (1 - job.how.beta2**step) ** -0.5
     job.first_state, job.second_state = cnp.PyArray_DATA(mean), cnp.PyArray_DATA(square)
-    job.how.lr, job.how.root_scale = lr / (1 - beta1**step), (1 - beta2**step) ** -0.5
-    job.how.beta1, job.how.beta2, job.how.eps, job.how.l2, job.how.l1 = beta1, beta2, eps, l2, l1
-    do(job, (value, grad, mean, square), rows, columns, squares)
+    return partial(run_descent, job, tuple(arrays.values()), rows, columns, squares)
 
 
-cdef int begin_descent(Job job, value, grad, rows, columns, squares) except -1:
+cdef Job descent(int kernel, dict arrays, rows, columns, lr, l2, l1, squares):
+    """A job with what all optimizers have; of the arrays the first is the value, the last the gradient."""
+    value = arrays["value"]
+    cdef Job job = job_of(kernel, value, rows, columns)
+    cdef int number = cnp.PyArray_TYPE(value)
+    cdef tuple shape = shape_of(value)
     if not cnp.PyArray_ISWRITEABLE(value):
         raise ValueError("value is read-only, but it is to be changed")
-    check_like(grad, "grad", packed_shape(value, rows, columns), value.dtype, False)
-    job.packed = cnp.PyArray_DATA(grad)
+    for name, array in arrays.items():
+        if name == "grad":
+            check_like(array, name, packed_shape(value, rows, columns), number, False)
+        else:
+            check_like(array, name, shape, number, True)
+    cdef list given = list(arrays.values())
     if squares is not None:
-        check_like(squares, "squares", (job.part.columns,), np.dtype(np.float64), True)
+        check_like(squares, "squares", (job.part.columns,), cnp.NPY_FLOAT64, True)
+        given.append(squares)
+    pair = overlapping(given)
+    if pair:
+        first, second = ([*arrays, "squares"][i] for i in pair)
+        raise ValueError(f"{first} and {second} share memory, but a step needs them apart")
+    job.packed = cnp.PyArray_DATA(arrays["grad"])
+    job.how.lr = checked("lr", lr)
+    job.how.l2 = checked("l2", l2)
+    job.how.l1 = checked("l1", l1)
+    return job
+
+
+def run_descent(Job job not None, tuple arrays not None, rows, columns, squares):
+    """The step that was prepared."""
+    do(job, arrays, rows, columns, squares)
+
+
+def checked(str name, number, below=None, *, positive=False):
+    """A number of an optimizer as a float: finite, not negative, and as the options say; or an error that names it."""
+    cdef double value
+    try:
+        value = PyFloat_AsDouble(number)
+    except TypeError:
+        raise TypeError(f"{name} must be a number, not {type(number).__name__}") from None
+    except OverflowError:
+        value = 2 * DBL_MAX
+    if below is not None:
+        if not 0 <= value < below:
+            raise ValueError(f"{name} must be in [0, {below}), got {number!r}")
+    elif not (value > 0 if positive else value >= 0) or value > DBL_MAX:
+        raise ValueError(f"{name} must be {'positive' if positive else 'at least 0'} and finite, got {number!r}")
+    return value
+
+
+def overlapping(list arrays):
+    """Which two of some arrays share memory, as indices, ascending; None if none do."""
+    cdef Py_ssize_t i, j
+    spans = np.empty((len(arrays), 2), np.uintp)
+    cdef size_t *ends = <size_t *>cnp.PyArray_DATA(spans)
+    for i in range(len(arrays)):
+        find_span(arrays[i], ends + 2 * i)
+        for j in range(i):
+            if ends[2 * j] < ends[2 * i + 1] and ends[2 * i] < ends[2 * j + 1]:
+                if np.shares_memory(arrays[j], arrays[i]):  # and not only lies between
+                    return j, i
+    return None
+
+
+cdef int find_span(array, size_t *ends) except -1:
+    """Where an array's memory begins and ends; both 0 if it has no elements."""
+    cdef Py_ssize_t reach
+    cdef int axis
+    if cnp.PyArray_SIZE(array) == 0:
+        ends[0] = ends[1] = 0
+        return 0
+    ends[0] = <size_t>cnp.PyArray_DATA(array)
+    ends[1] = ends[0] + cnp.PyArray_ITEMSIZE(array)
+    for axis in range(cnp.PyArray_NDIM(array)):
+        reach = (cnp.PyArray_DIM(array, axis) - 1) * cnp.PyArray_STRIDE(array, axis)
+        if reach < 0:
+            ends[0] += reach
+        else:
+            ends[1] += reach
     return 0
 
 
 cdef int check_matrix(matrix, str name) except -1:
     if not isinstance(matrix, np.ndarray):
         raise TypeError(f"{name} must be an ndarray, not {type(matrix).__name__}")
-    if matrix.dtype.char not in "fd":
+    if cnp.PyArray_TYPE(matrix) not in (cnp.NPY_FLOAT32, cnp.NPY_FLOAT64):
         raise TypeError(f"{name} is of {matrix.dtype}, but must be of float32 or float64")
-    if matrix.ndim not in (1, 2):
+    if cnp.PyArray_NDIM(matrix) not in (1, 2):
         raise ValueError(f"{name} has {matrix.ndim} axes, but must have 1 or 2")
     if not cnp.PyArray_ISCARRAY_RO(matrix):
         raise ValueError(f"{name} must be C-contiguous, aligned and of this machine's byte order")
     return 0
 
 
-cdef int check_like(array, str name, tuple shape, dtype, bint written) except -1:
+cdef int check_like(array, str name, tuple shape, int number, bint written) except -1:
     if not isinstance(array, np.ndarray):
         raise TypeError(f"{name} must be an ndarray, not {type(array).__name__}")
-    if array.dtype != dtype:
-        raise TypeError(f"{name} is of {array.dtype}, but must be of {dtype}")
-    if array.shape != shape:
-        raise ValueError(f"{name} has shape {array.shape}, but must have shape {shape}")
+    if cnp.PyArray_TYPE(array) != number:
+        raise TypeError(f"{name} is of {array.dtype}, but must be of {cnp.PyArray_DescrFromType(number)}")
+    if shape_of(array) != shape:
+        raise ValueError(f"{name} has shape {shape_of(array)}, but must have shape {shape}")
     if not cnp.PyArray_ISCARRAY_RO(array):
         raise ValueError(f"{name} must be C-contiguous, aligned and of this machine's byte order")
     if written and not cnp.PyArray_ISWRITEABLE(array):

@@ -19,7 +19,7 @@ from simdrop.weights import Kept, gather
 
 from .base import Array, Layer, Seed, in_evaluation
 from .dense import FUSED, activate
-from .dropout import Probability, at, check_p, checked_stream
+from .dropout import Probability, at, check_p, checked_stream, scaled
 from .layers import Linear
 
 
@@ -53,6 +53,11 @@ class Units:
     ) -> None:
         check_p(p)
         self.n, self.p, self.stream, self.inverted = n, p, checked_stream(stream), inverted
+
+    @property
+    def form(self) -> str:
+        """What a layer's repr says of `inverted`."""
+        return "" if self.inverted else ", inverted=False"
 
     def draw(self, step: int, training: bool) -> None:
         """Decide which units the next batch keeps: in training some of them, else all."""
@@ -89,7 +94,7 @@ class KeptInputs(Layer):
         return [] if self.units.stream is None else [self.units.stream]
 
     def __repr__(self) -> str:
-        return f"KeptInputs({self.units.n}, p={self.units.p})"
+        return f"KeptInputs({self.units.n}, p={self.units.p}{self.units.form})"
 
 
 class BatchwiseDense(Linear):
@@ -129,8 +134,7 @@ class BatchwiseDense(Linear):
         weight, bias = self.weight.value, self.bias.value
         if rows or columns:
             weight, bias = gather(weight, rows, columns), gather(bias, None, columns)
-        if factor != 1:
-            x = x * x.dtype.type(factor)
+        x = scaled(x, factor)
         y, context = activate(x @ weight, bias, FUSED[self.activation], training=False)
         self._saved = x, context, weight, rows, columns, factor
         return y
@@ -162,4 +166,5 @@ class BatchwiseDense(Linear):
     def __repr__(self) -> str:
         shape = "{}, {}".format(*self.weight.value.shape)
         p = f", p={self.units_out.p}" if self.units_out else ""
-        return f"BatchwiseDense({shape}{p}, activation={self.activation!r})"
+        form = self.units_out.form if self.units_out else ""
+        return f"BatchwiseDense({shape}{p}, activation={self.activation!r}{form})"

@@ -11,7 +11,7 @@ import simdrop as sd
 from simdrop import fused
 
 from .base import Array, Seed
-from .dropout import Probability, at, check_p, checked_stream
+from .dropout import Probability, at, check_p, checked_stream, scaled
 from .layers import Linear
 
 
@@ -58,10 +58,8 @@ class Dense(Linear):
             scale=self.inverted,
         )
         factor = 1.0 if self.training or self.inverted else 1.0 - p
-        if factor != 1:
-            y = y * y.dtype.type(factor)
         self._saved = x, context, factor
-        return y
+        return scaled(y, factor)
 
     def backward(self, dy: Array) -> Array:
         return self._gradients(dy) @ self.weight.value.T
@@ -72,7 +70,7 @@ class Dense(Linear):
     def _gradients(self, dy: Array) -> Array:
         """The gradient with respect to x W; those of the parameters are written."""
         x, context, factor = self._from_forward()
-        dy, self.bias.grad[:] = context.backward(dy if factor == 1 else dy * dy.dtype.type(factor))
+        dy, self.bias.grad[:] = context.backward(scaled(dy, factor))
         np.matmul(x.T, dy, out=self.weight.grad)
         return dy
 

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 import simdrop as sd
+from simdrop import layouts
+from simdrop.structured import kept_probability
 from simdrop.values import Values
 
 from .base import Array, Layer, Seed
@@ -31,7 +33,9 @@ class Transform(Layer):
     stream : simdrop.Stream or None
         Gives the draws; layers may share one. None is the process-wide stream.
     **options
-        Keyword arguments of the transform.
+        Keyword arguments of the transform, which mean what they do there: with ``scale=False``
+        neither training nor eval scales. `inverted` is of the layers that are named after what they
+        drop.
     """
 
     def __init__(
@@ -66,7 +70,75 @@ class Transform(Layer):
         return f"{name}({', '.join(given)})"
 
 
-class Dropout(Layer):
+class Dropping(Layer):
+    """What `Dropout`, `DropPath`, `DropBlock` and `LockedDropout` share.
+
+    Parameters
+    ----------
+    transform : callable
+        Of the library, with ``scale=``.
+    p : float or callable
+        Probability of dropping, in [0, 1], else ValueError. A callable, such as of
+        `simdrop.schedule`, gives it for each step of training, counted from 0 by
+        `Network.train_step`.
+    *arguments
+        What follows p.
+    stream : simdrop.Stream or None
+        Gives the draws; layers may share one. None is the process-wide stream.
+    inverted : bool
+        True: kept elements are scaled in training, and eval leaves x as it is. False is the form of
+        the papers: training leaves kept elements as they are, and eval multiplies by the
+        probability of being kept. The mean over masks is the output of eval in both.
+    **options
+        Keyword arguments of the transform.
+    """
+
+    def __init__(
+        self,
+        transform: Callable[..., tuple[Array, Any]],
+        p: Probability,
+        *arguments: Any,
+        stream: sd.Stream | None,
+        inverted: bool,
+        **options: Any,
+    ) -> None:
+        check_p(p)
+        self.transform, self.arguments, self.options = transform, arguments, options
+        self.p, self.stream, self.inverted = p, checked_stream(stream), inverted
+
+    def __call__(self, x: Array) -> Array:
+        p = at(self.p, self.step)
+        y, saved = self.transform(
+            x,
+            p,
+            *self.arguments,
+            rng=self.stream,
+            training=self.training,
+            scale=self.inverted,
+            **self.options,
+        )
+        if not (self.training or self.inverted):
+            saved = Factor(self._kept(p, x.shape))
+            y = saved.backward(y)
+        self._saved = saved
+        return y
+
+    def _kept(self, p: float, shape: tuple[int, ...]) -> Any:
+        """The probability of each element of x to be kept."""
+        return 1 - p
+
+    def backward(self, dy: Array) -> Array:
+        dx: Array = self._from_forward().backward(dy)
+        return dx
+
+    def __repr__(self) -> str:
+        given = [repr(self.p), *map(repr, self.arguments)]
+        given += [f"{option}={value!r}" for option, value in self.options.items()]
+        given += [] if self.inverted else ["inverted=False"]
+        return f"{type(self).__name__}({', '.join(given)})"
+
+
+class Dropout(Dropping):
     """Training: each element is dropped with probability p, else scaled by 1/(1-p). Eval: y is x.
 
     A call in training takes one draw from the stream and keeps its Mask, a few numbers, which is
@@ -95,28 +167,10 @@ class Dropout(Layer):
         shared_axes: Iterable[int] = (),
         inverted: bool = True,
     ) -> None:
-        check_p(p)
-        self.p, self.stream, self.shared_axes = p, checked_stream(stream), tuple(shared_axes)
-        self.inverted = inverted
-
-    def __call__(self, x: Array) -> Array:
-        p = at(self.p, self.step)
-        if not (self.training or self.inverted):
-            self._saved = factor = Factor(1 - p)
-            return factor.backward(x)
-        y, self._saved = sd.dropout(
-            x,
-            p,
-            rng=self.stream,
-            shared_axes=self.shared_axes,
-            training=self.training,
-            scale=self.inverted,
+        self.shared_axes = tuple(shared_axes)
+        super().__init__(
+            sd.dropout, p, stream=stream, inverted=inverted, shared_axes=self.shared_axes
         )
-        return y
-
-    def backward(self, dy: Array) -> Array:
-        dx: Array = self._from_forward().backward(dy)
-        return dx
 
     def __repr__(self) -> str:
         shared = f", shared_axes={self.shared_axes}" if self.shared_axes else ""
@@ -124,28 +178,35 @@ class Dropout(Layer):
 
 
 class Factor(Values):
-    """A multiplication by a constant, which is its own derivative."""
+    """A multiplication by constants, which is its own derivative."""
 
     __slots__ = ("factor",)
-    factor: float
+    factor: Any
 
     def backward(self, dy: Array) -> Array:
-        dx: Array = dy * dy.dtype.type(self.factor)
+        layouts.check_dtype(dy.dtype, True)
+        dx = layouts.new_like(dy)
+        layouts.multiply(dy, self.factor, dx)
         return dx
 
 
-class DropPath(Transform):
-    """Whole samples are dropped with probability p, as `simdrop.drop_path`."""
+class DropPath(Dropping):
+    """Whole samples are dropped with probability p, as `simdrop.drop_path`; `inverted` as in
+    `Dropout`."""
 
     def __init__(
-        self, p: Probability, stream: sd.Stream | None = None, *, scale: bool = True
+        self, p: Probability, stream: sd.Stream | None = None, *, inverted: bool = True
     ) -> None:
-        check_p(p)
-        super().__init__(sd.drop_path, p, stream=stream, **({} if scale else {"scale": False}))
+        super().__init__(sd.drop_path, p, stream=stream, inverted=inverted)
 
 
-class DropBlock(Transform):
-    """Square blocks of (..., H, W) are dropped, as `simdrop.drop_block`; arguments as there."""
+class DropBlock(Dropping):
+    """Square blocks of (..., H, W) are dropped, as `simdrop.drop_block`; arguments as there.
+
+    With ``inverted=False`` eval multiplies each element by the probability that no block covers it,
+    which is rather more than 1 - p, and larger near the border. With ``inverted=True`` training
+    keeps the mean of all elements, as the paper does it, and not that of each.
+    """
 
     def __init__(
         self,
@@ -154,20 +215,30 @@ class DropBlock(Transform):
         stream: sd.Stream | None = None,
         *,
         shared_axes: int | Sequence[int] = (),
+        inverted: bool = True,
     ) -> None:
-        check_p(p)
         options = {"shared_axes": shared_axes} if shared_axes != () else {}
-        super().__init__(sd.drop_block, p, block_size, stream=stream, **options)
+        super().__init__(sd.drop_block, p, block_size, stream=stream, inverted=inverted, **options)
+
+    def _kept(self, p: float, shape: tuple[int, ...]) -> Array:
+        return kept_probability(p, self.arguments[0], shape)
 
 
-class LockedDropout(Transform):
-    """The same elements are dropped at all time steps, as `simdrop.locked_dropout`."""
+class LockedDropout(Dropping):
+    """The same elements are dropped at all time steps, as `simdrop.locked_dropout`; `inverted` as
+    in `Dropout`."""
 
     def __init__(
-        self, p: Probability, stream: sd.Stream | None = None, *, time_axis: int = 0
+        self,
+        p: Probability,
+        stream: sd.Stream | None = None,
+        *,
+        time_axis: int = 0,
+        inverted: bool = True,
     ) -> None:
-        check_p(p)
-        super().__init__(sd.locked_dropout, p, stream=stream, time_axis=time_axis)
+        super().__init__(
+            sd.locked_dropout, p, stream=stream, inverted=inverted, time_axis=time_axis
+        )
 
 
 class AlphaDropout(Transform):
@@ -207,13 +278,14 @@ class GaussianNoise(Transform):
 class DropConnect(Linear):
     """Linear, of which each weight is dropped with probability p in training, else scaled.
 
-    Wan et al. 2013, "Regularization of neural networks using DropConnect". Eval: y = x W + b.
+    Wan et al. 2013, "Regularization of neural networks using DropConnect". Eval: y = x W + b, or
+    (1 - p) x W + b with ``inverted=False``.
 
     Parameters
     ----------
     n_in, n_out, rng, dtype, activation
         As `Linear`.
-    p, stream
+    p, stream, inverted
         As `Dropout`.
     per_sample : bool
         Whether each row of x has a mask of its own, as in the paper (`drop_connect_matmul`), which
@@ -228,6 +300,7 @@ class DropConnect(Linear):
         stream: sd.Stream | None = None,
         *,
         per_sample: bool = False,
+        inverted: bool = True,
         rng: Seed,
         dtype: DTypeLike = np.float32,
         activation: str = "relu",
@@ -235,46 +308,57 @@ class DropConnect(Linear):
         check_p(p)
         super().__init__(n_in, n_out, rng=rng, dtype=dtype, activation=activation)
         self.p, self.stream, self.per_sample = p, checked_stream(stream), per_sample
+        self.inverted = inverted
 
     def __call__(self, x: Array) -> Array:
         p = at(self.p, self.step)
+        options: dict[str, Any] = {
+            "rng": self.stream,
+            "training": self.training,
+            "scale": self.inverted,
+        }
+        factor = 1.0 if self.training or self.inverted else 1.0 - p
         m: Any
         if self.per_sample:
-            y, m = sd.drop_connect_matmul(
-                x, self.weight.value, p, rng=self.stream, training=self.training
-            )
+            y, m = sd.drop_connect_matmul(x, self.weight.value, p, **options)
         else:
-            weight, m = sd.drop_connect(
-                self.weight.value, p, rng=self.stream, training=self.training
-            )
+            weight, m = sd.drop_connect(self.weight.value, p, **options)
             y = x @ weight
-        self._saved = x, m
+        if factor != 1:
+            y *= y.dtype.type(factor)
+        self._saved = x, m, factor
         y += self.bias.value
         return y
 
     def backward(self, dy: Array) -> Array:
-        _, m = self._from_forward()
-        dx: Array
-        if self.per_sample:
-            dx, _ = m.backward(dy, out=(None, self.weight.grad))
-            np.sum(dy, axis=0, out=self.bias.grad)
-        else:
+        _, m, factor = self._from_forward()
+        if not self.per_sample:
             self.write_gradients(dy)
-            dx = dy @ m.apply(self.weight.value).T
+            dx: Array = scaled(dy, factor) @ m.apply(self.weight.value).T
+            return dx
+        dx, _ = m.backward(scaled(dy, factor), out=(None, self.weight.grad))
+        np.sum(dy, axis=0, out=self.bias.grad)
         return dx
 
     def write_gradients(self, dy: Array) -> None:
         if self.per_sample:
             self.backward(dy)
             return
-        x, m = self._from_forward()
-        grad = np.matmul(x.T, dy, out=self.weight.grad)
+        x, m, factor = self._from_forward()
+        grad = np.matmul(x.T, scaled(dy, factor), out=self.weight.grad)
         m.backward(grad, out=grad)
         np.sum(dy, axis=0, out=self.bias.grad)
 
     def __repr__(self) -> str:
         per_sample = ", per_sample=True" if self.per_sample else ""
-        return "DropConnect({}, {}, p={}{})".format(*self.weight.value.shape, self.p, per_sample)
+        classic = "" if self.inverted else ", inverted=False"
+        shape = "{}, {}".format(*self.weight.value.shape)
+        return f"DropConnect({shape}, p={self.p}{per_sample}{classic})"
+
+
+def scaled(array: Array, factor: float) -> Array:
+    """The array times a number; itself, where that is 1."""
+    return array if factor == 1 else array * array.dtype.type(factor)
 
 
 def at(argument: Any, step: int) -> Any:

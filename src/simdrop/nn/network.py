@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from simdrop.stream import Stream
+from simdrop.weights import overlapping
 
 from .base import Array, Layer, Parameter
 from .layers import Linear
@@ -31,20 +32,32 @@ class Network:
     Parameters
     ----------
     layers : iterable of Layer
-        From input to output. ValueError without a Linear.
+        From input to output; as attribute a tuple, which cannot be changed.
     criterion : SoftmaxCrossEntropy, BinaryCrossEntropy, SquaredError or Poisson
         The class itself. Its `check` says which y are a ValueError or TypeError in the methods.
+
+    Raises
+    ------
+    ValueError
+        Without a Linear; or if a layer is there twice, or two parameters share memory: a layer
+        keeps what `backward` needs of its latest call alone, and a parameter one gradient.
     """
 
     def __init__(self, layers: Iterable[Layer], criterion: Criterion) -> None:
-        self.layers = list(layers)
+        self._layers = tuple(layers)
         self.criterion = criterion
+        check_once(self._layers)
         weights = [layer.weight.value for layer in self.layers if isinstance(layer, Linear)]
         if not weights:
             raise ValueError("layers must contain a Linear, got none")
         self.n_in, self.n_out, self.dtype = len(weights[0]), weights[-1].shape[1], weights[0].dtype
         self._first = next(layer for layer in self.layers if layer.parameters())
         self._last: tuple[Array, Array, Array | None] | None = None
+        self._passed: list[Any] = []  # what each layer saved in the pass that gave `_last`
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        return self._layers
 
     def __call__(self, x: ArrayLike) -> Array:
         """The output (batch, n_out), with cross entropy the logits, for x (batch, n_in).
@@ -52,7 +65,7 @@ class Network:
         x is converted to the dtype of the weights; another shape is a ValueError.
         """
         y = self._checked(x).astype(self.dtype, copy=False)
-        self._last = None
+        self._last, self._passed = None, []
         for layer in self.layers:
             y = layer(y)
         return y
@@ -68,12 +81,22 @@ class Network:
         share = None if sample_weight is None else shares(sample_weight, len(target))
         output = self(x)
         self._last = output, target, share
+        self._passed = [layer._saved for layer in self.layers]
         return self.criterion.fn(output, target, share)
 
     def backward(self, *, input_gradient: bool = False) -> Array | None:
-        """Write the gradients of the last `loss`; return d loss / d x only where asked for."""
+        """Write the gradients of the last `loss`; return d loss / d x only where asked for.
+
+        RuntimeError if there was none, or a layer was called since, by itself or in another net.
+        """
         if self._last is None:
             raise RuntimeError("backward() needs loss(x, y) as the last forward pass")
+        for layer, saved in zip(self.layers, self._passed, strict=True):
+            if layer._saved is not saved:
+                raise RuntimeError(
+                    f"backward() needs loss(x, y) as the last forward pass, but {layer!r} has been "
+                    "called since"
+                )
         dy = self.criterion.delta(*self._last)
         for layer in reversed(self.layers):
             if layer is self._first and not input_gradient:
@@ -208,11 +231,31 @@ class Network:
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the last batch, as the layers."""
-        return self.__dict__ | {"_last": None}
+        return self.__dict__ | {"_last": None, "_passed": []}
 
     def __repr__(self) -> str:
         layers = "".join(f"    {layer!r},\n" for layer in self.layers)
         return f"{type(self).__name__}(\n{layers})"
+
+
+def check_once(layers: Sequence[Layer]) -> None:
+    """Refuse layers and parameters that would have two places in a net."""
+    places: dict[int, int] = {}
+    for i, layer in enumerate(layers):
+        first = places.setdefault(id(layer), i)
+        if first != i:
+            raise ValueError(
+                f"layers[{i}] is layers[{first}], {layer!r}: a layer keeps what backward needs of "
+                "its latest call alone, so each place needs a layer of its own"
+            )
+    owned = [(i, p) for i, layer in enumerate(layers) for p in layer.parameters()]
+    pair = overlapping([p.value for _, p in owned])
+    if pair:
+        (i, one), (j, other) = (owned[k] for k in pair)
+        raise ValueError(
+            f"{one!r} of layers[{i}] and {other!r} of layers[{j}] share memory: each needs a "
+            "gradient and steps of its own"
+        )
 
 
 def shares(sample_weight: ArrayLike, batch: int) -> Array:

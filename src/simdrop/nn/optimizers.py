@@ -4,33 +4,38 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
-from simdrop import weights
+from simdrop import layouts, weights
+from simdrop.weights import checked
 
-from .base import Array, Parameter
+from .base import Array, Parameter, check_learnable
+
+Action = Callable[[], None]
 
 
 class Optimizer(ABC):
     """What all optimizers share: a step is one pass over each parameter, its gradient and state.
 
     Where dropout kept a part of a parameter alone (`Parameter.take_part`), the rest stays as it is,
-    and what the optimizer remembers of the rest, too.
+    and what the optimizer remembers of the rest, too. Numbers may be set between steps. A step that
+    is refused changes nothing. A parameter may have several optimizers, which take turns.
 
     Parameters
     ----------
     parameters : iterable of Parameter
-        Of a net or of layers.
+        Of a net or of layers. No two may share memory: a step would change it twice.
     lr : float
-        Learning rate, > 0. For a schedule, set the attribute between steps.
+        Learning rate, >= 0. For a schedule, set the attribute between steps.
     l2, l1 : float
         >= 0; l2 w + l1 sign(w) is added to the gradients of weights, not of biases.
     max_norm : float or None
         c > 0: after the step, each unit's incoming weights, a column of (n_in, n_out), are scaled
-        to norm c if theirs is larger (Srivastava et al. 2014, "Dropout", section 5.1).
+        to norm c if theirs is larger (Srivastava et al. 2014, "Dropout", section 5.1). Of weights
+        with another number of axes, the first is that of the inputs; with one axis it has length 1.
 
     Attributes
     ----------
@@ -42,7 +47,7 @@ class Optimizer(ABC):
     Raises
     ------
     ValueError
-        For a number outside its range, or no parameters.
+        For a number outside its range, no parameters, or parameters that share memory.
     """
 
     states: int  # arrays for each parameter
@@ -59,46 +64,73 @@ class Optimizer(ABC):
         self.parameters = list(parameters)
         if not self.parameters:
             raise ValueError("parameters is empty: there is nothing to learn")
-        if not 0 < lr < math.inf:
-            raise ValueError(f"lr must be positive and finite, got {lr!r}")
-        for name, value in (("l2", l2), ("l1", l1)):
-            if not 0 <= value < math.inf:
-                raise ValueError(f"{name} must be at least 0 and finite, got {value!r}")
-        if max_norm is not None and not 0 < max_norm < math.inf:
-            raise ValueError(f"max_norm must be positive and finite, or None, got {max_norm!r}")
-        self.lr, self.l2, self.l1, self.max_norm = float(lr), float(l2), float(l1), max_norm
+        self.lr, self.l2, self.l1 = checked("lr", lr), checked("l2", l2), checked("l1", l1)
+        self.max_norm = checked_norm(max_norm)
         self.steps = 0
         self.state = [
-            [np.zeros(p.value.shape, p.value.dtype) for _ in range(self.states)]
+            [np.zeros(p.value.shape, layouts.native(p.value.dtype)) for _ in range(self.states)]
             for p in self.parameters
         ]
+        self._prepared()  # refuses now what no step could do
 
     def step(self) -> None:
         """Update every value in place; the gradients stay as they are."""
+        actions = self._prepared()
         self.steps += 1
-        for parameter, state in zip(self.parameters, self.state, strict=True):
-            is_weight = parameter.kind == "weight"
-            bounded = is_weight and self.max_norm is not None
-            value = as_matrix(parameter.value)
-            squares = np.empty(value.shape[-1]) if bounded else None
-            self._descend(
-                value,
-                as_matrix(parameter.grad),
-                [as_matrix(array) for array in state],
-                rows=parameter.rows,
-                columns=parameter.columns,
-                lr=float(self.lr),
-                l2=self.l2 if is_weight else 0.0,
-                l1=self.l1 if is_weight else 0.0,
-                squares=squares,
+        for action in actions:
+            action()
+
+    def _prepared(self) -> list[Action]:
+        """What the next step does, of which nothing can be refused any more."""
+        if len(self.state) != len(self.parameters):
+            raise ValueError(
+                f"the state is of {len(self.state)} parameters, but there are "
+                f"{len(self.parameters)} parameters"
             )
-            if squares is not None and self.max_norm is not None:
-                norms = np.sqrt(squares)
-                if norms.max(initial=0) > self.max_norm:  # exactly 1 where the norm is smaller
-                    value *= (self.max_norm / np.maximum(norms, self.max_norm)).astype(value.dtype)
+        max_norm = checked_norm(self.max_norm)
+        pairs = list(zip(self.parameters, self.state, strict=True))
+        pair = weights.overlapping([a for p, state in pairs for a in (p.value, p.grad, *state)])
+        if pair:
+            names = []
+            for i, (_, state) in enumerate(pairs):
+                names += [f"parameters[{i}].value", f"parameters[{i}].grad"]
+                names += [f"state[{i}][{j}]" for j in range(len(state))]
+            first, second = (names[k] for k in pair)
+            raise ValueError(f"{first} and {second} share memory: a step would change it twice")
+        return [self._update(parameter, state, max_norm) for parameter, state in pairs]
+
+    def _update(self, parameter: Parameter, state: list[Array], max_norm: float | None) -> Action:
+        is_weight = parameter.kind == "weight"
+        changed = [parameter.value, *state]
+        value, *states = matrices = [as_matrix(array, changed=True) for array in changed]
+        pairs = zip(changed, matrices, strict=True)
+        copies = [pair for pair in pairs if not np.may_share_memory(*pair)]
+        squares = np.empty(value.shape[-1]) if is_weight and max_norm is not None else None
+        descend = self._descend(
+            value,
+            as_matrix(parameter.grad),
+            states,
+            rows=parameter.rows,
+            columns=parameter.columns,
+            lr=self.lr,
+            l2=self.l2 if is_weight else 0.0,
+            l1=self.l1 if is_weight else 0.0,
+            squares=squares,
+        )
+
+        def update() -> None:
+            descend()
+            if squares is not None and max_norm is not None:
+                project(value, squares, max_norm)
+            for array, matrix in copies:  # of arrays that are laid out otherwise
+                array[...] = matrix.reshape(array.shape)
+
+        return update
 
     @abstractmethod
-    def _descend(self, value: Array, grad: Array, state: list[Array], **settings: Any) -> None: ...
+    def _descend(
+        self, value: Array, grad: Array, state: list[Array], **settings: Any
+    ) -> Action: ...
 
 
 class SGD(Optimizer):
@@ -110,7 +142,7 @@ class SGD(Optimizer):
         As in `Optimizer`.
     momentum : float
         In [0, 1). Sutskever et al. 2013, "On the importance of initialization and momentum in deep
-        learning", equations 1 and 2. May be set between steps.
+        learning", equations 1 and 2.
     nesterov : bool
         Take the gradient at w + momentum v (same paper, equation 3). The parameters hold that
         point, so that a step is w <- w + momentum v - lr gradient, with the new v.
@@ -118,7 +150,7 @@ class SGD(Optimizer):
     Raises
     ------
     ValueError
-        For a number outside its range, nesterov without momentum, or no parameters.
+        As `Optimizer`, and for nesterov without momentum.
     """
 
     states = 1
@@ -134,17 +166,15 @@ class SGD(Optimizer):
         l1: float = 0.0,
         max_norm: float | None = None,
     ) -> None:
-        if not 0 <= momentum < 1:
-            raise ValueError(f"momentum must be in [0, 1), got {momentum!r}")
+        self.momentum, self.nesterov = checked("momentum", momentum, 1), nesterov
         if nesterov and momentum == 0:
             raise ValueError("nesterov=True needs a momentum above 0, got 0")
         super().__init__(parameters, lr, l2=l2, l1=l1, max_norm=max_norm)
-        self.momentum, self.nesterov = float(momentum), nesterov
 
-    def _descend(self, value: Array, grad: Array, state: list[Array], **settings: Any) -> None:
-        settings |= {"momentum": float(self.momentum), "nesterov": self.nesterov}
+    def _descend(self, value: Array, grad: Array, state: list[Array], **settings: Any) -> Action:
+        settings |= {"momentum": self.momentum, "nesterov": self.nesterov}
         (velocity,) = state
-        weights.sgd(value, grad, velocity, **settings)
+        return weights.prepared_sgd(value, grad, velocity, **settings)
 
 
 class Adam(Optimizer):
@@ -158,12 +188,12 @@ class Adam(Optimizer):
     beta1, beta2 : float
         In [0, 1): how much of m and v a step keeps.
     eps : float
-        > 0.
+        > 0, in the dtype of the parameters, too.
 
     Raises
     ------
     ValueError
-        For a number outside its range, or no parameters.
+        As `Optimizer`.
     """
 
     states = 2
@@ -180,20 +210,43 @@ class Adam(Optimizer):
         l1: float = 0.0,
         max_norm: float | None = None,
     ) -> None:
-        for name, value in (("beta1", beta1), ("beta2", beta2)):
-            if not 0 <= value < 1:
-                raise ValueError(f"{name} must be in [0, 1), got {value!r}")
-        if not 0 < eps < math.inf:
-            raise ValueError(f"eps must be positive and finite, got {eps!r}")
+        self.beta1, self.beta2 = checked("beta1", beta1, 1), checked("beta2", beta2, 1)
+        self.eps = checked("eps", eps, positive=True)
         super().__init__(parameters, lr, l2=l2, l1=l1, max_norm=max_norm)
-        self.beta1, self.beta2, self.eps = float(beta1), float(beta2), float(eps)
 
-    def _descend(self, value: Array, grad: Array, state: list[Array], **settings: Any) -> None:
+    def _descend(self, value: Array, grad: Array, state: list[Array], **settings: Any) -> Action:
         mean, square = state
         settings |= {"beta1": self.beta1, "beta2": self.beta2, "eps": self.eps}
-        weights.adam(value, grad, mean, square, step=self.steps, **settings)
+        return weights.prepared_adam(value, grad, mean, square, step=self.steps + 1, **settings)
 
 
-def as_matrix(array: Array) -> Array:
-    """The same memory with one or two axes."""
-    return array if array.ndim in (1, 2) else array.reshape(len(array) if array.ndim else 1, -1)
+def checked_norm(max_norm: float | None) -> float | None:
+    """As `checked`, or None."""
+    return None if max_norm is None else checked("max_norm", max_norm, positive=True)
+
+
+def project(value: Array, squares: Array, max_norm: float) -> None:
+    """Scale columns, of which `squares` are the sums of squares, to a norm of at most max_norm."""
+    norms = np.sqrt(squares)
+    infinite = np.isinf(norms)
+    if infinite.any():  # the squares may have been too large, and the weights not
+        columns = value.reshape(-1, value.shape[-1])[:, infinite].astype(np.float64)
+        largest = np.abs(columns).max(axis=0)
+        with np.errstate(invalid="ignore"):  # where they are: then all of the column is NaN
+            norms[infinite] = largest * np.sqrt(np.sum((columns / largest) ** 2, axis=0))
+    if not (norms <= max_norm).all():  # exactly 1 where the norm is smaller
+        value *= (max_norm / np.maximum(norms, max_norm)).astype(value.dtype)
+
+
+def as_matrix(array: Array, *, changed: bool = False) -> Array:
+    """As the kernels take it, with one or two axes: the same memory, or where that is not
+    C-contiguous, aligned and of this machine's byte order, a copy."""
+    flags = array.flags
+    if not (flags.c_contiguous and flags.aligned and array.dtype.isnative):
+        if changed:
+            check_learnable("what a step changes", array)
+        array = array.astype(layouts.native(array.dtype), order="C")
+    if array.ndim in (1, 2):
+        return array
+    first = array.shape[0] if array.ndim else 1
+    return array.reshape(first, math.prod(array.shape[1:]))  # -1 fails where first is 0
