@@ -19,6 +19,7 @@ pytest.importorskip("sklearn", minversion="1.6")
 
 import joblib
 import scipy.sparse
+import sklearn
 from estimators import (
     CLASSES,
     NUMBERS,
@@ -34,7 +35,7 @@ from estimators import (
 )
 from sklearn.base import clone
 from sklearn.datasets import load_digits
-from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.exceptions import ConvergenceWarning, DataConversionWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
@@ -555,6 +556,63 @@ def test_clone_and_parameters(estimator):
     assert "dropout=0.3" in repr(model) and "max_norm=2.0" in repr(model)
 
 
+def test_grid_search_in_two_processes():
+    X, y = CLASSES
+    grid = {"dropout": [0.0, 0.5], "class_weight": [None, "balanced"]}
+    searches = [
+        GridSearchCV(small(DropoutMLPClassifier), grid, cv=2, n_jobs=jobs).fit(X, y)
+        for jobs in (1, 2)
+    ]
+    one, two = (search.cv_results_["mean_test_score"].tolist() for search in searches)
+    assert one == two
+    assert weights(searches[0].best_estimator_) == weights(searches[1].best_estimator_)
+
+
+@every_estimator
+def test_sample_weights_are_routed(estimator):
+    X, y = data_for(estimator)
+    weight = np.random.default_rng(0).integers(1, 4, 120)
+    expected = small(estimator).fit(X, y, sample_weight=weight)
+    with sklearn.config_context(enable_metadata_routing=True):
+        model = small(estimator).set_fit_request(sample_weight=True)
+        model.set_partial_fit_request(sample_weight=True)
+        pipeline = make_pipeline(model).fit(X, y, sample_weight=weight)
+        with pytest.raises(TypeError, match="other"):
+            make_pipeline(model).fit(X, y, other=weight)
+    assert weights(pipeline[-1]) == weights(expected)
+
+
+@every_estimator
+def test_a_column_of_targets_is_raveled_with_a_warning(estimator):
+    X, y = data_for(estimator)
+    y = y if y.ndim == 1 else y[:, 0]
+    with pytest.warns(DataConversionWarning, match="column-vector"):
+        model = small(estimator).fit(X, y[:, np.newaxis])
+    assert weights(model) == weights(small(estimator).fit(X, y))
+    assert model.predict(X).shape == (120,)
+
+
+@every_estimator
+def test_features_that_are_constant(estimator):
+    X, y = data_for(estimator)
+    X = np.hstack([np.zeros((120, 2)), X[:, :3], np.ones((120, 1))])
+    model = small(estimator, dropout=0.3).fit(X, y)
+    assert model.n_features_in_ == 6
+    assert np.isfinite(model.predict(X)).all()
+    with pytest.raises(ValueError, match="X has 5 features"):
+        model.partial_fit(X[:, 1:], y)
+
+
+@every_estimator
+def test_a_first_fit_that_fails_leaves_it_unfitted(estimator):
+    X, y = data_for(estimator)
+    model = small(estimator, hidden_layer_sizes=(3, 0))
+    with pytest.raises(ValueError, match="hidden_layer_sizes"):
+        model.fit(X, y)
+    with pytest.raises(NotFittedError):
+        model.predict(X)
+
+
 @every_estimator
 def test_not_fitted(estimator):
     with pytest.raises(NotFittedError):
@@ -580,7 +638,8 @@ def test_verbose_says_what_scikit_learn_does(capsys):
         assert printed[0] == printed[1] != ""
 
 
-def test_an_interrupted_fit_leaves_a_net_that_predicts(monkeypatch):
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_an_interrupted_fit_leaves_a_net_that_predicts(early_stopping, monkeypatch):
     X, y = CLASSES
     steps, train_step = [], nn.Network.train_step
 
@@ -591,10 +650,11 @@ def test_an_interrupted_fit_leaves_a_net_that_predicts(monkeypatch):
         return train_step(self, *arguments)
 
     monkeypatch.setattr(nn.Network, "train_step", interrupted)
-    model = small(DropoutMLPClassifier, dropout=0.5)
+    model = small(DropoutMLPClassifier, dropout=0.5, early_stopping=early_stopping)
     with pytest.warns(UserWarning, match="interrupted by the user"):
         model.fit(X, y)
-    assert model.n_iter_ == 1
+    assert model.n_iter_ == len(model.loss_curve_) == 1
+    assert len(model.validation_scores_ or []) == early_stopping
     assert np.array_equal(model.predict_proba(X), model.predict_proba(X))
 
 

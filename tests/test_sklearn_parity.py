@@ -50,9 +50,8 @@ def test_a_step_is_down_the_gradient_of_the_loss(activation, data):
     """By differences of a loss that is computed from what `predict_log_proba` gives."""
     X, y = data[0][:20], data[1][:20]
     net = DropoutMLPClassifier(4, activation, solver="sgd", momentum=0, alpha=0.3, random_state=1)
-    net.set_params(learning_rate_init=1e-300).partial_fit(
-        X, y, classes=[0, 1, 2][: y.max() + 1 + (y.ndim > 1)]
-    )
+    classes = np.arange(y.shape[1]) if y.ndim > 1 else np.unique(data[1])
+    net.set_params(learning_rate_init=1e-300).partial_fit(X, y, classes=classes)
 
     def loss():
         if y.ndim > 1:
@@ -83,9 +82,7 @@ def test_a_step_is_down_the_gradient_of_the_loss(activation, data):
 @pytest.mark.parametrize("estimator", [DropoutMLPClassifier, DropoutMLPRegressor])
 def test_weights_may_be_assigned(estimator):
     X, y = data_of(estimator)
-    net, other = (
-        estimator(**QUICK, max_iter=3).set_params(random_state=s).fit(X, y) for s in (0, 1)
-    )
+    net, other = (estimator(**QUICK | {"random_state": s}, max_iter=3).fit(X, y) for s in (0, 1))
     assert not np.array_equal(net.predict(X), other.predict(X))
     net.coefs_, net.intercepts_ = list(other.coefs_), [b.tolist() for b in other.intercepts_]
     assert np.array_equal(net.predict(X), other.predict(X))
@@ -109,15 +106,8 @@ def test_a_warm_start_goes_on_with_the_schedule(classifier, schedule):
     losses = [net.fit(*TWO).loss_ for _ in range(3)]
     assert net.t_ == 3 * 2 * 120
     assert losses[0] > losses[1] > losses[2]
-    theirs = MLPClassifier(
-        **net.get_params() | {}
-        if classifier is MLPClassifier
-        else {
-            name: value
-            for name, value in net.get_params().items()
-            if name in MLPClassifier().get_params()
-        }
-    )
+    theirs = MLPClassifier(**QUICK, solver="sgd", learning_rate=schedule, max_iter=2)
+    theirs.set_params(warm_start=True)
     assert np.allclose(losses, [theirs.fit(*TWO).loss_ for _ in range(3)], rtol=1e-9)
 
 
@@ -286,7 +276,7 @@ def test_the_split_is_stratified_for_two_classes(classifier):
 
 
 def test_an_error_of_the_split_names_the_label():
-    with pytest.raises(ValueError, match=r"(too few members are: \['rare'\])|only 1 member"):
+    with pytest.raises(ValueError, match="rare"):
         DropoutMLPClassifier(early_stopping=True).fit(np.eye(4), ["rare"] + ["usual"] * 3)
 
 
@@ -304,10 +294,8 @@ def test_early_stopping_with_labels_that_are_strings(classifier):
 @every_net
 def test_a_validation_of_one_sample_is_too_small(net):
     X, y = data_of(net)
-    with pytest.raises(
-        ValueError, match="[Tt]he validation set is too small|only 1 member|test_size"
-    ):
-        net(early_stopping=True, validation_fraction=0.01).fit(X[:3], y[:3])
+    with pytest.raises(ValueError, match="The validation set is too small"):
+        net(early_stopping=True, validation_fraction=0.01).fit(X[:40], y[:40])
 
 
 @every_net
@@ -351,7 +339,7 @@ def test_a_poisson_net_without_hidden_layers_is_a_generalized_linear_model(loss)
 
     X = np.linspace(0, 1, 100)[:, np.newaxis]
     y = np.random.default_rng(0).poisson(np.exp(X[:, 0] + 1))
-    linear = PoissonRegressor(alpha=0, tol=1e-9).fit(X, y)
+    linear = PoissonRegressor(alpha=0, tol=1e-9, solver="newton-cholesky").fit(X, y)
     net = DropoutMLPRegressor(
         loss,
         (),
