@@ -108,7 +108,7 @@ def test_rare_classes_are_found_where_it_is_balanced():
         600, 8, n_informative=6, weights=[0.95], class_sep=0.7, flip_y=0.02, random_state=1
     )
     plain, balanced = (
-        small(DropoutMLPClassifier, class_weight=w, max_iter=60, learning_rate_init=0.01).fit(X, y)
+        small(DropoutMLPClassifier, hidden_layer_sizes=(), max_iter=60, class_weight=w).fit(X, y)
         for w in (None, "balanced")
     )
     assert recall_score(y, balanced.predict(X)) > recall_score(y, plain.predict(X))
@@ -135,7 +135,7 @@ def test_what_is_refused(class_weight, message):
         with pytest.raises(ValueError, match=message):
             fit(*CLASSES)
     with pytest.raises(ValueError, match="class_weight"):  # of other classes than it has
-        model.fit(CLASSES[0], np.full(120, 7))
+        model.fit(CLASSES[0], np.full(120, 8))
     assert weights(model) == before
     assert model.classes_.tolist() == [0, 1, 2]
 

@@ -348,7 +348,8 @@ def test_a_poisson_net_without_hidden_layers_is_a_generalized_linear_model(loss)
         batch_size=100,
         alpha=0,
         tol=1e-14,
-        max_iter=5000,
+        max_iter=3000,
+        n_iter_no_change=np.inf,
         random_state=0,
     ).fit(X, y)
     assert np.allclose(net.predict(X), linear.predict(X), rtol=1e-3) is (loss == "poisson")
