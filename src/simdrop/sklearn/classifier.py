@@ -222,7 +222,7 @@ class DropoutMLPClassifier(ClassifierMixin, BaseDropoutMLP):
         sample_weight: ArrayLike | None = None,
         classes: ArrayLike | None = None,
     ) -> Self:
-        """Train for one epoch on X and y, from where the last call left off.
+        """Train for one epoch on X and y, from where the last call left off, as parameters are now.
 
         Parameters
         ----------
