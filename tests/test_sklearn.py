@@ -19,10 +19,23 @@ pytest.importorskip("sklearn", minversion="1.6")
 
 import joblib
 import scipy.sparse
-import threadpoolctl
+import sklearn
+from estimators import (
+    CLASSES,
+    NUMBERS,
+    OWN,
+    data_for,
+    every_estimator,
+    every_kind,
+    first_classes,
+    fitted,
+    one_blas_thread,
+    small,
+    weights,
+)
 from sklearn.base import clone
-from sklearn.datasets import load_digits, make_classification, make_regression
-from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.datasets import load_digits
+from sklearn.exceptions import ConvergenceWarning, DataConversionWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
@@ -32,39 +45,12 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from simdrop import nn
 from simdrop.sklearn import DropoutMLPClassifier, DropoutMLPRegressor
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.usefixtures(one_blas_thread.__name__),
+]
 ROOT = pathlib.Path(__file__).parent.parent
-OWN = {DropoutMLPClassifier: MLPClassifier, DropoutMLPRegressor: MLPRegressor}
 OWN_REGRESSORS = (DropoutMLPRegressor, MLPRegressor)
-every_estimator = pytest.mark.parametrize("estimator", OWN)
-every_kind = pytest.mark.parametrize("kind", ["elementwise", "batchwise"])
-CLASSES = make_classification(120, 8, n_informative=5, n_classes=3, random_state=0)
-NUMBERS = make_regression(120, 8, n_targets=2, random_state=0)
-
-
-@pytest.fixture(autouse=True)
-def one_blas_thread():
-    """Products this small gain nothing from more, and lose much on a machine that is busy."""
-    with threadpoolctl.threadpool_limits(1, user_api="blas"):
-        yield
-
-
-def data_for(estimator):
-    X, y = CLASSES if estimator is DropoutMLPClassifier else NUMBERS
-    return X, y if estimator is DropoutMLPClassifier else y / 100
-
-
-def small(estimator, **parameters):
-    defaults = {"hidden_layer_sizes": (12, 7), "batch_size": 30, "max_iter": 4, "random_state": 0}
-    return estimator(**defaults | parameters)
-
-
-def fitted(estimator, **parameters):
-    return small(estimator, **parameters).fit(*data_for(estimator))
-
-
-def weights(estimator):
-    return b"".join(array.tobytes() for array in estimator.coefs_ + estimator.intercepts_)
 
 
 def masks_of_rows(*_):
@@ -105,15 +91,16 @@ def test_checks_of_scikit_learn_with_masks_of_rows(estimator, check):
 
 
 @every_estimator
-def test_the_parameters_are_scikit_learns_and_four_more(estimator):
+def test_the_parameters_are_scikit_learns_and_a_few_more(estimator):
     parameters, own = (inspect.signature(e).parameters for e in (estimator, OWN[estimator]))
     added = ["dropout", "input_dropout", "dropout_kind", "max_norm"]
+    added += ["class_weight"] * (estimator is DropoutMLPClassifier)
     common = [name for name in parameters if name not in added]
     if "loss" not in own and "loss" in common:
         common.remove("loss")  # the regressor's, since scikit-learn 1.7
     assert common == list(own)
     assert all(parameters[name].default == own[name].default for name in own)
-    assert list(parameters)[-4:] == added
+    assert list(parameters)[-len(added) :] == added
     for name in parameters:
         assert re.search(rf"^    (\w+, )?{name}(, \w+)? : ", estimator.__doc__, re.MULTILINE)
 
@@ -240,8 +227,7 @@ def test_fit_is_a_loop_of_train_step(estimator, kind, solver):
     X, y = data_for(estimator)
     parameters = {"dropout": 0.4, "input_dropout": 0.1, "dropout_kind": kind, "max_norm": 0.8}
     model = small(estimator, solver=solver, alpha=0, shuffle=False, **parameters)
-    classes = {"classes": [0, 1, 2]} if estimator is DropoutMLPClassifier else {}
-    model.set_params(learning_rate_init=1e-300).partial_fit(X, y, **classes)
+    model.set_params(learning_rate_init=1e-300).partial_fit(X, y, **first_classes(estimator))
     net = copy.deepcopy(model._net).train()
     assert net.stream.draw == 4 * 3  # batches and layers of dropout
     model.set_params(learning_rate_init=0.01, warm_start=True, max_iter=3).fit(X, y)
@@ -488,7 +474,7 @@ def test_log_probabilities_of_what_rounds_to_zero():
 @given(counts=st.lists(st.integers(0, 3), min_size=120, max_size=120).filter(any))
 def test_weights_of_whole_numbers_repeat_rows(estimator, counts):
     X, y = data_for(estimator)
-    classes = {"classes": [0, 1, 2]} if estimator is DropoutMLPClassifier else {}
+    classes = first_classes(estimator)
     parameters = {"batch_size": 1000, "dropout": 0.4, "dropout_kind": "batchwise"}
     weighted, repeated = (small(estimator, solver="sgd", **parameters) for _ in range(2))
     with warnings.catch_warnings():
@@ -570,6 +556,63 @@ def test_clone_and_parameters(estimator):
     assert "dropout=0.3" in repr(model) and "max_norm=2.0" in repr(model)
 
 
+def test_grid_search_in_two_processes():
+    X, y = CLASSES
+    grid = {"dropout": [0.0, 0.5], "class_weight": [None, "balanced"]}
+    searches = [
+        GridSearchCV(small(DropoutMLPClassifier), grid, cv=2, n_jobs=jobs).fit(X, y)
+        for jobs in (1, 2)
+    ]
+    one, two = (search.cv_results_["mean_test_score"].tolist() for search in searches)
+    assert one == two
+    assert weights(searches[0].best_estimator_) == weights(searches[1].best_estimator_)
+
+
+@every_estimator
+def test_sample_weights_are_routed(estimator):
+    X, y = data_for(estimator)
+    weight = np.random.default_rng(0).integers(1, 4, 120)
+    expected = small(estimator).fit(X, y, sample_weight=weight)
+    with sklearn.config_context(enable_metadata_routing=True):
+        model = small(estimator).set_fit_request(sample_weight=True)
+        model.set_partial_fit_request(sample_weight=True)
+        pipeline = make_pipeline(model).fit(X, y, sample_weight=weight)
+        with pytest.raises(TypeError, match="other"):
+            make_pipeline(model).fit(X, y, other=weight)
+    assert weights(pipeline[-1]) == weights(expected)
+
+
+@every_estimator
+def test_a_column_of_targets_is_raveled_with_a_warning(estimator):
+    X, y = data_for(estimator)
+    y = y if y.ndim == 1 else y[:, 0]
+    with pytest.warns(DataConversionWarning, match="column-vector"):
+        model = small(estimator).fit(X, y[:, np.newaxis])
+    assert weights(model) == weights(small(estimator).fit(X, y))
+    assert model.predict(X).shape == (120,)
+
+
+@every_estimator
+def test_features_that_are_constant(estimator):
+    X, y = data_for(estimator)
+    X = np.hstack([np.zeros((120, 2)), X[:, :3], np.ones((120, 1))])
+    model = small(estimator, dropout=0.3).fit(X, y)
+    assert model.n_features_in_ == 6
+    assert np.isfinite(model.predict(X)).all()
+    with pytest.raises(ValueError, match="X has 5 features"):
+        model.partial_fit(X[:, 1:], y)
+
+
+@every_estimator
+def test_a_first_fit_that_fails_leaves_it_unfitted(estimator):
+    X, y = data_for(estimator)
+    model = small(estimator, hidden_layer_sizes=(3, 0))
+    with pytest.raises(ValueError, match="hidden_layer_sizes"):
+        model.fit(X, y)
+    with pytest.raises(NotFittedError):
+        model.predict(X)
+
+
 @every_estimator
 def test_not_fitted(estimator):
     with pytest.raises(NotFittedError):
@@ -595,7 +638,8 @@ def test_verbose_says_what_scikit_learn_does(capsys):
         assert printed[0] == printed[1] != ""
 
 
-def test_an_interrupted_fit_leaves_a_net_that_predicts(monkeypatch):
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_an_interrupted_fit_leaves_a_net_that_predicts(early_stopping, monkeypatch):
     X, y = CLASSES
     steps, train_step = [], nn.Network.train_step
 
@@ -606,10 +650,11 @@ def test_an_interrupted_fit_leaves_a_net_that_predicts(monkeypatch):
         return train_step(self, *arguments)
 
     monkeypatch.setattr(nn.Network, "train_step", interrupted)
-    model = small(DropoutMLPClassifier, dropout=0.5)
+    model = small(DropoutMLPClassifier, dropout=0.5, early_stopping=early_stopping)
     with pytest.warns(UserWarning, match="interrupted by the user"):
         model.fit(X, y)
-    assert model.n_iter_ == 1
+    assert model.n_iter_ == len(model.loss_curve_) == 1
+    assert len(model.validation_scores_ or []) == early_stopping
     assert np.array_equal(model.predict_proba(X), model.predict_proba(X))
 
 
@@ -668,13 +713,6 @@ def test_classes_are_checked():
     with pytest.raises(ValueError, match=r"targets must be in \[0, 1\], got -1"):
         model.fit(X, np.where(X[:, :3] > 0, 1, -1))
     assert weights(model) == before
-
-
-def test_a_fit_that_diverges_says_so():
-    X, y = data_for(DropoutMLPRegressor)
-    model = small(DropoutMLPRegressor, solver="sgd", learning_rate_init=1e10, activation="identity")
-    with np.errstate(all="ignore"), pytest.raises(ValueError, match="weights that are not finite"):
-        model.fit(1e6 * X, y)
 
 
 def test_a_batch_larger_than_the_data_is_clipped():

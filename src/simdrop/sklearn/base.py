@@ -6,7 +6,7 @@ import copy
 import math
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from numbers import Integral, Real
@@ -44,6 +44,8 @@ class Task(NamedTuple):
     loss: str
     n_outputs: int
     out_activation: str
+    weight: Array | None = None  # of each sample, by its class
+    learned: dict[str, Any] = {}  # attributes that say what the outputs stand for
 
 
 @dataclass
@@ -88,6 +90,8 @@ class BaseDropoutMLP(BaseEstimator, ABC):
     _net: nn.MLP
     _optimizer: Any
     _settings: dict[str, Any]
+    _seeded_by: Any  # the random_state of which the stream of masks was made
+    _schedule: tuple[Any, ...]  # of the learning rate, as of the last call
     _stale_epochs: int  # in a row, that have not improved on the best by tol
 
     _parameter_constraints = {
@@ -191,20 +195,36 @@ class BaseDropoutMLP(BaseEstimator, ABC):
     def _task(self, y: Any, fresh: bool, incremental: bool, classes: ArrayLike | None) -> Task:
         """What the net is to learn; ValueError for a y that does not fit what it has learned.
 
-        `fresh` says that this call forgets what was learned before, if anything was.
+        Nothing is changed. `fresh` says that this call forgets what was learned before, if
+        anything was.
         """
+
+    def _strata(self, targets: Array) -> Array | None:
+        """What the validation's split keeps in proportion."""
+        return None
 
     # --- The public interface that they share ---
 
     @property
     def coefs_(self) -> tuple[Array, ...]:
-        """The weight matrices (n_in, n_out) from input to output, as the net holds them."""
+        """The weight matrices (n_in, n_out) from input to output, as the net holds them.
+
+        Others of the same shapes may be assigned; the net takes their values.
+        """
         return self._parameters("weight")
+
+    @coefs_.setter
+    def coefs_(self, values: Iterable[ArrayLike]) -> None:
+        self._assign("coefs_", self.coefs_, values)
 
     @property
     def intercepts_(self) -> tuple[Array, ...]:
-        """The biases (n_out,) of the layers, as the net holds them."""
+        """The biases (n_out,) of the layers, as the net holds them; assigned as `coefs_`."""
         return self._parameters("bias")
+
+    @intercepts_.setter
+    def intercepts_(self, values: Iterable[ArrayLike]) -> None:
+        self._assign("intercepts_", self.intercepts_, values)
 
     def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the net to X and y.
@@ -226,6 +246,9 @@ class BaseDropoutMLP(BaseEstimator, ABC):
         """
         return self._fit(X, y, sample_weight, incremental=False)
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_net")
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
@@ -244,6 +267,7 @@ class BaseDropoutMLP(BaseEstimator, ABC):
     ) -> Self:
         self._validate_params()
         self._check_together(incremental)
+        hidden = self._hidden_sizes()
         fresh = not hasattr(self, "_net") or not (incremental or self.warm_start)
         X, y = validate_data(
             self,
@@ -262,8 +286,14 @@ class BaseDropoutMLP(BaseEstimator, ABC):
             weight = np.full(n_samples, weight) if weight.ndim == 0 else weight
             shares(weight, n_samples)  # refuses what are no weights
         task = self._task(y, fresh, incremental, classes)
+        if task.weight is not None:
+            weight = task.weight if weight is None else weight * task.weight
+            if not weight.any():
+                raise ValueError("class_weight gives no sample a weight above 0")
+            shares(weight, n_samples)  # nor what overflows
         random_state = check_random_state(self.random_state)
-        self._prepare_net(X, task, fresh, random_state)
+        sizes = (X.shape[1], *hidden, task.n_outputs)
+        self._prepare_net(sizes, X.dtype, task, fresh, random_state)
         targets = task.targets
         if targets.ndim == 2:  # not labels
             targets = targets.astype(self._net.dtype, copy=False)
@@ -275,11 +305,6 @@ class BaseDropoutMLP(BaseEstimator, ABC):
                 self._descend(data, random_state, incremental)
         finally:
             self._net.eval()
-        if not all(np.isfinite(p.value).all() for p in self._net.parameters()):
-            raise ValueError(
-                "the fit gave weights that are not finite; a smaller learning_rate_init, features "
-                "of smaller scale, or max_norm, helps"
-            )
         return self
 
     def _check_together(self, incremental: bool) -> None:
@@ -298,14 +323,21 @@ class BaseDropoutMLP(BaseEstimator, ABC):
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
 
-    def _prepare_net(
-        self, X: Any, task: Task, fresh: bool, random_state: np.random.RandomState
-    ) -> None:
-        """A new net; or, to go on with, the one of the last fit."""
-        hidden = np.atleast_1d(self.hidden_layer_sizes).tolist()
+    def _hidden_sizes(self) -> list[int]:
+        hidden: list[int] = np.atleast_1d(self.hidden_layer_sizes).tolist()
         if any(units <= 0 for units in hidden):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}")
-        sizes = (X.shape[1], *hidden, task.n_outputs)
+        return hidden
+
+    def _prepare_net(
+        self,
+        sizes: tuple[int, ...],
+        dtype: DTypeLike,
+        task: Task,
+        fresh: bool,
+        random_state: np.random.RandomState,
+    ) -> None:
+        """A new net; or, to go on with, the one of the last fit, as it is set now."""
         settings = {
             "activation": ACTIVATIONS[self.activation],
             "p": self.dropout,
@@ -315,26 +347,29 @@ class BaseDropoutMLP(BaseEstimator, ABC):
         }
         if fresh:
             # lbfgs works in float64, as SciPy's does.
-            dtype = np.float64 if self.solver == "lbfgs" else X.dtype
+            dtype = np.float64 if self.solver == "lbfgs" else dtype
             values = self._initial_values(sizes, random_state)
-            # Of a copy: weights, splits and batches are those that scikit-learn's own nets draw.
-            seed = copy.deepcopy(random_state).randint(2**32, size=4, dtype=np.uint32)
-            self._net = make_net(sizes, settings, values, seed.tolist(), dtype)
+            self._net = make_net(sizes, settings, values, seed_of_masks(random_state), dtype)
+            self.__dict__.pop("_optimizer", None)
             self.n_layers_ = len(sizes)
             self.n_outputs_ = task.n_outputs
-            self.out_activation_ = task.out_activation
             self.t_ = 0
             self.loss_curve_ = []
             self._begin_monitoring()
         elif self._net.sizes != sizes:
             raise ValueError(f"the net has sizes {self._net.sizes}, and cannot go on with {sizes}")
-        elif self._settings != settings:
+        elif self._settings != settings or self._seeded_by != self.random_state:
             stream = self._net.stream.state
             values = [p.value for p in self._net.parameters()]
-            self._net = make_net(sizes, settings, values, 0, self._net.dtype)
-            self._net.stream.state = stream
-            self.__dict__.pop("_optimizer", None)
-        self._settings = settings
+            seed = seed_of_masks(random_state)
+            self._net = make_net(sizes, settings, values, seed, self._net.dtype)
+            if self._seeded_by == self.random_state:
+                self._net.stream.state = stream
+            if self._settings["loss"] != settings["loss"]:
+                self._begin_monitoring()
+        self._settings, self._seeded_by = settings, self.random_state
+        self.out_activation_ = task.out_activation
+        self.__dict__.update(task.learned)
         if self._stops_early != (self.best_loss_ is None):
             self._begin_monitoring()
 
@@ -363,8 +398,7 @@ class BaseDropoutMLP(BaseEstimator, ABC):
     # --- Stochastic gradient descent ---
 
     def _descend(self, data: Data, random_state: np.random.RandomState, incremental: bool) -> None:
-        if not incremental or not hasattr(self, "_optimizer"):
-            self._optimizer = self._make_optimizer()
+        self._prepare_optimizer(incremental)
         held_out = None
         if self.early_stopping:
             data, held_out = self._split(data, random_state)
@@ -394,8 +428,8 @@ class BaseDropoutMLP(BaseEstimator, ABC):
                     self._note_loss()
                 elif self._note_score(held_out):
                     best_values = [p.value.copy() for p in self._net.parameters()]
-                if self.solver == "sgd" and self.learning_rate == "invscaling":
-                    self._optimizer.lr = self.learning_rate_init / (self.t_ + 1) ** self.power_t
+                if self._is_invscaling:
+                    self._optimizer.lr = self._scheduled_rate()
                 if self._stale_epochs > self.n_iter_no_change and self._has_converged():
                     break
             else:
@@ -407,9 +441,38 @@ class BaseDropoutMLP(BaseEstimator, ABC):
                     )
         except KeyboardInterrupt:
             warnings.warn("training was interrupted by the user", stacklevel=4)
-        if best_values is not None:
-            for parameter, value in zip(self._net.parameters(), best_values, strict=True):
-                parameter.value[...] = value
+        finally:
+            if best_values is not None:
+                for parameter, value in zip(self._net.parameters(), best_values, strict=True):
+                    parameter.value[...] = value
+        if self.validation_scores_ and self.best_validation_score_ == -np.inf:
+            raise ValueError(
+                "no validation score was finite, so that no epoch is the best. The input data may "
+                "contain large values and need to be preprocessed."
+            )
+
+    def _prepare_optimizer(self, incremental: bool) -> None:
+        """Of the parameters as they are set now; `partial_fit` goes on with what the last one of
+        its solver remembers."""
+        before: Any = self.__dict__.get("_optimizer")
+        self._optimizer = self._make_optimizer()
+        schedule = (self.solver, self.learning_rate, self.learning_rate_init)
+        if incremental and type(before) is type(self._optimizer):
+            self._optimizer.steps, self._optimizer.state = before.steps, before.state
+            if self._is_invscaling:
+                self._optimizer.lr = self._scheduled_rate()
+            elif schedule == self._schedule:  # where it is adaptive, it may be smaller by now
+                self._optimizer.lr = before.lr
+        self._schedule = schedule
+
+    @property
+    def _is_invscaling(self) -> bool:
+        return self.solver == "sgd" and self.learning_rate == "invscaling"
+
+    def _scheduled_rate(self) -> float:
+        """That of 'invscaling' after t_ samples."""
+        rate = self.learning_rate_init * np.float64(self.t_ + 1) ** -self.power_t
+        return max(float(rate), np.finfo(np.float64).tiny)
 
     def _make_optimizer(self) -> Any:
         parameters = self._net.parameters()
@@ -433,17 +496,16 @@ class BaseDropoutMLP(BaseEstimator, ABC):
     def _split(self, data: Data, random_state: np.random.RandomState) -> tuple[Data, Data]:
         """Rows to train on, and those of the validation that stops early."""
         arrays = [data.x, data.y] + ([] if data.weight is None else [data.weight])
-        two_classes = self._net.criterion is nn.BinaryCrossEntropy and self.n_outputs_ == 1
         parts = train_test_split(
             *arrays,
             random_state=random_state,
             test_size=self.validation_fraction,
-            stratify=data.y if two_classes else None,
+            stratify=self._strata(data.y),
         )
         train, test = parts[::2], parts[1::2]
         if test[0].shape[0] < 2:
             raise ValueError(
-                "the validation set is too small: raise validation_fraction or give more samples"
+                "The validation set is too small: raise validation_fraction or give more samples"
             )
         both = [Data(*part, *([None] if len(part) == 2 else [])) for part in (train, test)]
         for part in both:
@@ -452,7 +514,10 @@ class BaseDropoutMLP(BaseEstimator, ABC):
         return both[0], both[1]
 
     def _epoch(self, data: Data, batches: Iterator[Array]) -> float:
-        """Train on each batch once; the mean loss, each batch's before its update."""
+        """Train on each batch once; the mean loss, each batch's before its update.
+
+        ValueError if the loss or a weight is not finite at the end.
+        """
         net, total = self._net.train(), 0.0
         for rows in batches:
             batch = data.rows(rows)
@@ -463,7 +528,20 @@ class BaseDropoutMLP(BaseEstimator, ABC):
             loss = net.train_step(batch.x, batch.y, self._optimizer, batch.weight)
             total += (loss + penalty) * batch.size
         net.eval()
-        return total / data.size
+        loss = total / data.size
+        self._check_finite(loss)
+        return loss
+
+    def _check_finite(self, loss: float) -> None:
+        """Say that training has diverged, if it has."""
+        weights_are_finite = all(np.isfinite(p.value).all() for p in self._net.parameters())
+        if weights_are_finite and math.isfinite(loss):
+            return
+        what = "loss" if weights_are_finite else "parameter weights"
+        raise ValueError(
+            f"Solver produced non-finite {what}. The input data may contain large values and need "
+            "to be preprocessed. A smaller learning_rate_init, or max_norm, helps, too."
+        )
 
     def _set_step(self, size: float) -> None:
         """What of the optimizer is another number in each step."""
@@ -481,24 +559,28 @@ class BaseDropoutMLP(BaseEstimator, ABC):
         return 0.5 * self.alpha / size * sum(float(np.vdot(w, w)) for w in self.coefs_)
 
     def _note_loss(self) -> None:
-        improved = not self.loss_ > self.best_loss_ - self.tol
+        improved = self.loss_ <= self.best_loss_ - self.tol
         self._stale_epochs = 0 if improved else self._stale_epochs + 1
         self.best_loss_ = min(self.loss_, self.best_loss_)
 
     def _note_score(self, held_out: Data) -> bool:
-        """Measure on the held-out samples; whether no score was better before."""
+        """Measure on the held-out samples; whether no score was better before.
+
+        Where predictions or score overflow, the score is NaN, and never the best.
+        """
         outputs = self._outputs(held_out.x)
+        predicted = self._net.criterion.predict(outputs)
         score = np.nan
-        if np.isfinite(outputs).all():
-            predicted = self._net.criterion.predict(outputs)
-            score = self._metric(held_out.y, predicted, sample_weight=held_out.weight)
-        self.validation_scores_.append(float(score))
+        if np.isfinite(outputs).all() and np.isfinite(predicted).all():
+            score = float(self._metric(held_out.y, predicted, sample_weight=held_out.weight))
+            score = score if math.isfinite(score) else np.nan
+        self.validation_scores_.append(score)
         self._say(f"Validation score: {score:f}")
-        worse = score < self.best_validation_score_ + self.tol
-        self._stale_epochs = self._stale_epochs + 1 if worse else 0
+        improved = score >= self.best_validation_score_ + self.tol
+        self._stale_epochs = 0 if improved else self._stale_epochs + 1
         best = score > self.best_validation_score_
         if best:
-            self.best_validation_score_ = float(score)
+            self.best_validation_score_ = score
         return bool(best)
 
     def _has_converged(self) -> bool:
@@ -563,6 +645,7 @@ class BaseDropoutMLP(BaseEstimator, ABC):
             options={"maxfun": self.max_fun, "maxiter": self.max_iter, "gtol": self.tol},
         )
         set_values(result.x)
+        self._check_finite(float(result.fun))
         self.n_iter_ = min(int(result.nit), self.max_iter)
         self.loss_ = self.best_loss_ = float(result.fun)
         if result.status != 0:
@@ -599,6 +682,14 @@ class BaseDropoutMLP(BaseEstimator, ABC):
             raise AttributeError(f"this {type(self).__name__} is not fitted yet")
         return tuple(p.value for p in self._net.parameters() if p.kind == kind)
 
+    def _assign(self, name: str, arrays: tuple[Array, ...], values: Iterable[ArrayLike]) -> None:
+        given = [np.asarray(value, self._net.dtype) for value in values]
+        before, now = ([array.shape for array in several] for several in (arrays, given))
+        if before != now:
+            raise ValueError(f"{name} must be of shapes {before}, got {now}")
+        for array, value in zip(arrays, given, strict=True):
+            array[...] = value
+
     def _is_stochastic(self) -> bool:
         """For `available_if`: whether there is a partial_fit."""
         if self.solver == "lbfgs":
@@ -618,6 +709,12 @@ def make_net(
     for parameter, value in zip(net.parameters(), values, strict=True):
         parameter.value[...] = value
     return net.eval()
+
+
+def seed_of_masks(random_state: np.random.RandomState) -> list[int]:
+    """Of a copy: weights, splits and batches are those that scikit-learn's own nets draw."""
+    seed: list[int] = copy.deepcopy(random_state).randint(2**32, size=4, dtype=np.uint32).tolist()
+    return seed
 
 
 def chunk_rows(X: Any) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -10,6 +11,8 @@ from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils import column_or_1d
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 from sklearn.utils.validation import check_is_fitted
@@ -20,6 +23,8 @@ from .base import Array, BaseDropoutMLP, Task
 
 if TYPE_CHECKING:
     from simdrop.stream import Rng
+
+ClassWeight = dict[Any, float] | list[dict[int, float]] | str | None
 
 
 class DropoutMLPClassifier(ClassifierMixin, BaseDropoutMLP):
@@ -85,6 +90,10 @@ class DropoutMLPClassifier(ClassifierMixin, BaseDropoutMLP):
         Whether each sample has a mask of its own, or all of a batch the same one.
     max_norm : float or None, default=None
         Bound on the norm of each unit's incoming weights, restored after each update.
+    class_weight : dict, list of dicts, 'balanced' or None, default=None
+        A factor of the `sample_weight` of each class, as {label: factor}; 1 for classes not given.
+        'balanced' is n_samples / (n_classes * samples of the class), not for `partial_fit`. For an
+        indicator matrix a dict of each column, for 0 and 1, whose factors are multiplied.
 
     Attributes
     ----------
@@ -135,8 +144,75 @@ class DropoutMLPClassifier(ClassifierMixin, BaseDropoutMLP):
     True
     """
 
+    _parameter_constraints = {
+        **BaseDropoutMLP._parameter_constraints,
+        "class_weight": [StrOptions({"balanced"}), dict, list, None],
+    }
     _metric = staticmethod(accuracy_score)
     _numeric_y = False
+
+    def __init__(
+        self,
+        hidden_layer_sizes: ArrayLike = (100,),
+        activation: str = "relu",
+        *,
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: int | np.random.RandomState | None = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        dropout: float = 0.0,
+        input_dropout: float = 0.0,
+        dropout_kind: str = "elementwise",
+        max_norm: float | None = None,
+        class_weight: ClassWeight = None,
+    ) -> None:
+        super().__init__(
+            hidden_layer_sizes=hidden_layer_sizes,
+            activation=activation,
+            solver=solver,
+            alpha=alpha,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            learning_rate_init=learning_rate_init,
+            power_t=power_t,
+            max_iter=max_iter,
+            shuffle=shuffle,
+            random_state=random_state,
+            tol=tol,
+            verbose=verbose,
+            warm_start=warm_start,
+            momentum=momentum,
+            nesterovs_momentum=nesterovs_momentum,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            beta_1=beta_1,
+            beta_2=beta_2,
+            epsilon=epsilon,
+            n_iter_no_change=n_iter_no_change,
+            max_fun=max_fun,
+            dropout=dropout,
+            input_dropout=input_dropout,
+            dropout_kind=dropout_kind,
+            max_norm=max_norm,
+        )
+        self.class_weight = class_weight
 
     @available_if(lambda self: self._is_stochastic())
     def partial_fit(
@@ -146,7 +222,7 @@ class DropoutMLPClassifier(ClassifierMixin, BaseDropoutMLP):
         sample_weight: ArrayLike | None = None,
         classes: ArrayLike | None = None,
     ) -> Self:
-        """Train for one epoch on X and y, from where the last call left off.
+        """Train for one epoch on X and y, from where the last call left off, as parameters are now.
 
         Parameters
         ----------
@@ -288,36 +364,76 @@ class DropoutMLPClassifier(ClassifierMixin, BaseDropoutMLP):
         else:
             y = column_or_1d(y, warn=True)
             labels = unique_labels(y)
-        self._set_classes(labels, is_multilabel, fresh, incremental, classes)
-        unknown = np.setdiff1d(labels, self.classes_)
-        if unknown.size:
-            raise ValueError(f"y has labels {unknown} that are not in classes_, {self.classes_}")
+        known = self._known_classes(labels, is_multilabel, fresh, incremental, classes)
+        learned = {"classes_": known, "_is_multilabel": is_multilabel}
         if is_multilabel:
-            return Task(y, "binary_cross_entropy", len(self.classes_), "logistic")
-        codes = np.searchsorted(self.classes_, y)
-        if len(self.classes_) > 2:
-            return Task(codes, "cross_entropy", len(self.classes_), "softmax")
-        return Task(codes[:, np.newaxis], "binary_cross_entropy", 1, "logistic")
+            weight = self._checked_weight(compute_sample_weight, y)
+            return Task(y, "binary_cross_entropy", len(known), "logistic", weight, learned)
+        codes = np.searchsorted(known, y)
+        # Not compute_sample_weight: a batch need not have all of the classes.
+        weight = self._checked_weight(compute_class_weight, y=y, classes=known)
+        weight = None if weight is None else weight[codes]
+        if len(known) > 2:
+            return Task(codes, "cross_entropy", len(known), "softmax", weight, learned)
+        targets = codes[:, np.newaxis]
+        return Task(targets, "binary_cross_entropy", 1, "logistic", weight, learned)
 
-    def _set_classes(
+    def _known_classes(
         self,
         labels: Array,
         is_multilabel: bool,
         fresh: bool,
         incremental: bool,
         classes: ArrayLike | None,
-    ) -> None:
+    ) -> Array:
+        """What `classes_` is; ValueError for labels of y that do not fit it."""
         given = None if classes is None else unique_labels(classes)
         if fresh:
             if incremental and given is None:
                 raise ValueError("classes must be passed on the first call to partial_fit")
-            self.classes_ = labels if is_multilabel or given is None else given
-            self._is_multilabel = is_multilabel
-        if given is not None and not np.array_equal(given, self.classes_):
-            raise ValueError(f"classes={given}, but those of the net are {self.classes_}")
-        if is_multilabel != self._is_multilabel:
-            now, before = ("an indicator matrix", "classes")[:: 1 if is_multilabel else -1]
-            raise ValueError(f"y is of {now}, but the net has learned {before}")
+            known: Array = labels if is_multilabel or given is None else given
+        else:
+            known = self.classes_
+            if is_multilabel != self._is_multilabel:
+                now, before = ("an indicator matrix", "classes")[:: 1 if is_multilabel else -1]
+                raise ValueError(f"y is of {now}, but the net has learned {before}")
+            if not (incremental or np.array_equal(labels, known)):
+                raise ValueError(
+                    "warm_start can only be used where `y` has the same classes as in the previous "
+                    f"call to fit. Previously got {known}, `y` has {labels}"
+                )
+        if given is not None and not np.array_equal(given, known):
+            raise ValueError(f"classes={given}, but those of the net are {known}")
+        unknown = np.setdiff1d(labels, known)
+        if unknown.size:
+            raise ValueError(f"y has labels {unknown} that are not in classes_, {known}")
+        return known
+
+    def _checked_weight(self, compute: Callable[..., Array], *args: Any, **of: Any) -> Array | None:
+        """The factors that class_weight stands for."""
+        if self.class_weight is None:
+            return None
+        factors = compute(self.class_weight, *args, **of)
+        refused = factors[~((factors >= 0) & (factors < np.inf))]
+        if refused.size:
+            raise ValueError(f"class_weight must be finite and not negative, got {refused[0]}")
+        return factors
+
+    def _strata(self, targets: Array) -> Array | None:
+        """The labels where there are two classes, as scikit-learn."""
+        if self.n_outputs_ > 1:
+            return None
+        labels: Array = self.classes_[targets[:, 0].astype(np.intp)]
+        return labels
+
+    def _check_together(self, incremental: bool) -> None:
+        super()._check_together(incremental)
+        if incremental and isinstance(self.class_weight, str):
+            raise ValueError(
+                "class_weight='balanced' is not supported for partial_fit, which does not see all "
+                "labels. Pass dict(zip(classes, compute_class_weight('balanced', classes=classes, "
+                "y=y))) with a sample y that is large enough to have their frequencies"
+            )
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -205,7 +205,7 @@ class DropoutMLPRegressor(RegressorMixin, BaseDropoutMLP):
 
     @available_if(lambda self: self._is_stochastic())
     def partial_fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
-        """Train for one epoch on X and y, from where the last call left off.
+        """Train for one epoch on X and y, from where the last call left off, as parameters are now.
 
         Parameters
         ----------
