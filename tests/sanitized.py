@@ -1,6 +1,8 @@
-"""Run the tests on a simdrop that is built with AddressSanitizer and UndefinedBehaviorSanitizer: all
-of them, and those that do not run for each instruction set anyway once more with each of the
-others. `make sanitize` builds it; arguments are pytest's, in place of those two rounds' files."""
+"""Run the tests on a simdrop that is built with AddressSanitizer and UndefinedBehaviorSanitizer.
+
+All of them run with the best instruction set; then those of the kernels that do not try each
+instruction set anyway, with each of the others. `make sanitize` builds what it needs. Arguments
+are pytest's, in place of the files of both rounds."""
 
 import importlib.util
 import os
