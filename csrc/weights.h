@@ -83,25 +83,23 @@ INLINE void NAME(sgd_tile)(const simdrop_descent *how, const T *g, T *w, T *v, T
     for (int i = 0; i < TILE; i++) {
         const T step = (T)-how->lr * NAME(penalized)(how, g[i], w[i]);
         const T velocity = NAME(normal_or_zero)(momentum * v[i] + step);
-        v[i] = NAME(one_nan)(velocity);
-        w[i] = NAME(one_nan)(w[i] + (how->nesterov ? momentum * velocity + step : velocity));
+        v[i] = velocity;
+        w[i] += how->nesterov ? momentum * velocity + step : velocity;
     }
 }
 
 INLINE void NAME(adam_tile)(const simdrop_descent *how, const T *g, T *w, T *m, T *v) {
     for (int i = 0; i < TILE; i++) {
         const T gradient = NAME(penalized)(how, g[i], w[i]);
-        const T mean = NAME(normal_or_zero)((T)how->beta1 * m[i] + (T)(1 - how->beta1) * gradient);
-        const T square = NAME(normal_or_zero)((T)how->beta2 * v[i] + (T)(1 - how->beta2) * gradient * gradient);
-        m[i] = NAME(one_nan)(mean);
-        v[i] = NAME(one_nan)(square);
-        w[i] = NAME(one_nan)(w[i] - (T)how->lr * mean / (SQRT(square) * (T)how->root_scale + (T)how->eps));
+        m[i] = NAME(normal_or_zero)((T)how->beta1 * m[i] + (T)(1 - how->beta1) * gradient);
+        v[i] = NAME(normal_or_zero)((T)how->beta2 * v[i] + (T)(1 - how->beta2) * gradient * gradient);
+        w[i] -= (T)how->lr * m[i] / (SQRT(v[i]) * (T)how->root_scale + (T)how->eps);
     }
 }
 
 INLINE void NAME(add_squares)(const T *w, size_t n, double *squares) {
     for (size_t i = 0; i < n; i++) {
-        squares[i] = one_nan_f64(squares[i] + (double)w[i] * (double)w[i]);
+        squares[i] += (double)w[i] * (double)w[i];
     }
 }
 

@@ -1,6 +1,7 @@
 """NaN of any sign and payload: what each kernel makes of it is the same bits on every instruction
 set. Where nothing but a multiplication touches a number, its NaN stays that NaN, made quiet;
-everything that adds gives the positive quiet one without payload."""
+everything that adds gives the positive quiet one without payload. Updates of weights promise that
+NaN is NaN, and no bits."""
 
 import ml_dtypes
 import numpy as np
@@ -183,31 +184,35 @@ def test_a_residual_gives_one_nan(instruction_set, dtype):
         assert is_one(fused.dropout_add(x, residual, P, rng=stream())[0])
 
 
-def updated(dtype, update, **options):
-    """Value, state and sums of squares after an update of arrays in which half is NaN."""
-    shape = (40, 77)
-    arrays = [mixed(shape, dtype, seed) for seed in range(3)]
-    columns = weights.Kept(sd.Mask(KEY, 0, P, (1, 77), shared_axes=0))
-    results = []
-    for kept in (None, columns):
-        value, *states = (array.copy() for array in arrays[: 2 if update is weights.sgd else 3])
-        grad = mixed((40, 77 if kept is None else kept.count), dtype, 5)
-        squares = np.zeros(77)
-        with np.errstate(invalid="ignore"):
-            update(value, grad, *states, None, kept, squares=squares, **options)
-        changed = slice(None) if kept is None else kept.indices
-        results += [value[:, changed], *(state[:, changed] for state in states), squares]
-    return results
+UPDATES = {
+    "sgd": lambda *args, **more: weights.sgd(*args, lr=0.1, momentum=0.9, **more),
+    "nesterov": lambda *args, **more: weights.sgd(
+        *args, lr=0.1, momentum=0.9, nesterov=True, **more
+    ),
+    "adam": lambda *args, **more: weights.adam(*args, lr=0.1, step=3, **more),
+}
 
 
 @pytest.mark.parametrize("penalty", [0.0, 0.1])
+@pytest.mark.parametrize("update", UPDATES)
 @pytest.mark.parametrize("dtype", WIDE, ids=str)
-def test_updates_of_weights_give_one_nan(instruction_set, dtype, penalty):
-    for options in ({"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}):
-        for result in updated(dtype, weights.sgd, lr=0.1, l1=penalty, l2=penalty, **options):
-            assert is_one(result)
-    for result in updated(dtype, weights.adam, lr=0.1, step=3, l1=penalty, l2=penalty):
-        assert is_one(result)
+def test_updates_of_weights_give_nan_where_there_was_one(instruction_set, dtype, update, penalty):
+    """In the weight or what it is computed from, and nowhere else; unkept columns are as before."""
+    columns = weights.Kept(sd.Mask(KEY, 0, P, (1, 77), shared_axes=0))
+    for kept, where in ((None, np.arange(77)), (columns, columns.indices)):
+        value, *states = (np.abs(mixed((40, 77), dtype, i)) for i in range(2 + (update == "adam")))
+        grad = mixed((40, len(where)), dtype, 5)
+        before = value.copy()
+        state_nan = is_nan(grad) | np.any([is_nan(state[:, where]) for state in states], 0)
+        state_nan |= is_nan(value[:, where]) & (penalty != 0)
+        squares = np.zeros(77)
+        UPDATES[update](value, grad, *states, None, kept, l1=penalty, l2=penalty, squares=squares)
+        expected = is_nan(before)
+        expected[:, where] |= state_nan
+        np.testing.assert_array_equal(is_nan(value), expected)
+        np.testing.assert_array_equal(is_nan(squares), expected.any(0))
+        unkept = np.setdiff1d(np.arange(77), where)
+        np.testing.assert_array_equal(words(value[:, unkept]), words(before[:, unkept]))
 
 
 @pytest.mark.parametrize("dtype", WIDE, ids=str)
