@@ -17,8 +17,8 @@ CORE = ["apply", "backward_strides", "fused", "layouts", "mask", "nan", "noise",
 CORE += ["packed", "structured", "weights", "windows"]
 OPTIONS = [
     "-s",  # else pytest keeps what UndefinedBehaviorSanitizer says
-    "-p no:faulthandler",  # a segmentation fault is AddressSanitizer's to report
-    "-m not exhaustive and not emulated and not unsanitized",
+    *("-p", "no:faulthandler"),  # a segmentation fault is AddressSanitizer's to report
+    *("-m", "not exhaustive and not emulated and not unsanitized"),
 ]
 ENVIRONMENT = {
     # The C code allocates nothing, so it leaks nothing, and CPython leaves objects behind at exit.
