@@ -139,15 +139,6 @@ def test_any_row_that_repeats(n, times, samples, stored, backward):
     assert (decided.apply(x) == np.where(row, x, 0)).all()
 
 
-@pytest.fixture
-def one_thread():
-    """Whose part is the whole array; those of several may be too small for the path past the
-    caches."""
-    sd.set_num_threads(1)
-    yield
-    sd.set_num_threads(None)
-
-
 @pytest.mark.parametrize("offset", [0, 1, 16])
 def test_large_arrays_past_the_caches(instruction_set, one_thread, offset):
     """Stored masks and rows that repeat, from lines of memory on and not."""
