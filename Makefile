@@ -1,10 +1,11 @@
 # Everything runs in a virtual environment of its own, .venv: Debian's and pip's Pythons refuse installs outside one.
+# A library with sanitizers has a second one, because nothing but its tests can load it.
 PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 SOURCES := pyproject.toml CMakeLists.txt $(shell find csrc src -type f -not -name '*.pyc' 2>/dev/null)
 
-.PHONY: train test test-cross test-exhaustive bench lint format clean
+.PHONY: train test test-cross test-exhaustive sanitize run-sanitized check-all bench lint format clean
 .DELETE_ON_ERROR:
 
 train: $(VENV)/.installed ## train a net on the bundled digits, without and with dropout
@@ -19,6 +20,16 @@ test-cross: $(VENV)/.installed $(VENV)/.test ## run the C library on ARM and on 
 
 test-exhaustive: $(VENV)/.installed $(VENV)/.test ## activations for all 2^32 floats, a billion normals: half an hour
 	$(VENV)/bin/python -m pytest -m exhaustive $(ARGS)
+
+sanitize: ## run the tests on a build with AddressSanitizer and UndefinedBehaviorSanitizer (GCC's)
+	$(MAKE) run-sanitized VENV=.venv-sanitize BUILD="$(addprefix --config-settings=,\
+		cmake.define.SIMDROP_SANITIZE=ON cmake.build-type=Debug build-dir=build/sanitize)"
+
+run-sanitized: $(VENV)/.installed $(VENV)/.test
+	$(VENV)/bin/python tests/sanitized.py $(ARGS)
+
+check-all: test-exhaustive sanitize ## run what is too slow for `make test`; test-cross where its compilers and QEMU are installed
+	@if $(VENV)/bin/python tests/cross/machines.py; then $(MAKE) test-cross; else echo "left out: make test-cross"; fi
 
 bench: $(VENV)/.installed $(VENV)/.bench ## measure, and write bench/results/
 	$(VENV)/bin/python -m bench $(ARGS)
@@ -35,7 +46,7 @@ format: $(VENV)/.lint
 	$(VENV)/bin/clang-format -i csrc/*.[ch] examples/*.c tests/cross/*.c
 
 clean:
-	rm -rf build $(VENV)
+	rm -rf build $(VENV) .venv-sanitize
 
 $(VENV)/.made:
 	@$(PYTHON) .ci/check_python.py
@@ -44,7 +55,7 @@ $(VENV)/.made:
 	touch $@
 
 $(VENV)/.installed: $(VENV)/.made $(SOURCES)
-	$(PIP) install --quiet '.[train]'
+	$(PIP) install --quiet $(BUILD) '.[train]'
 	touch $@
 
 $(VENV)/.test $(VENV)/.bench $(VENV)/.lint: $(VENV)/.%: $(VENV)/.made pyproject.toml

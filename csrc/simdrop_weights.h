@@ -30,7 +30,7 @@ typedef void simdrop_sgd(const simdrop_part *part, const simdrop_descent *how, v
 typedef void simdrop_adam(const simdrop_part *part, const simdrop_descent *how, void *w, void *m, void *v,
                           const void *g, double *squares);
 
-/* [0] for float, [1] for double. */
+/* [0] for float, [1] for double. What is NaN is NaN on every instruction set; its sign and payload are not promised. */
 typedef struct simdrop_weights {
     simdrop_gather *gather[2];
     simdrop_sgd *sgd[2];

@@ -9,6 +9,7 @@ import hypothesis
 import numpy as np
 import pytest
 
+import simdrop as sd
 import simdrop.mask
 
 INSTRUCTION_SETS = ("portable", "aesni", "vaes256", "vaes512", "neon")
@@ -38,6 +39,15 @@ def instruction_set(request):
     simdrop.mask.use_instruction_set(request.param)
     yield request.param
     simdrop.mask.use_instruction_set(before)
+
+
+@pytest.fixture
+def one_thread():
+    """Whose part is the whole array; those of several may be too small for the path past the
+    caches."""
+    sd.set_num_threads(1)
+    yield
+    sd.set_num_threads(None)
 
 
 @pytest.fixture

@@ -207,8 +207,8 @@ def large_keep(p):
 
 @pytest.mark.parametrize("dtype", KERNEL_DTYPES)
 @pytest.mark.parametrize("p", [0.5, 0.3])
-def test_large_arrays(instruction_set, dtype, p):
-    """Above the 32 MiB from which stores bypass the cache."""
+def test_large_arrays(instruction_set, one_thread, dtype, p):
+    """Above the 16 MiB from which stores bypass the cache."""
     n = 10_000_019 if dtype == np.float32 else 5_000_003
     x = np.resize(values((100_003,), dtype), n)
     expected = np.where(large_keep(p)[:n], oracle.times(x, 1 / (1 - p)), dtype(0))

@@ -2,6 +2,7 @@
 
 import ctypes
 import itertools
+import math
 import pathlib
 import shutil
 import subprocess
@@ -163,6 +164,33 @@ def test_dbias_is_the_exact_sum_where_much_cancels(instruction_set, dtype):
         _, ctx = fused.bias_dropout(dy, np.zeros(columns, dtype), 0, rng=stream())
         exact = [float(mpmath.fsum(map(mpmath.mpf, column.tolist()))) for column in dy.T]
         np.testing.assert_array_equal(ctx.backward(dy)[1], np.array(exact, dtype))
+
+
+@pytest.mark.parametrize(("columns", "activation"), [(3, None), (600, "relu")])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_dbias_is_the_exact_sum_of_blocks_that_cancel(instruction_set, dtype, columns, activation):
+    """Each of a large array's 64 blocks of rows has sums of its own; what these lack adds up, too.
+    Multiples of 2**-30 (2**-20 for float32, whose sums are double) leave nothing to round but the
+    result."""
+    unit, large = (2.0**-30, 2.0**40) if dtype is np.float64 else (2.0**-20, 2.0**3)
+    rows = threads.SPLIT_FROM // np.dtype(dtype).itemsize // columns + 77
+    dy = np.round(normal((rows, columns), np.float64) / unit) * unit
+    half = rows // 2
+    dy[:half] = np.round(normal((half, columns), np.float64, 1) * (large / unit)) * unit
+    dy[-half:] -= dy[:half][::-1]  # so that the first block's sums vanish in the last one's
+    dy = (np.round(dy / unit) * unit).astype(dtype)
+    assert dy.nbytes >= threads.SPLIT_FROM
+    exact = np.array([math.fsum(column) for column in dy.T.tolist()])
+    x = np.ones(dy.shape, dtype)
+    try:
+        for count in (1, 3):
+            sd.set_num_threads(count)
+            _, ctx = fused.bias_dropout(
+                x, np.zeros(columns, dtype), 0, activation=activation, rng=stream()
+            )
+            np.testing.assert_array_equal(ctx.backward(dy)[1], exact.astype(dtype))
+    finally:
+        sd.set_num_threads(None)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

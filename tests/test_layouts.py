@@ -140,7 +140,7 @@ def test_any_row_that_repeats(n, times, samples, stored, backward):
 
 
 @pytest.mark.parametrize("offset", [0, 1, 16])
-def test_large_arrays_past_the_caches(instruction_set, offset):
+def test_large_arrays_past_the_caches(instruction_set, one_thread, offset):
     """Stored masks and rows that repeat, from lines of memory on and not."""
     for rows, n in ((70, 60_001), (4300, 1000)):
         x, out = (values((rows * n + offset,), np.dtype(np.float32), i)[offset:] for i in range(2))
@@ -148,6 +148,29 @@ def test_large_arrays_past_the_caches(instruction_set, offset):
         mask = sd.Mask(KEY, 7, 0.3, x.shape, shared_axes=0)
         for each in (mask, sd.Mask.from_keep(mask.keep())):
             check(each, x, out)
+
+
+@pytest.mark.parametrize("code", ["c8", "c16"])
+def test_large_complex_arrays_half_an_element_off(instruction_set, one_thread, code):
+    """No element of theirs begins a line, so they are not written past the caches."""
+    dtype = np.dtype(code)
+    shape = (70, (17 << 20) // dtype.itemsize // 70)
+    x = np.arange(1, np.prod(shape) + 1, dtype=dtype).reshape(shape)
+    memory = np.zeros(x.nbytes + 128, np.uint8)
+    half = -memory.ctypes.data % 64 + dtype.itemsize // 2
+    y = memory[half : half + x.nbytes].view(dtype).reshape(shape)
+    assert y.flags.aligned
+    whole = sd.Mask(KEY, 7, 0.5, shape)
+    shared = sd.Mask(KEY, 7, 0.5, shape, shared_axes=0)
+    for mask in (whole, shared, sd.Mask.from_keep(whole.keep(), 0.5)):
+        for turn in (1, -1):
+            mask.apply(x, out=y[::turn, ::turn])
+            np.testing.assert_array_equal(y[::turn, ::turn], np.where(mask.keep(), 2 * x, 0))
+            y[...] = x[::turn, ::turn]
+            view = y[::turn, ::turn]
+            mask.apply(view, out=view)
+            np.testing.assert_array_equal(view, np.where(mask.keep(), 2 * x, 0))
+        assert not memory[:half].any() and not memory[half + x.nbytes :].any()
 
 
 @given(st.data())

@@ -1,9 +1,11 @@
 """p as an array: each sample or unit is dropped with exactly its own probability."""
 
 import copy
+import itertools
 import pickle
 from fractions import Fraction
 
+import ml_dtypes
 import numpy as np
 import oracle
 import pytest
@@ -93,6 +95,111 @@ def test_longer_rows(instruction_set, p_shape):
     # Near uniforms' own digits, so that many elements tie in their first ones.
     p[rng.random(p_shape) < 0.5] = 77 / 256 + 1e-9
     assert_is(sd.Mask(KEY, DRAW, p, (40, 1500)), keep(p, (40, 1500)))
+
+
+# --- Layouts and types of p ---
+
+
+def eighths(shape, seed=6):
+    """Probabilities that every type of floats holds, and that many elements tie with."""
+    return np.random.default_rng(seed).integers(0, 9, shape) / 8
+
+
+def keep_eighths(p, shape):
+    """As keep: the first three bits of a uniform decide."""
+    uniforms = oracle.uniforms(KEY, DRAW, 0, int(np.prod(shape))).reshape(shape)
+    return uniforms >> np.uint64(61) >= (8 * p).astype(np.uint64)
+
+
+P_LAYOUTS = {
+    "C": lambda p: p,
+    "Fortran": np.asfortranarray,
+    "reversed": lambda p: p[(slice(None, None, -1),) * p.ndim].copy()[
+        (slice(None, None, -1),) * p.ndim
+    ],
+    "reversed along the last axis": lambda p: p[..., ::-1].copy()[..., ::-1],
+    "every other": lambda p: np.repeat(p, 2, axis=-1)[..., ::2],
+    "every third backward": lambda p: np.repeat(p[..., ::-1], 3, axis=-1)[..., ::-3],
+    "columns of a larger array": lambda p: np.pad(p, [(2, 1)] * p.ndim, constant_values=np.nan)[
+        (slice(2, -1),) * p.ndim
+    ],
+    "another order of axes": lambda p: np.moveaxis(np.moveaxis(p, -1, 0).copy(), 0, -1),
+    "broadcast": lambda p: np.broadcast_to(p[:1], p.shape),
+    "broadcast along the last axis": lambda p: np.broadcast_to(p[..., :1], p.shape),
+    "one number": lambda p: np.broadcast_to(p[(0,) * p.ndim], p.shape),
+    "unaligned": lambda p: np.frombuffer(b"?" + p.tobytes(), p.dtype, offset=1).reshape(p.shape),
+    "read-only": lambda p: np.frombuffer(p.tobytes(), p.dtype).reshape(p.shape),
+    "byte-swapped": lambda p: p.astype(p.dtype.newbyteorder()),
+    "a matrix": lambda p: p.view(type("Subclass", (np.ndarray,), {})),
+}
+P_TYPES = ["f8", "f4", "f2", "bfloat16"]
+P_CASES = [((1100,), (1100,)), ((20, 130), (20, 130)), ((20, 130), (130,)), ((6, 7, 150), (7, 1))]
+P_CASES += [((6, 7, 150), (6, 1, 150)), ((6, 7, 150), (6, 7, 150)), ((150, 20, 1), (20, 1))]
+
+
+@pytest.mark.parametrize("layout", P_LAYOUTS)
+def test_p_in_any_layout_and_type(instruction_set, layout):
+    for (shape, p_shape), name in itertools.product(P_CASES, P_TYPES):
+        if name != "f8" and len(shape) != 2:
+            continue
+        dtype = np.dtype(ml_dtypes.bfloat16 if name == "bfloat16" else name)
+        if layout == "byte-swapped" and name == "bfloat16":
+            continue  # which has no other order
+        p = P_LAYOUTS[layout](eighths(p_shape).astype(dtype))
+        assert p.dtype == dtype or layout == "byte-swapped"
+        before = p.copy()
+        numbers = np.array(p.tolist(), float)
+        expected = keep_eighths(numbers, shape)
+        mask = sd.Mask(KEY, DRAW, p, shape)
+        np.testing.assert_array_equal(mask.p, numbers)
+        assert_is(mask, expected)
+        assert mask == sd.Mask(KEY, DRAW, numbers, shape)
+        x = np.random.default_rng(0).standard_normal(shape)
+        y = np.zeros(shape)
+        y[expected] = (x * (1 / (1 - np.broadcast_to(np.minimum(numbers, 7 / 8), shape))))[expected]
+        np.testing.assert_array_equal(mask.apply(x), y)
+        np.testing.assert_array_equal(sd.dropout(x, p, rng=4)[0], sd.dropout(x, numbers, rng=4)[0])
+        start = tuple(n // 3 for n in shape)
+        lengths = tuple(n - i - n // 5 for n, i in zip(shape, start, strict=True))
+        block = tuple(slice(i, i + n) for i, n in zip(start, lengths, strict=True))
+        window = mask.window(start, lengths)
+        assert_is(window, expected[block])
+        np.testing.assert_array_equal(window.apply(x[block]), y[block])
+        assert p.tobytes() == before.tobytes()
+
+
+@pytest.mark.parametrize("dtype", ["?", "i1", "u1", ">i4", "u8"])
+@pytest.mark.parametrize("step", [1, 2, -1, -3])
+def test_p_of_whole_numbers(instruction_set, dtype, step):
+    """Each is dropped or kept for certain."""
+    p = np.random.default_rng(8).integers(0, 2, 700 * abs(step)).astype(dtype)[::step]
+    mask = sd.Mask(KEY, DRAW, p, (5, 700))
+    assert_is(mask, np.broadcast_to(p == 0, (5, 700)))
+    x = np.random.default_rng(0).standard_normal((5, 700)).astype(np.float32)
+    np.testing.assert_array_equal(mask.apply(x), np.where(p == 0, x, 0))
+
+
+@given(data=st.data())
+def test_p_of_any_strides(data):
+    """Steps of any sign, axes in any order, repeated axes, shared ones, and x in any order."""
+    ndim = data.draw(st.integers(1, 3))
+    lengths = [st.integers(1, 6)] * (ndim - 1) + [st.integers(1, 9) | st.integers(60, 140)]
+    shape = tuple(data.draw(length) for length in lengths)
+    axes = tuple(axis for axis in range(ndim) if data.draw(st.integers(0, 3)) == 0)
+    p_shape = tuple(data.draw(st.sampled_from((n, n, n, 1))) for n in decided(shape, axes))
+    steps = [data.draw(st.sampled_from([1, 1, 2, -1, -2])) for _ in shape]
+    order = data.draw(st.permutations(range(ndim)))
+    memory = np.full([p_shape[axis] * abs(steps[axis]) for axis in order], np.nan)
+    p = memory.transpose(np.argsort(order))[tuple(slice(None, None, step) for step in steps)]
+    p[...] = eighths(p_shape, data.draw(st.integers(0, 9))) * (127 / 128)  # 1 is tested above
+    expected = keep(p, shape, axes)
+    mask = sd.Mask(KEY, DRAW, p, shape, shared_axes=axes)
+    assert_is(mask, expected)
+    x = np.random.default_rng(1).standard_normal(shape)
+    factors = 1 / (1 - np.broadcast_to(p, shape))
+    for laid in (x, np.asfortranarray(x), x[::-1].copy()[::-1]):
+        y = mask.apply(laid)
+        np.testing.assert_array_equal(y, np.where(expected, x * factors, 0))
 
 
 @pytest.mark.parametrize("plane", range(8))
