@@ -785,6 +785,26 @@ def test_layers_are_abstract():
         nn.Layer()
 
 
+def test_a_masked_array_is_refused():
+    """Its mask would be lost without a word."""
+    x, labels = np.ones((4, 3), np.float32), np.zeros(4, int)
+    hidden = np.ma.masked_array(x, x > 0)
+    net = nn.MLP((3, 5, 2), rng=0)
+    regression = nn.MLP((3, 5, 2), loss="squared_error", rng=0)
+    for call in (
+        lambda: net(hidden),
+        lambda: net.predict(hidden),
+        lambda: net.predict_mc(hidden, 2),
+        lambda: net.loss(hidden, labels),
+        lambda: net.error(hidden, labels),
+        lambda: net.loss(x, np.ma.masked_array(labels, labels == 0)),
+        lambda: net.loss(x, labels, np.ma.masked_array(np.ones(4), labels == 0)),
+        lambda: regression.loss(x, np.ma.masked_array(x[:, :2], x[:, :2] > 0)),
+    ):
+        with pytest.raises(TypeError, match="masked array"):
+            call()
+
+
 @pytest.mark.parametrize("shape", [(7,), (3, 6), (3, 8), (2, 3, 7), (), (7, 3)])
 def test_x_of_a_wrong_shape(shape):
     net = nn.MLP(SIZES, rng=0)

@@ -11,6 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from simdrop import layouts
+
 from .base import Array
 
 
@@ -20,7 +22,7 @@ class SoftmaxCrossEntropy:
     @staticmethod
     def check(target: ArrayLike, batch: int, n_out: int) -> Array:
         """TypeError for labels that are not integers, ValueError for a wrong shape or range."""
-        labels = np.asarray(target)
+        labels = layouts.base(target)
         if labels.dtype.kind not in "iu":
             raise TypeError(f"labels must be integers, got dtype {labels.dtype}")
         if labels.shape != (batch,):
@@ -166,7 +168,7 @@ def of_mean(delta: Array, share: Array | None) -> Array:
 
 
 def checked_shape(target: ArrayLike, batch: int, n_out: int) -> Array:
-    targets = np.asarray(target)
+    targets = layouts.base(target)
     if targets.shape != (batch, n_out):
         raise ValueError(f"targets must be ({batch}, {n_out}), got {targets.shape}")
     return targets

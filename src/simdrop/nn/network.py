@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+from simdrop import layouts
 from simdrop.stream import Stream
 from simdrop.weights import overlapping
 
@@ -218,7 +219,7 @@ class Network:
         return self.train(False)
 
     def _checked(self, x: ArrayLike) -> Array:
-        x = np.asarray(x)
+        x = layouts.base(x)
         if x.ndim != 2 or x.shape[1] != self.n_in:
             raise ValueError(f"x must have shape (batch, {self.n_in}), got {x.shape}")
         return x
@@ -260,7 +261,7 @@ def check_once(layers: Sequence[Layer]) -> None:
 
 def shares(sample_weight: ArrayLike, batch: int) -> Array:
     """Weights of the rows, scaled to sum to 1."""
-    weights = np.asarray(sample_weight, np.float64)
+    weights = np.asarray(layouts.base(sample_weight), np.float64)
     if weights.shape != (batch,):
         raise ValueError(f"sample_weight must be ({batch},), got {weights.shape}")
     outside = weights[~((weights >= 0) & (weights < np.inf))]
