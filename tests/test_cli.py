@@ -1005,7 +1005,7 @@ def test_the_program_is_installed():
     assert program.load() is importlib.import_module("simdrop_command").main
 
 
-@pytest.mark.parametrize("given", ["many", "0", ""])
+@pytest.mark.parametrize("given", ["many", "0", "-2"])
 @pytest.mark.parametrize("command", ["info", "train"])
 def test_threads_that_are_no_number(command, given, monkeypatch, capsys):
     monkeypatch.setenv("SIMDROP_NUM_THREADS", given)
