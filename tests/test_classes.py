@@ -88,6 +88,12 @@ def test_made_by_new_alone(cls):
             assert isinstance(error.value, (AttributeError, TypeError, ValueError))
 
 
+@pytest.mark.parametrize("cls", [sd.Mask, sd.PackedMask])
+def test_a_mask_that_was_never_initialised_says_so(cls):
+    with pytest.raises(TypeError, match=f"this {cls.__name__} was never initialised"):
+        cls.__new__(cls).keep()
+
+
 @pytest.mark.parametrize("cls", BY_HAND)
 def test_made_by_a_constructor_that_failed(cls):
     right, wrong = CLASSES[cls]

@@ -137,6 +137,8 @@ cdef class Mask:
 
     cdef tuple decided(self):
         """The shape with the shared axes 1; 0 where the mask is empty along one."""
+        if self.shape is None:
+            raise TypeError(f"this {type(self).__name__} was never initialised")
         return decided_shape(self.shape, self.shared_axes)
 
     @property
