@@ -94,6 +94,31 @@ def test_a_mask_that_was_never_initialised_says_so(cls):
         cls.__new__(cls).keep()
 
 
+class Keyless(sd.Stream):
+    def __init__(self):
+        pass
+
+
+@pytest.mark.parametrize("make", [lambda: sd.Stream.__new__(sd.Stream), Keyless])
+def test_a_stream_without_a_key_draws_nothing(make):
+    """Its masks would be those of a key that is all zeros, alike in every such stream."""
+    for use in (
+        lambda stream: stream.mask(8),
+        lambda stream: stream.spawn(2),
+        lambda stream: stream.key,
+        lambda stream: stream.state,
+        lambda stream: repr(stream),
+        lambda stream: pickle.dumps(stream),
+        lambda stream: sd.Stream(stream),
+        lambda stream: sd.dropout(X, rng=stream),
+    ):
+        with pytest.raises(TypeError, match="was never initialised"):
+            use(make())
+    stream = make()
+    stream.state = sd.Stream(5).state
+    assert stream.mask(8) == sd.Stream(5).mask(8)
+
+
 @pytest.mark.parametrize("cls", BY_HAND)
 def test_made_by_a_constructor_that_failed(cls):
     right, wrong = CLASSES[cls]

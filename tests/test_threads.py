@@ -447,10 +447,22 @@ def test_not_an_int(bad):
         sd.set_num_threads(bad)
 
 
+@pytest.mark.parametrize("count", [2**31, 2**39, 2**62, 2**64 - 1, 2**64, 10**25])
+def test_more_threads_than_any_machine_has(count):
+    """Sizes of pieces are not computed from numbers that overflow."""
+    x = np.ones(5_000_000, np.float32)
+    mask = sd.Stream(4).mask(x.shape, 0.5)
+    sd.set_num_threads(1)
+    expected = mask.apply(x)
+    sd.set_num_threads(count)
+    assert sd.get_num_threads() == count
+    np.testing.assert_array_equal(mask.apply(x), expected)
+
+
 def test_environment_variable(monkeypatch):
     monkeypatch.setenv("SIMDROP_NUM_THREADS", "5")
     assert sd.get_num_threads() == 5
-    for bad in ("0", "-1", "two", "1.5"):
+    for bad in ("0", "-1", "two", "1.5", "9" * 5000):
         monkeypatch.setenv("SIMDROP_NUM_THREADS", bad)
         with pytest.raises(ValueError, match="SIMDROP_NUM_THREADS must be a positive integer"):
             sd.get_num_threads()
@@ -471,7 +483,7 @@ def test_the_variable_of_openmp(monkeypatch):
     monkeypatch.setenv("SIMDROP_NUM_THREADS", "2")
     assert sd.get_num_threads() == 2
     monkeypatch.delenv("SIMDROP_NUM_THREADS")
-    for wrong in ("0", "-1", "two", ",2"):
+    for wrong in ("0", "-1", "two", ",2", "9" * 5000):
         monkeypatch.setenv("OMP_NUM_THREADS", wrong)
         assert sd.get_num_threads() == threads.available_cpus()
 

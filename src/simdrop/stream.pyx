@@ -8,7 +8,7 @@ from simdrop import seeding, signatures
 from simdrop.mask import keystream
 
 cimport cython
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport UINT64_MAX, uint8_t, uint64_t
 from libc.string cimport memcpy
 
 from simdrop.csimdrop cimport SIMDROP_DRAWS, SIMDROP_KEY_BYTES, SIMDROP_SCHEDULE_BYTES, SIMDROP_STREAM_VERSION
@@ -60,6 +60,9 @@ cdef class Stream:
 
     __signature__ = signatures.shown(signatures.Stream)
 
+    def __cinit__(self):
+        self.forks = UINT64_MAX  # not initialised: `leave_parent` says so
+
     def __init__(self, *args, **named):
         rng, = signatures.Stream(*args, **named)
         key = (<Stream>rng).spawn(1)[0].key if isinstance(rng, Stream) else seeding.key_from(rng)
@@ -77,7 +80,7 @@ cdef class Stream:
         return 0
 
     cdef int leave_parent(self) except -1:
-        """In a forked child: a key that neither its parent nor its siblings have."""
+        """In a forked child: a key that neither its parent nor its siblings have. TypeError without a key."""
         cdef uint64_t seen
         cdef bytes key, child
         while True:
@@ -86,6 +89,8 @@ cdef class Stream:
                 key = self.round_keys[:SIMDROP_KEY_BYTES]
             if seen == forks:
                 return 0
+            if seen == UINT64_MAX:
+                raise TypeError(f"this {type(self).__name__} was never initialised")
             child = seeding.forked_key(key)
             with cython.critical_section(self):
                 if self.forks == seen:  # else another thread was first

@@ -22,6 +22,7 @@ from cpython.pythread cimport (
 )
 
 cdef size_t PIECE = threads.PIECE
+cdef size_t MOST_THREADS = 1024  # that work on one array, whatever number was asked for
 
 
 cdef class Task:
@@ -212,7 +213,9 @@ cdef int share(Task task, size_t n, size_t grain, size_t bytes, size_t split_fro
     begin at multiples of `grain` units.
     """
     cdef Shared shared
-    cdef size_t count = 1 if bytes < split_from or n <= grain else threads.get_num_threads()
+    cdef size_t count = 1
+    if bytes >= split_from and n > grain:
+        count = min(threads.get_num_threads(), MOST_THREADS)
     if count == 1:
         with nogil:
             task.run(0, n)

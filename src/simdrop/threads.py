@@ -51,16 +51,21 @@ def get_num_threads() -> int:
         return _count
     given = os.environ.get("SIMDROP_NUM_THREADS", "").strip()
     if given:
-        if not is_positive(given):
+        count = positive(given)
+        if count is None:
             raise ValueError(f"SIMDROP_NUM_THREADS must be a positive integer, not {given!r}")
-        return int(given)
+        return count
     # A list is of the levels of nested parallel regions, of which there is one here.
     shared = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    return int(shared) if is_positive(shared) else available_cpus()
+    return positive(shared) or available_cpus()
 
 
-def is_positive(text: str) -> bool:
-    return text.isdecimal() and int(text) > 0
+def positive(text: str) -> int | None:
+    """The positive integer that a text is; None if it is none, or one of thousands of digits."""
+    try:
+        return int(text) or None if text.isdecimal() else None
+    except ValueError:
+        return None
 
 
 def available_cpus() -> int:
