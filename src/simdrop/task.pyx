@@ -22,7 +22,7 @@ from cpython.pythread cimport (
 )
 
 cdef size_t PIECE = threads.PIECE
-cdef size_t MOST_THREADS = 1024  # that work on one array, whatever number was asked for
+cdef size_t LEAST = threads.LEAST
 
 
 cdef class Task:
@@ -215,7 +215,7 @@ cdef int share(Task task, size_t n, size_t grain, size_t bytes, size_t split_fro
     cdef Shared shared
     cdef size_t count = 1
     if bytes >= split_from and n > grain:
-        count = min(threads.get_num_threads(), MOST_THREADS)
+        count = min(threads.get_num_threads(), bytes // LEAST + 1)
     if count == 1:
         with nogil:
             task.run(0, n)

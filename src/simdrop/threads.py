@@ -20,6 +20,9 @@ SPLIT_NORMALS_FROM = 3 << 19
 # the caches. In between it looks whether another one has failed.
 PIECE = 32 << 20
 
+# Bytes that a thread is worth waking for, however many were asked for.
+LEAST = 256 << 10
+
 _count: int | None = None  # set by the user
 
 
