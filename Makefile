@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
+C_FILES := $(shell find csrc -name '*.[ch]')
 SOURCES := pyproject.toml CMakeLists.txt $(shell find csrc src -type f -not -name '*.pyc' 2>/dev/null)
 
 .PHONY: train test test-cross test-exhaustive sanitize run-sanitized check-all bench lint format clean
@@ -37,13 +38,13 @@ bench: $(VENV)/.installed $(VENV)/.bench ## measure, and write bench/results/
 lint: $(VENV)/.installed $(VENV)/.lint
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
-	$(VENV)/bin/clang-format --dry-run --Werror csrc/*.[ch] examples/*.c tests/cross/*.c
+	$(VENV)/bin/clang-format --dry-run --Werror $(C_FILES) examples/*.c tests/cross/*.c
 	$(VENV)/bin/mypy
 
 format: $(VENV)/.lint
 	$(VENV)/bin/ruff check --fix
 	$(VENV)/bin/ruff format
-	$(VENV)/bin/clang-format -i csrc/*.[ch] examples/*.c tests/cross/*.c
+	$(VENV)/bin/clang-format -i $(C_FILES) examples/*.c tests/cross/*.c
 
 clean:
 	rm -rf build $(VENV) .venv-sanitize

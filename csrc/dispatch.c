@@ -11,19 +11,9 @@ static const struct {
     const simdrop_kernels *kernels;
     unsigned needs;
 } rows[] = {
-#ifdef SIMDROP_HAVE_VAES512
-    {&simdrop_kernels_vaes512, SIMDROP_CPU_VAES512},
-#endif
-#ifdef SIMDROP_HAVE_VAES256
-    {&simdrop_kernels_vaes256, SIMDROP_CPU_VAES256},
-#endif
-#ifdef SIMDROP_HAVE_AESNI
-    {&simdrop_kernels_aesni, SIMDROP_CPU_AESNI},
-#endif
-#ifdef SIMDROP_HAVE_NEON
-    {&simdrop_kernels_neon, SIMDROP_CPU_NEON},
-#endif
-    {&simdrop_kernels_portable, 0},
+#define ISA(name, needs) {&simdrop_kernels_##name, needs},
+#include "isas.def"
+#undef ISA
 };
 
 const size_t simdrop_type_bytes[SIMDROP_TYPES] = {2, 2, 4, 8, 8, 16, 1, 2, 4, 8, 16};

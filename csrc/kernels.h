@@ -31,11 +31,9 @@ typedef struct simdrop_kernels {
 } simdrop_kernels;
 
 /* One table an instruction set, from kernels.c compiled once for each. */
-extern const simdrop_kernels simdrop_kernels_portable;
-extern const simdrop_kernels simdrop_kernels_aesni;
-extern const simdrop_kernels simdrop_kernels_vaes256;
-extern const simdrop_kernels simdrop_kernels_vaes512;
-extern const simdrop_kernels simdrop_kernels_neon;
+#define ISA(name, needs) extern const simdrop_kernels simdrop_kernels_##name;
+#include "isas.def"
+#undef ISA
 
 /* Bytes of an element of each type, and of the numbers that it is made of, which are its alignment (dispatch.c). */
 extern const size_t simdrop_type_bytes[SIMDROP_TYPES];

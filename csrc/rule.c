@@ -2,7 +2,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "sbox.h"
+#include "tables/sbox.h"
 #include "simdrop.h"
 
 #define BYTE(s) s,

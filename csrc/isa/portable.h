@@ -1,8 +1,8 @@
 /* The vector operations in plain C99, for any CPU; vectors of 16 bytes as GCC and Clang have them for all, in one
    register where there are such, else in a few. AES in two ways, for a few blocks by tables and for many by their bits.
    The masks are no secret, so tables may be looked up by data. */
-#include "sbox.h"
-#include "transpose.h"
+#include "../tables/sbox.h"
+#include "../parts/transpose.h"
 
 #define DOUBLE(s) ((uint32_t)((s) << 1 ^ ((s) >> 7) * 0x11b))
 #define T0(s) (DOUBLE(s) | (uint32_t)(s) << 8 | (uint32_t)(s) << 16 | (DOUBLE(s) ^ (s)) << 24),

@@ -3,7 +3,7 @@
    activations.h needs.
 
    Each kernel computes a tile into a stack buffer, in a loop that the compiler vectorises, and lets the tile operation
-   of select.h mask and scale it; the last elements of a run go through stack buffers whole. */
+   of the instruction set mask and scale it; the last elements of a run go through stack buffers whole. */
 
 #include "activations.h"
 

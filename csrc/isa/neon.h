@@ -1,7 +1,7 @@
 /* Vector operations on AArch64 NEON with the AES instructions: an AES block a register. */
 #include <arm_neon.h>
 
-#include "transpose.h"
+#include "../parts/transpose.h"
 
 typedef struct {
     uint8x16_t round_key[11];

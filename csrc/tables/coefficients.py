@@ -1,5 +1,5 @@
-"""The constants of activations.h and normals.h: prints polynomials.h. Needs mpmath, and half a
-minute.
+"""The constants of templates/activations.h and parts/normals.h: prints polynomials.h. Needs mpmath,
+and half a minute.
 
 Each polynomial is the best one of its degree, in relative error or with another weight, by Remez's
 exchange algorithm.

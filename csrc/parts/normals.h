@@ -165,18 +165,3 @@ static void normals(const simdrop_rule *rule, uint64_t start, size_t n, float *z
         start += count, z += count, n -= count;
     }
 }
-
-/* Dropout's other kernels for floats and doubles: T, NAME, and BITS (an integer of T's size). */
-#define T float
-#define BITS uint32_t
-#define NAME(verb) verb##_f32
-#define TILE_OF(keep, x, y) tile_f32(keep, x, y, (float)scale)
-#define TILE_OF_BITS tile_u32
-#include "noise.h"
-
-#define T double
-#define BITS uint64_t
-#define NAME(verb) verb##_f64
-#define TILE_OF(keep, x, y) tile_f64(keep, x, y, scale)
-#define TILE_OF_BITS tile_u64
-#include "noise.h"

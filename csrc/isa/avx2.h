@@ -1,5 +1,5 @@
-/* What isa_aesni.h and isa_vaes256.h share: everything after the cipher, on AVX2. */
-#include "transpose.h"
+/* What aesni.h and vaes256.h share: everything after the cipher, on AVX2. */
+#include "../parts/transpose.h"
 
 typedef struct {
     __m256i half[2];
