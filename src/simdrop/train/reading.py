@@ -54,7 +54,11 @@ def opened(path: Path) -> Iterator[BinaryIO]:
     """
     try:
         # Opening a pipe would otherwise wait for someone to write to it.
-        file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
+        file = open(
+            path,
+            "rb",
+            opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0)),
+        )
     except (OSError, ValueError) as error:  # ValueError: a null character
         raise unreadable(path, error) from error
     with file:
