@@ -171,7 +171,7 @@ def draw(results: dict[str, list[dict[str, Any]]], path: Path) -> None:
         error.plot(errors, [row] * len(errors), "o", color=colour, alpha=0.6)
         error.plot(np.mean(errors), row, "|", color=colour, markersize=22, markeredgewidth=2)
     loss.set(yscale="log", xlabel="epochs", ylabel="nats per example", title="Training loss, mean")
-    loss.legend(frameon=False)
+    loss.legend(loc="upper right", frameon=False)
     loss.xaxis.set_major_locator(MaxNLocator(integer=True))
     error.set(xlabel="wrongly classified test examples (%)", title="Test error: runs, and mean")
     error.set_yticks(range(len(results)), list(results))
@@ -254,7 +254,7 @@ def draw_iterations(runs: list[dict[str, Any]], path: Path) -> None:
         axes.yaxis.set_major_formatter(ScalarFormatter())
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3, which="both")
-        axes.legend(frameon=False)
+        axes.legend(loc="upper right", frameon=False)
     error.yaxis.set_minor_formatter(ScalarFormatter())
     with replacing(path) as file:
         figure.savefig(file, format="png")

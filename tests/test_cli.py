@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import importlib.metadata
+import itertools
 import os
 import pty
 import re
@@ -15,6 +16,7 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -814,6 +816,16 @@ def test_divergence(small, folder, capsys, too_much):
     )
     assert re.match(form, one_error_line(capsys))
     assert list(folder.iterdir()) == []
+
+
+def test_a_slow_machine_draws_without_a_warning(small, folder, capsys, monkeypatch):
+    """Matplotlib warns of a place for the legend that took it more than a second to find."""
+    seconds = itertools.count(step=10)
+    monkeypatch.setattr(
+        "matplotlib.legend.time", SimpleNamespace(perf_counter=lambda: next(seconds))
+    )
+    assert main(["train", "--data", small, *QUICK, "--quiet"]) == 0
+    assert (folder / "simdrop-train.png").is_file() and capsys.readouterr().err == ""
 
 
 def test_divergence_ends_the_training_at_once(small, capsys, monkeypatch):

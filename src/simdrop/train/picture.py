@@ -67,7 +67,7 @@ def draw(results: Sequence[Result], title: str) -> Figure:
             axes.set_xlabel("epochs of training")
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
             axes.grid(alpha=0.3)
-        error.legend()
+        error.legend(loc="upper right")  # "best" warns where drawing takes a second
         return figure
 
 
