@@ -280,11 +280,9 @@ def _check_numbers(saved: dict[str, Any], optimizer: Optimizer) -> None:
         for name, value in _numbers(optimizer).items()
     }
     schema.fields(**kinds | {"steps": schema.count})(saved, "numbers")
-    # Its constructor knows the ranges. A schedule may end with a rate of 0, though.
+    # Its constructor knows the ranges.
     kind = type(optimizer)
     given = {name: saved[name] for name in inspect.signature(kind).parameters if name in saved}
-    if given.get("lr") == 0:
-        given["lr"] = 1.0
     try:
         inspect.signature(kind).bind(optimizer.parameters, **given)
     except TypeError:  # another one's, which keeps its arguments under other names
