@@ -553,8 +553,10 @@ def test_sweep_in_a_terminal(small, columns):
             assert re.search(rf"^ {p} ( +\d+\.\d\d %){{4}} *\r$", end, re.M)
 
 
-def test_info_in_a_narrow_terminal():
+def test_info_in_a_narrow_terminal(monkeypatch):
     """Its lines are broken between words."""
+    for name, value in ONE_THREAD.items():  # as in the terminal: `info` prints the threads
+        monkeypatch.setenv(name, value)
     words = [word for line in config().items() for word in " ".join(line).split()]
     for columns in (20, 40, 60, 80, 120):
         code, seen, err = in_terminal("info", columns=columns)
