@@ -8,9 +8,9 @@ from simdrop import schedule, theory
 from simdrop._core.dropout import dropout, dropout_backward
 from simdrop._core.mask import Mask
 from simdrop._core.noise import (
-    AlphaDropout,
-    GaussianDropout,
-    GaussianNoise,
+    AlphaDropoutContext,
+    GaussianDropoutContext,
+    GaussianNoiseContext,
     alpha_dropout,
     gaussian_dropout,
     gaussian_noise,
@@ -19,9 +19,15 @@ from simdrop._core.stored import PackedMask, apply_packed
 from simdrop._core.stream import Stream
 from simdrop._threads import get_num_threads, set_num_threads
 from simdrop.config import show_config
-from simdrop.connect import drop_connect, drop_connect_matmul
-from simdrop.recurrent import locked_dropout, zoneout
-from simdrop.structured import drop_block, drop_path, embedding_dropout
+from simdrop.connect import DropConnectMatmulContext, drop_connect, drop_connect_matmul
+from simdrop.recurrent import ZoneoutContext, locked_dropout, zoneout
+from simdrop.structured import (
+    DropBlockContext,
+    EmbeddingDropoutContext,
+    drop_block,
+    drop_path,
+    embedding_dropout,
+)
 
 if TYPE_CHECKING:
     from simdrop import fused as fused
@@ -36,12 +42,16 @@ __version__ = "0.1.0"
 _LAZY = ("fused", "nn", "sklearn", "submatrix")
 
 __all__ = [
-    "AlphaDropout",
-    "GaussianDropout",
-    "GaussianNoise",
+    "AlphaDropoutContext",
+    "DropBlockContext",
+    "DropConnectMatmulContext",
+    "EmbeddingDropoutContext",
+    "GaussianDropoutContext",
+    "GaussianNoiseContext",
     "Mask",
     "PackedMask",
     "Stream",
+    "ZoneoutContext",
     "alpha_dropout",
     "apply_packed",
     "drop_block",

@@ -7,20 +7,20 @@ gives the same bits on every instruction set.
 """
 
 from simdrop._core.fused import (
-    BiasDropout,
+    BiasDropoutContext,
     Context,
-    DropoutAdd,
-    ReluDropout,
+    DropoutAddContext,
+    ReluDropoutContext,
     bias_dropout,
     dropout_add,
     relu_dropout,
 )
 
 __all__ = [
-    "BiasDropout",
+    "BiasDropoutContext",
     "Context",
-    "DropoutAdd",
-    "ReluDropout",
+    "DropoutAddContext",
+    "ReluDropoutContext",
     "bias_dropout",
     "dropout_add",
     "relu_dropout",

@@ -534,9 +534,9 @@ def test_more_axes_than_arrays_have():
             lambda shape: sd.Mask(KEY, DRAW, np.full(3, 0.5), shape),
             lambda shape: sd.Stream(0).mask(shape),
             lambda shape: sd.PackedMask(b"1", 0.5, shape),
-            lambda shape: sd.GaussianNoise(KEY, DRAW, 1, shape),
-            lambda shape: sd.GaussianDropout(KEY, DRAW, 0.5, shape),
-            lambda shape: sd.AlphaDropout(KEY, DRAW, 0.5, shape),
+            lambda shape: sd.GaussianNoiseContext(KEY, DRAW, 1, shape),
+            lambda shape: sd.GaussianDropoutContext(KEY, DRAW, 0.5, shape),
+            lambda shape: sd.AlphaDropoutContext(KEY, DRAW, 0.5, shape),
         ):
             with pytest.raises(ValueError, match=f"{len(shape)} axes, but arrays have at most 64"):
                 make(shape)
@@ -620,7 +620,7 @@ def test_ints_may_be_numpys(type_):
         yield mask.window((type_(1), type_(2)), (type_(2), type_(3)))
         yield kernels.keystream(bytes(16), type_(1), type_(2), type_(0), type_(3)).tobytes()
         yield sd.PackedMask(b"\3", 0.5, type_(5))
-        yield sd.GaussianNoise(bytes(16), type_(0), 1, (type_(3), type_(2)))
+        yield sd.GaussianNoiseContext(bytes(16), type_(0), 1, (type_(3), type_(2)))
         yield sd.drop_block(images, 0.1, type_(3), shared_axes=type_(1), rng=type_(0))[1]
         yield sd.dropout(x, 0.5, shared_axes=type_(0), rng=type_(0))[1]
         yield sd.locked_dropout(x, 0.5, time_axis=type_(1), rng=type_(0))[1]

@@ -30,19 +30,19 @@ def Stream(rng: Any = None) -> tuple[Any, ...]:
     return (rng,)
 
 
-def GaussianDropout(
+def GaussianDropoutContext(
     key: Any, draw: Any, p: Any, shape: Any, *, shared_axes: Any = ()
 ) -> tuple[Any, ...]:
     return key, draw, p, shape, shared_axes
 
 
-def GaussianNoise(
+def GaussianNoiseContext(
     key: Any, draw: Any, std: Any, shape: Any, *, shared_axes: Any = ()
 ) -> tuple[Any, ...]:
     return key, draw, std, shape, shared_axes
 
 
-def AlphaDropout(
+def AlphaDropoutContext(
     key: Any, draw: Any, p: Any, shape: Any, *, shared_axes: Any = ()
 ) -> tuple[Any, ...]:
     return key, draw, p, shape, shared_axes
