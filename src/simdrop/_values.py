@@ -13,7 +13,8 @@ class Values:
     """
     An immutable object whose `__slots__` name its values: it compares, hashes and pickles by them.
 
-    As a frozen dataclass, but made in a hundredth of the time, which every import would take.
+    Like a frozen dataclass, but the class is made in a hundredth of the time, which every import
+    of simdrop takes.
     """
 
     __slots__: tuple[str, ...] = ()

@@ -43,7 +43,8 @@ cdef class Scale(Elements):
     cdef double scale
 
     cdef int compute(self, uint64_t number, size_t n, const char *x, char *y) except -1 nogil:
-        kernels().apply[SIMDROP_F64 if self.double else SIMDROP_F32](&self.draw.rule, number, n, x, y, self.scale)
+        cdef int number_type = SIMDROP_F64 if self.double else SIMDROP_F32
+        kernels().apply[number_type](&self.draw.rule, number, n, x, y, self.scale)
         return 0
 
 

@@ -10,7 +10,7 @@ from simdrop import _args, _arrays, _pickle, _threads
 cimport numpy as cnp
 from libc.stdint cimport uint64_t
 
-from simdrop._core.args cimport are_apart, is_plain, is_plain_out
+from simdrop._core.args cimport are_apart, checked_p, is_plain, is_plain_out
 from simdrop._core.capi cimport (
     SIMDROP_GELU,
     SIMDROP_IDENTITY,
@@ -22,7 +22,7 @@ from simdrop._core.capi cimport (
 from simdrop._core.elements cimport Elements
 from simdrop._core.kernels cimport kernels
 from simdrop._core.mask cimport Mask
-from simdrop._core.stream cimport next_mask
+from simdrop._core.stream cimport next_mask_of
 from simdrop._core.task cimport share
 
 cnp.import_array()
@@ -181,7 +181,8 @@ cdef floats(x):
     """x as a kernel can read it."""
     if is_plain(x):
         return x
-    x = _args.checked_floats(x, small=False)
+    x = _args.base(x)
+    _args.check_floats(x.dtype, False)
     return np.require(x, _arrays.native(x.dtype), "CA")
 
 
@@ -509,7 +510,7 @@ def bias_dropout(x, bias, p=0.5, *, activation=None, rng=None, training=True, sc
         raise ValueError("x has no axes, but its last one is the one that bias is added along")
     bias = like(bias, "bias", (x.shape[x.ndim - 1],), x.dtype)
     y = target(out, x, (x,), bias)
-    ctx.mask = next_mask(rng, training, p, x.shape, scale)
+    ctx.mask = next_mask_of(rng, checked_p(p), x.shape, (), training, scale)
     ctx.activation = activation
     ctx.dtype = x.dtype
     if kernel.number == SIMDROP_RELU:
@@ -571,7 +572,7 @@ def dropout_add(x, residual, p=0.5, *, rng=None, training=True, out=None):
     x = floats(x)
     residual = like(residual, "residual", x.shape, x.dtype)
     y = target(out, x, (x, residual), None)
-    ctx.mask = next_mask(rng, training, p, x.shape, True)
+    ctx.mask = next_mask_of(rng, checked_p(p), x.shape, (), training, True)
     ctx.dtype = x.dtype
     set_up(kernel, ctx.mask, x, y, residual)
     kernel.do(GRAIN)
@@ -624,7 +625,7 @@ def relu_dropout(x, p=0.5, *, rng=None, training=True, out=None):
     cdef ReluDropout kernel = ReluDropout.__new__(ReluDropout)
     x = floats(x)
     y = target(out, x, (x,), None)
-    ctx.mask = next_mask(rng, training, p, x.shape, True)
+    ctx.mask = next_mask_of(rng, checked_p(p), x.shape, (), training, True)
     ctx.dtype = x.dtype
     ctx.y = y
     set_up(kernel, ctx.mask, x, y, None)

@@ -90,7 +90,7 @@ FUSED: dict[str, fused.Activation] = {
 
 def activate(
     y: Array, bias: Array, activation: fused.Activation, p: float = 0.0, **options: Any
-) -> tuple[Array, fused.BiasDropout]:
+) -> tuple[Array, fused.BiasDropoutContext]:
     """dropout(activation(y + bias)), in the place of y where the derivative does not need y.
 
     Parameters
