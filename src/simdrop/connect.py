@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simdrop import _arrays
-from simdrop._core.dropout import apply_sample, draw_mask, dropout
-from simdrop._core.mask import Mask
+from simdrop import _args, _arrays
+from simdrop._core.dropout import dropout
+from simdrop._core.mask import Mask, apply_sample
+from simdrop._core.stream import next_mask
 from simdrop._values import Values
 
 if TYPE_CHECKING:
@@ -114,13 +115,13 @@ class DropConnectMatmul(Values):
         dx, dW : ndarray
             Of the shapes and types of x and W.
         """
-        dy = _arrays.base(dy)
+        dy = _args.base(dy)
         batch, n_in, n_out = self.mask.shape
         check("dy", dy, (batch, n_out), self.W.dtype)
         arguments = {"x": self.x, "W": self.W}
-        dx, dW = _arrays.checked_pair(out, arguments, read=arguments | {"dy": dy})
+        dx, dW = _args.checked_pair(out, arguments, read=arguments | {"dy": dy})
         self._write_gradients(dy, dx, dW)
-        return _arrays.delivered_pair((dx, dW), out)
+        return _args.delivered_pair((dx, dW), out)
 
     def _write_gradients(self, dy: Array, dx: Array, dW: Array) -> None:
         batch = len(dy)
@@ -202,7 +203,7 @@ def drop_connect_matmul(
     array([[2., 2., 0.],
            [4., 4., 4.]])
     """
-    x, W = _arrays.base(x), _arrays.base(W)
+    x, W = _args.base(x), _args.base(W)
     if _arrays.native(x.dtype) not in (np.float32, np.float64):
         raise TypeError(f"x must be of float32 or float64, not {x.dtype}")
     if x.ndim != 2 or W.ndim != 2 or x.shape[1] != W.shape[0]:
@@ -212,10 +213,10 @@ def drop_connect_matmul(
     if out is None:
         y = np.empty((batch, n_out), _arrays.native(x.dtype))
     else:
-        y = _arrays.checked_out(out, np.broadcast_to(x.dtype.type(0), (batch, n_out)))
+        y = _args.checked_out(out, np.broadcast_to(x.dtype.type(0), (batch, n_out)))
         if np.may_share_memory(y, x) or np.may_share_memory(y, W):
             raise ValueError("out shares memory with x or W")
-    mask = draw_mask(rng, p, (batch, n_in, n_out), training=training, scale=scale)
+    mask = next_mask(rng, p, (batch, n_in, n_out), training=training, scale=scale)
     if mask.p == 0:
         np.matmul(x, W, out=y)
     else:

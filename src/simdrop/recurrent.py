@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simdrop import _arrays
-from simdrop._core.dropout import draw_mask, dropout
+from simdrop import _args, _arrays
+from simdrop._core.dropout import dropout
 from simdrop._core.mask import Mask
+from simdrop._core.stream import next_mask
 from simdrop._values import Values
 
 if TYPE_CHECKING:
@@ -102,9 +103,9 @@ class Zoneout(Values):
         `out` is a pair of arrays to write them to, or None, as NumPy's functions of two results
         have it; the pair must not share memory.
         """
-        dy = _arrays.base(dy)
+        dy = _args.base(dy)
         check_state(dy, "dy", self.mask.shape)
-        dh_prev, dh = _arrays.checked_pair(out, {"h_prev": dy, "h": dy})
+        dh_prev, dh = _args.checked_pair(out, {"h_prev": dy, "h": dy})
         if np.may_share_memory(dh_prev, dy) or np.may_share_memory(dh, dy):
             dy = dy.copy()
         if self.training:
@@ -114,7 +115,7 @@ class Zoneout(Values):
         else:
             weighted(dy, None, self.p, dh_prev)
             weighted(None, dy, self.p, dh)
-        return _arrays.delivered_pair((dh_prev, dh), out)
+        return _args.delivered_pair((dh_prev, dh), out)
 
 
 def zoneout(
@@ -170,13 +171,13 @@ def zoneout(
     >>> ctx.backward(np.ones(8))[0]
     array([1., 0., 0., 1., 1., 1., 0., 0.])
     """
-    h_prev, h = _arrays.base(h_prev), _arrays.base(h)
+    h_prev, h = _args.base(h_prev), _args.base(h)
     check_state(h, "h", h.shape)
     check_state(h_prev, "h_prev", h.shape)
     if _arrays.native(h.dtype) != _arrays.native(h_prev.dtype):
         raise TypeError(f"h_prev is of {h_prev.dtype}, but h is of {h.dtype}")
-    y = _arrays.new_like(h) if out is None else _arrays.checked_out(out, h)
-    mask = draw_mask(rng, p, h.shape, training=training, scale=False)
+    y = _arrays.new_like(h) if out is None else _args.checked_out(out, h)
+    mask = next_mask(rng, p, h.shape, training=training, scale=False)
     ctx = Zoneout(mask, float(p), bool(training))
     if np.may_share_memory(y, h_prev):  # which is read again after y is written
         h_prev = h_prev.copy()
@@ -194,7 +195,7 @@ def zoneout(
 
 def check_state(array: Array, name: str, shape: tuple[int, ...]) -> None:
     """Refuse other types than floats and complex numbers, and another shape."""
-    _arrays.check_dtype(array.dtype, True)
+    _args.check_dtype(array.dtype, True)
     if array.shape != shape:
         raise ValueError(f"{name} has shape {array.shape}, but must have shape {shape}")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simdrop import _arrays
+from simdrop import _args
 from simdrop._core.stream import Stream
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ def weight_scaling(f: Function, x: ArrayLike, p: ArrayLike) -> Any:
 
 def checked(x: ArrayLike, p: ArrayLike) -> tuple[Array, Array]:
     """x as a vector of floats, and p as one of float64."""
-    x, given = _arrays.base(x), _arrays.base(p)
+    x, given = _args.base(x), _args.base(p)
     for name, array in (("x", x), ("p", given)):
         if array.dtype.kind not in "biuf":
             raise TypeError(f"{name} must be of real numbers, not of {array.dtype}")

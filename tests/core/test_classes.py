@@ -18,7 +18,7 @@ X = np.ones((2, 3))
 # Every class, and arguments that it takes and that it refuses; None: it is not made by hand.
 CLASSES = {
     sd.Mask: ((KEY, 0, 0.5, (2, 3)), (KEY, 0, 0.5, (2, 3, -1))),
-    sd.PackedMask: ((b"\x15", 0.5, (2, 3)), (b"\x15\x15", 0.5, (2, 3))),
+    sd.StoredMask: ((b"\x15", 0.5, (2, 3)), (b"\x15\x15", 0.5, (2, 3))),
     sd.GaussianDropout: ((KEY, 0, 0.5, (2, 3)), (KEY, 0, 0.5, (2, -3))),
     sd.GaussianNoise: ((KEY, 0, 0.5, (2, 3)), (KEY, 0, 0.5, (2, -3))),
     sd.AlphaDropout: ((KEY, 0, 0.5, (2, 3)), (KEY, 0, 0.5, (2, -3))),
@@ -89,7 +89,7 @@ def test_made_by_new_alone(cls):
             assert isinstance(error.value, (AttributeError, TypeError, ValueError))
 
 
-@pytest.mark.parametrize("cls", [sd.Mask, sd.PackedMask])
+@pytest.mark.parametrize("cls", [sd.Mask, sd.StoredMask])
 def test_a_mask_that_was_never_initialised_says_so(cls):
     with pytest.raises(TypeError, match=f"this {cls.__name__} was never initialised"):
         cls.__new__(cls).keep()
@@ -222,7 +222,7 @@ def test_methods_have_signatures():
 
 TRANSFORMED = {
     "Mask": lambda: sd.dropout(X, rng=0)[1],
-    "PackedMask": lambda: sd.Mask.from_keep(X > 0),
+    "StoredMask": lambda: sd.Mask.from_keep(X > 0),
     "GaussianDropout": lambda: sd.gaussian_dropout(X, rng=0)[1],
     "GaussianNoise": lambda: sd.gaussian_noise(X, 1, rng=0)[1],
     "AlphaDropout": lambda: sd.alpha_dropout(X, rng=0)[1],

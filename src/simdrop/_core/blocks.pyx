@@ -7,12 +7,15 @@ from math import prod
 import numpy as np
 
 from simdrop import _arrays, _threads
+from simdrop._core import draw
 
 cimport numpy as cnp
 from libc.stdint cimport uint64_t
 
-from simdrop._core.mask cimport Mask, noise_kernels, simdrop_noise, simdrop_rule
-from simdrop._core.plain cimport are_same_or_apart, is_plain
+from simdrop._core.args cimport are_same_or_apart, is_plain
+from simdrop._core.capi cimport simdrop_noise, simdrop_rule
+from simdrop._core.kernels cimport kernels
+from simdrop._core.mask cimport Mask
 from simdrop._core.task cimport Task, share
 
 cnp.import_array()
@@ -42,15 +45,15 @@ cdef class Work(Task):
     cdef void compute(self, uint64_t start, size_t n, const char *x, char *y) noexcept nogil:
         """Of n elements, numbered from `start` on."""
         cdef const simdrop_rule *rule = &self.mask.rule
-        cdef const simdrop_noise *kernels = noise_kernels()
+        cdef const simdrop_noise *noise = &kernels().noise
         if self.kernel == MULTIPLY:
-            kernels.multiply_noise[self.double](rule, start, n, x, y, self.first)
+            noise.multiply_noise[self.double](rule, start, n, x, y, self.first)
         elif self.kernel == ADD:
-            kernels.add_noise[self.double](rule, start, n, x, y, self.first)
+            noise.add_noise[self.double](rule, start, n, x, y, self.first)
         elif self.kernel == SHIFT:
-            kernels.dropout_shift[self.double](rule, start, n, x, y, self.first, self.second, self.third)
+            noise.dropout_shift[self.double](rule, start, n, x, y, self.first, self.second, self.third)
         else:
-            kernels.normals(rule, start, n, <float *>y)
+            noise.normals(rule, start, n, <float *>y)
 
 
 cdef class Blocks(Task):
@@ -80,7 +83,7 @@ cdef class Blocks(Task):
                 if self.x is not None:
                     np.copyto(block, self.x[part])
                 if y.shape not in known:
-                    known[y.shape] = _arrays.runs(y.shape, self.strides)
+                    known[y.shape] = draw.runs(y.shape, self.strides)
                 run, starts = known[y.shape]
                 self.run_rows(sum([i * n for i, n in zip(corner, self.strides)]), run, starts, block)
                 np.copyto(y, block, casting="unsafe")
@@ -136,7 +139,7 @@ cdef run(int kernel, Mask mask, x, out, double first, double second, double thir
         if kernel != NORMALS:
             blocks.x = x if _arrays.apart(x, y) else x.copy()
         blocks.lengths = _arrays.block_lengths(x)
-        blocks.strides = _arrays.number_strides((mask if mask.source is None else mask.source).decided())
+        blocks.strides = mask.strides()
         blocks.corners = list(product(*[range(0, m, k) for m, k in zip(x.shape, blocks.lengths)]))
         share(blocks, len(blocks.corners), 1, bytes, split_from)
     return y

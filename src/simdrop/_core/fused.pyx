@@ -5,29 +5,25 @@ from inspect import Signature
 
 import numpy as np
 
-from simdrop import _arrays, _threads
+from simdrop import _args, _arrays, _threads
 
 cimport numpy as cnp
-from libc.stdint cimport uint8_t
 
-from simdrop._core.mask cimport (
+from simdrop._core.args cimport are_apart, checked_p, is_plain, is_plain_out
+from simdrop._core.capi cimport (
     SIMDROP_GELU,
     SIMDROP_IDENTITY,
     SIMDROP_RELU,
-    SIMDROP_SCHEDULE_BYTES,
     SIMDROP_SIGMOID,
     SIMDROP_SILU,
     SIMDROP_TANH,
-    Mask,
-    checked_p,
-    fused_kernels,
-    new_mask,
     simdrop_finish_sums,
     simdrop_fused,
     simdrop_rule,
 )
-from simdrop._core.plain cimport are_apart, is_plain
-from simdrop._core.stream cimport stream_of
+from simdrop._core.kernels cimport kernels
+from simdrop._core.mask cimport Mask
+from simdrop._core.stream cimport next_mask_of
 from simdrop._core.task cimport Task, share
 
 cnp.import_array()
@@ -53,9 +49,6 @@ cdef enum:
     LINE = 64  # bytes
 
 cdef Py_ssize_t SPLIT_FROM = _threads.SPLIT_FROM
-
-# A mask that keeps everything needs no key.
-cdef uint8_t[SIMDROP_SCHEDULE_BYTES] no_key
 
 
 cdef enum:
@@ -93,24 +86,24 @@ cdef class Work(Task):
     cdef void run_elements(self, size_t start, size_t stop, double *sums) noexcept nogil:
         cdef size_t n = stop - start, at = start * self.size
         cdef const simdrop_rule *rule = &self.mask.rule
-        cdef const simdrop_fused *kernels = fused_kernels()
+        cdef const simdrop_fused *fused = &kernels().fused
         cdef double scale = self.mask.factor
         cdef const char *x = self.x + at if self.x is not NULL else NULL
         cdef char *result = self.result + at
         if self.kernel == BIAS:
-            kernels.bias_dropout[self.double][self.activation](
+            fused.bias_dropout[self.double][self.activation](
                 rule, start, n, self.columns, x, self.other, result, scale
             )
         elif self.kernel == BIAS_BACKWARD:
-            kernels.bias_dropout_backward[self.double][self.activation](
+            fused.bias_dropout_backward[self.double][self.activation](
                 rule, start, n, self.columns, x, self.other, self.dy + at, result, sums, scale
             )
         elif self.kernel == ADD:
-            kernels.dropout_add[self.double](rule, start, n, x, self.other + at, result, scale)
+            fused.dropout_add[self.double](rule, start, n, x, self.other + at, result, scale)
         elif self.kernel == RELU:
-            kernels.relu_dropout[self.double](rule, start, n, x, result, scale)
+            fused.relu_dropout[self.double](rule, start, n, x, result, scale)
         else:
-            kernels.relu_dropout_backward[self.double](
+            fused.relu_dropout_backward[self.double](
                 n, n if sums is NULL else self.columns, x, self.dy + at, result, sums, scale
             )
 
@@ -196,7 +189,7 @@ cdef class Context:
         return dx if others is None else (dx, others)
 
     def __array_ufunc__(self, ufunc, method, *inputs, **named):
-        _arrays.refuse_ufunc(self, ufunc)
+        _args.refuse_ufunc(self, ufunc)
 
     cdef tuple read(self):
         """The arrays of y's shape that are read where the gradient is written."""
@@ -262,7 +255,7 @@ cdef class BiasDropout(Context):
         do(work)
         cdef double *sums_data = work.sums
         cdef void *dbias_data = data(dbias)
-        cdef simdrop_finish_sums *finish = fused_kernels().finish_sums[size == sizeof(double)]
+        cdef simdrop_finish_sums *finish = kernels().fused.finish_sums[size == sizeof(double)]
         with nogil:
             finish(columns, rows, max(blocks, 1), sums_data, dbias_data)
         return dbias
@@ -373,11 +366,11 @@ cdef class DropoutAdd(Context):
     def backward(self, dy, *, out=None):
         """``dx, dresidual``, of the parameters and with the errors of `Context.backward`."""
         if not cnp.PyArray_CheckExact(dy):
-            dy = _arrays.base(dy)
+            dy = _args.base(dy)
         check_like(dy, "dy", self.mask.shape, self.dtype)
         if out is not None:
             plain = is_plain_out(out, dy)
-            memory = out if plain else _arrays.checked_out(out, dy)
+            memory = out if plain else _args.checked_out(out, dy)
             if not are_apart(out, dy) if plain and is_plain(dy) else np.may_share_memory(dy, memory):
                 raise ValueError("out overlaps dy, which is the gradient with respect to residual")
         return self.mask.apply(dy, out=out), dy
@@ -530,15 +523,14 @@ cdef int checked_activation(activation) except -1:
 
 cdef Mask mask_of(x, p, rng, training, bint scale=True):
     """The mask that simdrop.dropout takes; the last thing that can fail before a kernel runs."""
-    checked_p(p)
-    return stream_of(rng).take(p, x.shape, (), scale) if training else new_mask(no_key, 0, 0, x.shape, (), scale)
+    return next_mask_of(rng, checked_p(p), x.shape, (), training, scale)
 
 
 cdef floats(x, str name):
     """x as a kernel can read it."""
     if is_plain(x):
         return x
-    x = _arrays.base(x)
+    x = _args.base(x)
     if x.dtype.char not in "fd":
         raise TypeError(f"{name} is of {x.dtype}, but must be of float32 or float64")
     return np.require(x, _arrays.native(x.dtype), "CA")
@@ -555,7 +547,7 @@ cdef int check_like(x, str name, tuple shape, dtype) except -1:
 cdef like(x, str name, tuple shape, dtype):
     """x as a kernel can read it, of one shape and type; what is no array is converted to the type."""
     if not is_plain(x):
-        x = _arrays.base(x) if isinstance(x, np.ndarray) else np.asarray(x, dtype)
+        x = _args.base(x) if isinstance(x, np.ndarray) else np.asarray(x, dtype)
     check_like(x, name, shape, dtype)
     return x if is_plain(x) else np.require(x, dtype, "CA")
 
@@ -567,7 +559,7 @@ cdef target(out, x, tuple same, apart):
     """
     if out is not None:
         if not is_plain_out(out, x):
-            out = _arrays.checked_out(out, x)
+            out = _args.checked_out(out, x)
         if cnp.PyArray_ISCARRAY(out) and (apart is None or are_apart(out, apart)):
             for array in same:
                 if cnp.PyArray_DATA(out) != cnp.PyArray_DATA(array) and not are_apart(out, array):
@@ -577,19 +569,11 @@ cdef target(out, x, tuple same, apart):
     return cnp.PyArray_EMPTY(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x), 0)
 
 
-cdef bint is_plain_out(out, x) noexcept:
-    """Whether `out` is what _arrays.check_out need not look at."""
-    return (
-        cnp.PyArray_CheckExact(out) and cnp.PyArray_ISCARRAY(out)
-        and cnp.PyArray_TYPE(out) == cnp.PyArray_TYPE(x) and cnp.PyArray_SAMESHAPE(out, x)
-    )
-
-
 cdef delivered(result, out):
     """The result, in `out` if there is one."""
     if out is None or result is out:
         return result
-    memory = _arrays.base(out)
+    memory = _args.base(out)
     if cnp.PyArray_DATA(memory) != cnp.PyArray_DATA(result):
         memory[...] = result
     return out

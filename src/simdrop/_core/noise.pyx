@@ -3,30 +3,22 @@
 
 import numpy as np
 
-from simdrop import _arrays
+from simdrop import _args, _arrays
 from simdrop._core import signatures
 
 cimport numpy as cnp
 from cpython.float cimport PyFloat_AsDouble
-from libc.math cimport INFINITY, isfinite, sqrt
-from libc.stdint cimport uint8_t
+from libc.math cimport sqrt
 
+from simdrop._core.args cimport checked_p, checked_std
 from simdrop._core.blocks cimport ADD, MULTIPLY, NORMALS, SHIFT, run
-from simdrop._core.mask cimport (
-    SIMDROP_SCHEDULE_BYTES,
-    Mask,
-    checked_p,
-    new_mask,
-)
-from simdrop._core.stream cimport stream_of
+from simdrop._core.mask cimport Mask
+from simdrop._core.stream cimport next_mask_of
 
 cnp.import_array()
 
 # The limit of SELU to the left, -lambda alpha (Klambauer et al. 2017).
 cdef double ALPHA = -1.7580993408473766
-
-# What drops nothing needs no key.
-cdef uint8_t[SIMDROP_SCHEDULE_BYTES] no_key
 
 
 cdef copied(x, out):
@@ -39,7 +31,7 @@ cdef copied(x, out):
 cdef floats(x):
     """x as a base array of floats."""
     if not cnp.PyArray_CheckExact(x):
-        x = _arrays.base(x)
+        x = _args.base(x)
     if cnp.PyArray_TYPE(x) != cnp.NPY_FLOAT32 and cnp.PyArray_TYPE(x) != cnp.NPY_FLOAT64:
         if x.dtype.char not in "fd" and not _arrays.is_small_float(x.dtype):
             raise TypeError(f"x is of {x.dtype}, but must be of float16, bfloat16, float32 or float64")
@@ -48,20 +40,7 @@ cdef floats(x):
 
 cdef checked_out(out, x):
     """`out` as a base array, or None."""
-    return None if out is None else _arrays.checked_out(out, x)
-
-
-cdef double checked_std(std) except -1:
-    cdef double deviation
-    try:
-        deviation = PyFloat_AsDouble(std)
-    except TypeError:
-        raise TypeError(f"std, the standard deviation, must be a number, not {std!r}") from None
-    except OverflowError:
-        deviation = INFINITY
-    if not (isfinite(deviation) and deviation >= 0):
-        raise ValueError(f"std = {std}, but a standard deviation must be finite and not negative")
-    return deviation
+    return None if out is None else _args.checked_out(out, x)
 
 
 cdef int check_std_of(double std, x) except -1:
@@ -80,9 +59,7 @@ cdef double dropout_std(p) except -1:
 
 cdef Mask drawn(x, rng, bint training, double p, shared_axes):
     """The next draw of a stream; the last thing that can fail before a kernel runs."""
-    if training:
-        return stream_of(rng).take(p, x.shape, shared_axes, True)
-    return new_mask(no_key, 0, 0, x.shape, shared_axes, True)
+    return next_mask_of(rng, p, x.shape, shared_axes, training, True)
 
 
 cdef class Drawn:
@@ -130,7 +107,7 @@ cdef class Drawn:
         return x
 
     def __array_ufunc__(self, ufunc, method, *inputs, **named):
-        _arrays.refuse_ufunc(self, ufunc)
+        _args.refuse_ufunc(self, ufunc)
 
     def _unset(self):
         if self.mask is not None:
@@ -214,7 +191,7 @@ cdef class Gaussian(Drawn):
         """The draw that this is a window of."""
         cdef Gaussian whole = type(self).__new__(type(self))
         whole.take_numbers(self)
-        whole.mask = self.mask.source
+        whole.mask = <Mask>self.mask.source
         return whole
 
     def __reduce__(self):
@@ -400,7 +377,7 @@ cdef class GaussianNoise(Gaussian):
         dy = self.checked(dy)
         if out is None:
             return dy
-        _arrays.copy_to(dy, _arrays.checked_out(out, dy))
+        _arrays.copy_to(dy, _args.checked_out(out, dy))
         return out
 
     def _numbers(self):

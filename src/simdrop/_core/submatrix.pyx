@@ -14,7 +14,9 @@ from cpython.number cimport PyNumber_Index
 from libc.float cimport DBL_MAX, FLT_MAX
 from libc.stdint cimport uint8_t
 
-from simdrop._core.mask cimport Mask, simdrop_descent, simdrop_part, weights_kernels
+from simdrop._core.capi cimport simdrop_descent, simdrop_part
+from simdrop._core.kernels cimport kernels
+from simdrop._core.mask cimport is_mask
 from simdrop._core.task cimport Task, share
 
 cnp.import_array()
@@ -32,7 +34,7 @@ cdef class Kept:
 
     Parameters
     ----------
-    mask : Mask or PackedMask
+    mask : Mask or StoredMask
         Its elements, in C order, are the rows or the columns.
 
     Attributes
@@ -53,9 +55,9 @@ cdef class Kept:
         mask, = signatures.Kept(*args, **named)
         if self.mask is not None:
             raise TypeError("a Kept cannot be changed")
-        if not isinstance(mask, Mask):
-            raise TypeError(f"mask must be a simdrop.Mask, not {type(mask).__name__}")
-        cdef Py_ssize_t size = (<Mask>mask).size
+        if not is_mask(mask):
+            raise TypeError(f"mask must be a simdrop.Mask or StoredMask, not {type(mask).__name__}")
+        cdef Py_ssize_t size = mask.size
         packed = np.zeros((size // 64 + (size % 64 != 0)) * 8, np.uint8)
         packed[: size // 8 + (size % 8 != 0)] = mask.packbits()  # of a subclass, it may be anything
         self.bits = packed.view(np.uint64)
@@ -106,13 +108,13 @@ cdef class Job(Task):
         part.first = block * self.block
         part.stop = min(part.first + self.block, part.rows)
         if self.kernel == GATHER:
-            weights_kernels().gather[self.double](&part, self.matrix, self.packed)
+            kernels().weights.gather[self.double](&part, self.matrix, self.packed)
         elif self.kernel == SGD:
-            weights_kernels().sgd[self.double](
+            kernels().weights.sgd[self.double](
                 &part, &self.how, self.matrix, self.first_state, self.packed, squares
             )
         else:
-            weights_kernels().adam[self.double](
+            kernels().weights.adam[self.double](
                 &part, &self.how, self.matrix, self.first_state, self.second_state, self.packed, squares
             )
 
