@@ -9,7 +9,7 @@ from itertools import product
 from math import prod
 from typing import Any, NamedTuple
 
-from simdrop._core.mask import instruction_set, instruction_sets
+from simdrop._core.kernels import instruction_set, instruction_sets
 from simdrop._threads import available_cpus
 
 from . import mc

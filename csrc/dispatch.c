@@ -46,6 +46,8 @@ const char *simdrop_compiler(void) {
 
 const char *simdrop_isa_name(void) { return chosen->name; }
 
+const simdrop_kernels *simdrop_chosen_kernels(void) { return chosen; }
+
 int simdrop_isa_choose(const char *name) {
     const simdrop_kernels *kernels;
     for (size_t i = 0; (kernels = available(i)) != NULL; i++) {

@@ -12,7 +12,7 @@ import simdrop as sd
 import simdrop._core.dropout
 import simdrop._core.stream
 from simdrop import fused
-from simdrop._core import mask as kernels
+from simdrop._core import kernels
 from simdrop.cli import sources
 from simdrop.cli.presets import PRESETS
 
@@ -145,7 +145,7 @@ FUSED += [fused.BiasDropoutContext, fused.DropoutAddContext, fused.ReluDropoutCo
 
 @pytest.mark.parametrize(
     "thing",
-    [sd.Mask, sd.PackedMask, sd.Stream, *FUNCTIONS, *FUSED, *NOISE, *FAMILY, *CONTEXTS],
+    [sd.Mask, sd.StoredMask, sd.Stream, *FUNCTIONS, *FUSED, *NOISE, *FAMILY, *CONTEXTS],
     ids=lambda thing: thing.__name__,
 )
 def test_docstrings(thing):

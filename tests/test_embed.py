@@ -9,7 +9,7 @@ import numpy as np
 import oracle
 import pytest
 
-from simdrop._core import mask as kernels
+from simdrop._core import kernels
 
 ROOT = pathlib.Path(__file__).parent.parent
 CMAKE = shutil.which("cmake", path=sysconfig.get_path("scripts")) or shutil.which("cmake")

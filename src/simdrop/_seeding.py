@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from simdrop._core.mask import keystream
+from simdrop._core.kernels import keystream
 from simdrop._core.seedsequence import seed_bytes
 
 KEY_BYTES = 16

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-import operator
 import os
 import sys
 from functools import lru_cache
 from pathlib import Path
 from typing import SupportsIndex
+
+from simdrop._args import checked_threads
 
 # Bytes of an array from which a second thread was measured to win over what it costs to wake it.
 SPLIT_FROM = 12 << 20
@@ -131,16 +132,4 @@ def set_num_threads(n: SupportsIndex | None) -> None:
         If n is no positive integer.
     """
     global _count
-    _count = None if n is None else checked_count(n)
-
-
-def checked_count(n: SupportsIndex) -> int:
-    try:
-        count = operator.index(n)
-    except TypeError:
-        count = None
-    if count is None or isinstance(n, bool):
-        raise TypeError(f"the number of threads must be an int, not {n!r}")
-    if count < 1:
-        raise ValueError(f"the number of threads must be at least 1, not {count}")
-    return count
+    _count = None if n is None else checked_threads(n)

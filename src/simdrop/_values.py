@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from simdrop import _arrays
+from simdrop import _args
 
 
 class Values:
@@ -34,7 +34,7 @@ class Values:
         raise AttributeError(f"a {type(self).__name__} cannot be changed")
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **named: Any) -> Any:
-        _arrays.refuse_ufunc(self, ufunc)
+        _args.refuse_ufunc(self, ufunc)
 
     def _values(self) -> tuple[Any, ...]:
         return tuple(getattr(self, name) for name in self.__slots__)

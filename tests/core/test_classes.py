@@ -10,7 +10,7 @@ import pytest
 
 import simdrop as sd
 from simdrop import fused, submatrix
-from simdrop._core import noise, signatures
+from simdrop._core import alpha, gaussian, task
 
 KEY = bytes(16)
 X = np.ones((2, 3))
@@ -18,14 +18,13 @@ X = np.ones((2, 3))
 # Every class, and arguments that it takes and that it refuses; None: it is not made by hand.
 CLASSES = {
     sd.Mask: ((KEY, 0, 0.5, (2, 3)), (KEY, 0, 0.5, (2, 3, -1))),
-    sd.PackedMask: ((b"\x15", 0.5, (2, 3)), (b"\x15\x15", 0.5, (2, 3))),
+    sd.StoredMask: ((b"\x15", 0.5, (2, 3)), (b"\x15\x15", 0.5, (2, 3))),
     sd.GaussianDropoutContext: ((KEY, 0, 0.5, (2, 3)), (KEY, 0, 0.5, (2, -3))),
     sd.GaussianNoiseContext: ((KEY, 0, 0.5, (2, 3)), (KEY, 0, 0.5, (2, -3))),
     sd.AlphaDropoutContext: ((KEY, 0, 0.5, (2, 3)), (KEY, 0, 0.5, (2, -3))),
     sd.Stream: ((0,), ("seed",)),
     submatrix.Kept: ((sd.Mask(KEY, 0, 0.5, 6),), (X,)),
-    noise.Drawn: None,
-    noise.Gaussian: None,
+    gaussian.GaussianContext: None,
     fused.Context: None,
     fused.BiasDropoutContext: None,
     fused.DropoutAddContext: None,
@@ -36,7 +35,7 @@ BY_HAND = [cls for cls, arguments in CLASSES.items() if arguments is not None]
 
 def test_the_list_has_every_public_class():
     found = set()
-    for module in (sd, fused, noise, submatrix):
+    for module in (sd, fused, alpha, gaussian, submatrix):
         for value in vars(module).values():
             if isinstance(value, type) and value.__module__.startswith("simdrop."):
                 if not value.__flags__ & (1 << 9):  # not a heap type: compiled
@@ -89,7 +88,7 @@ def test_made_by_new_alone(cls):
             assert isinstance(error.value, (AttributeError, TypeError, ValueError))
 
 
-@pytest.mark.parametrize("cls", [sd.Mask, sd.PackedMask])
+@pytest.mark.parametrize("cls", [sd.Mask, sd.StoredMask])
 def test_a_mask_that_was_never_initialised_says_so(cls):
     with pytest.raises(TypeError, match=f"this {cls.__name__} was never initialised"):
         cls.__new__(cls).keep()
@@ -222,7 +221,7 @@ def test_methods_have_signatures():
 
 TRANSFORMED = {
     "Mask": lambda: sd.dropout(X, rng=0)[1],
-    "PackedMask": lambda: sd.Mask.from_keep(X > 0),
+    "StoredMask": lambda: sd.Mask.from_keep(X > 0),
     "GaussianDropoutContext": lambda: sd.gaussian_dropout(X, rng=0)[1],
     "GaussianNoiseContext": lambda: sd.gaussian_noise(X, 1, rng=0)[1],
     "AlphaDropoutContext": lambda: sd.alpha_dropout(X, rng=0)[1],

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import simdrop as sd
-from simdrop._core import mask as kernels
+from simdrop._core import kernels
 
-EVAL = {"PackedMask": sd.PackedMask}
+EVAL = {"StoredMask": sd.StoredMask}
 
 
 def packed(kept):
@@ -89,7 +89,7 @@ def test_a_stored_mask_is_the_one_that_was_drawn():
     y, mask = sd.dropout(x, 0.3, rng=0)
     bits = mask.packbits()
     np.testing.assert_array_equal(sd.apply_packed(x, bits, 0.3), y)
-    np.testing.assert_array_equal(sd.PackedMask(bits, 0.3, x.shape).apply(x), y)
+    np.testing.assert_array_equal(sd.StoredMask(bits, 0.3, x.shape).apply(x), y)
 
 
 def test_forms():
@@ -115,7 +115,7 @@ def test_keep_of_any_order_and_kind():
         assert sd.Mask.from_keep(same) == expected
     bits = packed(kept)
     kept[:] = False
-    bits_mask = sd.PackedMask(bits, 0.5, (6, 7))
+    bits_mask = sd.StoredMask(bits, 0.5, (6, 7))
     bits[:] = 0
     assert bits_mask == expected
 
@@ -166,14 +166,14 @@ def test_values():
 
 def test_pickles_name_what_stays_where_it_is():
     """A pickle names the function that restores it, by module, too."""
-    (restore, arguments) = sd.PackedMask(bytes([5]), 0.5, (3,)).__reduce__()
+    (restore, arguments) = sd.StoredMask(bytes([5]), 0.5, (3,)).__reduce__()
     assert restore is kernels.restore_packed
-    assert restore(*arguments) == sd.PackedMask(bytes([5]), 0.5, (3,))
+    assert restore(*arguments) == sd.StoredMask(bytes([5]), 0.5, (3,))
 
 
 def test_bits_after_the_last_are_ignored():
-    one = sd.PackedMask(bytes([0b11111101]), 0.5, (3,))
-    assert one == sd.PackedMask(bytes([0b101]), 0.5, (3,))
+    one = sd.StoredMask(bytes([0b11111101]), 0.5, (3,))
+    assert one == sd.StoredMask(bytes([0b101]), 0.5, (3,))
     np.testing.assert_array_equal(one.packbits(), [0b101])
     np.testing.assert_array_equal(
         sd.apply_packed(np.ones(3), np.array([0b11111101], np.uint8)), [2, 0, 2]

@@ -19,7 +19,7 @@ from numpy.lib.stride_tricks import as_strided
 
 import simdrop as sd
 from simdrop import _threads, fused
-from simdrop._core import mask as kernels
+from simdrop._core import kernels
 from simdrop._core import task
 
 ACTIVATIONS = [None, "relu", "gelu", "tanh", "sigmoid", "silu"]

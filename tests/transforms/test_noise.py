@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import simdrop as sd
 from simdrop import _threads
-from simdrop._core import mask as kernels
+from simdrop._core import kernels
 
 KEY = oracle.key_from_seed(7)
 ALPHA = -1.7580993408473766

@@ -6,7 +6,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from simdrop._core.mask import Mask
 
-class PackedMask(Mask):
+class StoredMask(Mask):
     def __init__(
         self,
         bits: bytes | NDArray[np.uint8],

@@ -17,7 +17,7 @@ import numpy as np
 
 import simdrop as sd
 from simdrop import fused
-from simdrop._core.mask import STREAM_VERSION
+from simdrop._core.kernels import STREAM_VERSION
 from simdrop._values import Values
 from simdrop.submatrix import Kept, gather
 
