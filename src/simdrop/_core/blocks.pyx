@@ -11,7 +11,7 @@ from simdrop import _arrays, _threads
 cimport numpy as cnp
 from libc.stdint cimport uint64_t
 
-from simdrop._core.mask cimport Mask, noise_kernels, simdrop_noise, simdrop_rule
+from simdrop._core.mask cimport Mask, chosen_kernels, simdrop_kernels, simdrop_rule
 from simdrop._core.plain cimport are_same_or_apart, is_plain
 from simdrop._core.task cimport Task, share
 
@@ -42,7 +42,7 @@ cdef class Work(Task):
     cdef void compute(self, uint64_t start, size_t n, const char *x, char *y) noexcept nogil:
         """Of n elements, numbered from `start` on."""
         cdef const simdrop_rule *rule = &self.mask.rule
-        cdef const simdrop_noise *kernels = noise_kernels()
+        cdef const simdrop_kernels *kernels = chosen_kernels()
         if self.kernel == MULTIPLY:
             kernels.multiply_noise[self.double](rule, start, n, x, y, self.first)
         elif self.kernel == ADD:

@@ -20,10 +20,9 @@ from simdrop._core.mask cimport (
     SIMDROP_TANH,
     Mask,
     checked_p,
-    fused_kernels,
+    chosen_kernels,
     new_mask,
-    simdrop_finish_sums,
-    simdrop_fused,
+    simdrop_kernels,
     simdrop_rule,
 )
 from simdrop._core.plain cimport are_apart, is_plain
@@ -93,7 +92,7 @@ cdef class Work(Task):
     cdef void run_elements(self, size_t start, size_t stop, double *sums) noexcept nogil:
         cdef size_t n = stop - start, at = start * self.size
         cdef const simdrop_rule *rule = &self.mask.rule
-        cdef const simdrop_fused *kernels = fused_kernels()
+        cdef const simdrop_kernels *kernels = chosen_kernels()
         cdef double scale = self.mask.factor
         cdef const char *x = self.x + at if self.x is not NULL else NULL
         cdef char *result = self.result + at
@@ -262,9 +261,9 @@ cdef class BiasDropout(Context):
         do(work)
         cdef double *sums_data = work.sums
         cdef void *dbias_data = data(dbias)
-        cdef simdrop_finish_sums *finish = fused_kernels().finish_sums[size == sizeof(double)]
+        cdef bint is_double = size == sizeof(double)
         with nogil:
-            finish(columns, rows, max(blocks, 1), sums_data, dbias_data)
+            chosen_kernels().finish_sums[is_double](columns, rows, max(blocks, 1), sums_data, dbias_data)
         return dbias
 
 

@@ -17,7 +17,7 @@ cdef struct Layout:  # of two arrays, as kernels take it
     uint64_t first
     simdrop_elements elements
     int count, split_axis
-    simdrop_axis axes[SIMDROP_MOST_AXES]
+    simdrop_axis axes[SIMDROP_MAX_AXES]
 
 
 cdef class Mask:
@@ -53,7 +53,5 @@ cdef class Mask:
 
 # The C library is linked once, to this module; others call it from here.
 cdef void expand_key(const uint8_t *key, uint8_t *round_keys) noexcept
-cdef const simdrop_fused *fused_kernels() noexcept nogil
-cdef const simdrop_noise *noise_kernels() noexcept nogil
-cdef const simdrop_weights *weights_kernels() noexcept nogil
+cdef const simdrop_kernels *chosen_kernels() noexcept nogil
 cdef Mask new_mask(const uint8_t *round_keys, uint64_t draw, p, shape, shared_axes, bint scale)

@@ -109,8 +109,8 @@ cdef class Mask:
         cdef tuple lengths = <tuple>shape if type(shape) is tuple else _arrays.ints(shape, "shape")
         cdef tuple axes = ()
         cdef Py_ssize_t n, size = 1
-        if len(lengths) > SIMDROP_MOST_AXES:
-            raise ValueError(f"shape has {len(lengths)} axes, but arrays have at most {SIMDROP_MOST_AXES}")
+        if len(lengths) > SIMDROP_MAX_AXES:
+            raise ValueError(f"shape has {len(lengths)} axes, but arrays have at most {SIMDROP_MAX_AXES}")
         for length in lengths:
             if type(length) is not int:
                 return self.set_form(p, _arrays.ints(shape, "shape"), shared_axes, scale)
@@ -201,12 +201,12 @@ cdef class Mask:
             self.apply_parts(x, out)
         elif self.size < RELEASE_GIL_FROM:
             simdrop_apply(
-                &self.rule, self.first, <simdrop_type>element_type, self.size, source, target, self.factor
+                <simdrop_type>element_type, &self.rule, self.first, self.size, source, target, self.factor
             )
         elif cnp.PyArray_NBYTES(x) < SPLIT_FROM:
             with nogil:
                 simdrop_apply(
-                    &self.rule, self.first, <simdrop_type>element_type, self.size, source, target, self.factor
+                    <simdrop_type>element_type, &self.rule, self.first, self.size, source, target, self.factor
                 )
         else:
             self.apply_split(x.reshape(-1), out.reshape(-1), None)
@@ -325,7 +325,7 @@ cdef class Mask:
 
     cdef pack(self, tuple shape):
         """The bits of a shape: this mask's, or the one with the shared axes 1."""
-        cdef simdrop_axis[SIMDROP_MOST_AXES] axes
+        cdef simdrop_axis[SIMDROP_MAX_AXES] axes
         cdef int axis, count = len(shape)
         cdef uint64_t step = 1
         cdef tuple numbered = self.shape if self.source is None else self.source.shape
@@ -659,16 +659,8 @@ cdef void expand_key(const uint8_t *key, uint8_t *round_keys) noexcept:
     simdrop_expand_key(key, round_keys)
 
 
-cdef const simdrop_fused *fused_kernels() noexcept nogil:
-    return simdrop_fused_kernels()
-
-
-cdef const simdrop_noise *noise_kernels() noexcept nogil:
-    return simdrop_noise_kernels()
-
-
-cdef const simdrop_weights *weights_kernels() noexcept nogil:
-    return simdrop_weights_kernels()
+cdef const simdrop_kernels *chosen_kernels() noexcept nogil:
+    return simdrop_chosen_kernels()
 
 
 cdef Mask new_mask(const uint8_t *round_keys, uint64_t draw, p, shape, shared_axes, bint scale):
