@@ -13,7 +13,7 @@ cimport numpy as cnp
 from libc.stdint cimport uint64_t
 
 from simdrop._core.args cimport are_same_or_apart, is_plain
-from simdrop._core.capi cimport simdrop_noise, simdrop_rule
+from simdrop._core.capi cimport simdrop_rule
 from simdrop._core.kernels cimport kernels
 from simdrop._core.mask cimport Mask
 from simdrop._core.task cimport Task, share
@@ -45,15 +45,14 @@ cdef class Work(Task):
     cdef void compute(self, uint64_t start, size_t n, const char *x, char *y) noexcept nogil:
         """Of n elements, numbered from `start` on."""
         cdef const simdrop_rule *rule = &self.mask.rule
-        cdef const simdrop_noise *noise = &kernels().noise
         if self.kernel == MULTIPLY:
-            noise.multiply_noise[self.double](rule, start, n, x, y, self.first)
+            kernels().multiply_noise[self.double](rule, start, n, x, y, self.first)
         elif self.kernel == ADD:
-            noise.add_noise[self.double](rule, start, n, x, y, self.first)
+            kernels().add_noise[self.double](rule, start, n, x, y, self.first)
         elif self.kernel == SHIFT:
-            noise.dropout_shift[self.double](rule, start, n, x, y, self.first, self.second, self.third)
+            kernels().dropout_shift[self.double](rule, start, n, x, y, self.first, self.second, self.third)
         else:
-            noise.normals(rule, start, n, <float *>y)
+            kernels().normals(rule, start, n, <float *>y)
 
 
 cdef class Blocks(Task):

@@ -17,8 +17,6 @@ from simdrop._core.capi cimport (
     SIMDROP_SIGMOID,
     SIMDROP_SILU,
     SIMDROP_TANH,
-    simdrop_finish_sums,
-    simdrop_fused,
     simdrop_rule,
 )
 from simdrop._core.kernels cimport kernels
@@ -86,24 +84,23 @@ cdef class Work(Task):
     cdef void run_elements(self, size_t start, size_t stop, double *sums) noexcept nogil:
         cdef size_t n = stop - start, at = start * self.size
         cdef const simdrop_rule *rule = &self.mask.rule
-        cdef const simdrop_fused *fused = &kernels().fused
         cdef double scale = self.mask.factor
         cdef const char *x = self.x + at if self.x is not NULL else NULL
         cdef char *result = self.result + at
         if self.kernel == BIAS:
-            fused.bias_dropout[self.double][self.activation](
+            kernels().bias_dropout[self.double][self.activation](
                 rule, start, n, self.columns, x, self.other, result, scale
             )
         elif self.kernel == BIAS_BACKWARD:
-            fused.bias_dropout_backward[self.double][self.activation](
+            kernels().bias_dropout_backward[self.double][self.activation](
                 rule, start, n, self.columns, x, self.other, self.dy + at, result, sums, scale
             )
         elif self.kernel == ADD:
-            fused.dropout_add[self.double](rule, start, n, x, self.other + at, result, scale)
+            kernels().dropout_add[self.double](rule, start, n, x, self.other + at, result, scale)
         elif self.kernel == RELU:
-            fused.relu_dropout[self.double](rule, start, n, x, result, scale)
+            kernels().relu_dropout[self.double](rule, start, n, x, result, scale)
         else:
-            fused.relu_dropout_backward[self.double](
+            kernels().relu_dropout_backward[self.double](
                 n, n if sums is NULL else self.columns, x, self.dy + at, result, sums, scale
             )
 
@@ -255,9 +252,9 @@ cdef class BiasDropout(Context):
         do(work)
         cdef double *sums_data = work.sums
         cdef void *dbias_data = data(dbias)
-        cdef simdrop_finish_sums *finish = kernels().fused.finish_sums[size == sizeof(double)]
+        cdef bint is_double = size == sizeof(double)
         with nogil:
-            finish(columns, rows, max(blocks, 1), sums_data, dbias_data)
+            kernels().finish_sums[is_double](columns, rows, max(blocks, 1), sums_data, dbias_data)
         return dbias
 
 
@@ -316,7 +313,7 @@ def bias_dropout(x, bias, p=0.5, *, activation=None, rng=None, training=True, sc
     --------
     >>> from simdrop import fused
     >>> x = np.array([[1, -2, 3], [-4, 5, 6]], np.float32)
-    >>> y, ctx = fused.bias_dropout(x, np.ones(3, np.float32), p=0.5, activation="relu", rng=0)
+    >>> y, ctx = kernels().bias_dropout(x, np.ones(3, np.float32), p=0.5, activation="relu", rng=0)
     >>> y
     array([[0., 0., 8.],
            [0., 0., 0.]], dtype=float32)
@@ -417,7 +414,7 @@ def dropout_add(x, residual, p=0.5, *, rng=None, training=True, out=None):
     Examples
     --------
     >>> from simdrop import fused
-    >>> y, ctx = fused.dropout_add(np.ones(8), np.full(8, 0.5), p=0.5, rng=0)
+    >>> y, ctx = kernels().dropout_add(np.ones(8), np.full(8, 0.5), p=0.5, rng=0)
     >>> y
     array([0.5, 2.5, 2.5, 0.5, 0.5, 0.5, 2.5, 2.5])
     """
@@ -494,7 +491,7 @@ def relu_dropout(x, p=0.5, *, rng=None, training=True, out=None):
     --------
     >>> from simdrop import fused
     >>> x = np.array([1, -1, 2, 3, 4, 5, -6, 7], np.float32)
-    >>> y, ctx = fused.relu_dropout(x, p=0.5, rng=0, out=x)
+    >>> y, ctx = kernels().relu_dropout(x, p=0.5, rng=0, out=x)
     >>> y
     array([ 0.,  0.,  4.,  0.,  0.,  0.,  0., 14.], dtype=float32)
     >>> ctx.backward(np.ones(8, np.float32))

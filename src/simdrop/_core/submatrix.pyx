@@ -14,7 +14,7 @@ from cpython.number cimport PyNumber_Index
 from libc.float cimport DBL_MAX, FLT_MAX
 from libc.stdint cimport uint8_t
 
-from simdrop._core.capi cimport simdrop_descent, simdrop_part
+from simdrop._core.capi cimport simdrop_step, simdrop_submatrix
 from simdrop._core.kernels cimport kernels
 from simdrop._core.mask cimport is_mask
 from simdrop._core.task cimport Task, share
@@ -87,8 +87,8 @@ cdef class Job(Task):
     """A kernel and what it is given, for blocks of rows."""
 
     cdef int kernel, double
-    cdef simdrop_part part
-    cdef simdrop_descent how
+    cdef simdrop_submatrix part
+    cdef simdrop_step how
     cdef size_t block  # rows of one
     cdef void *matrix
     cdef void *packed
@@ -103,18 +103,18 @@ cdef class Job(Task):
         return 0
 
     cdef void run_block(self, size_t block) noexcept nogil:
-        cdef simdrop_part part = self.part
+        cdef simdrop_submatrix part = self.part
         cdef double *squares = self.squares + block * part.columns if self.squares is not NULL else NULL
         part.first = block * self.block
         part.stop = min(part.first + self.block, part.rows)
         if self.kernel == GATHER:
-            kernels().weights.gather[self.double](&part, self.matrix, self.packed)
+            kernels().gather[self.double](&part, self.matrix, self.packed)
         elif self.kernel == SGD:
-            kernels().weights.sgd[self.double](
+            kernels().sgd[self.double](
                 &part, &self.how, self.matrix, self.first_state, self.packed, squares
             )
         else:
-            kernels().weights.adam[self.double](
+            kernels().adam[self.double](
                 &part, &self.how, self.matrix, self.first_state, self.second_state, self.packed, squares
             )
 
