@@ -50,8 +50,6 @@ const simdrop_kernels *simdrop_chosen_kernels(void) { return chosen; }
 
 const char *simdrop_isa_name(void) { return chosen->name; }
 
-const simdrop_kernels *simdrop_chosen_kernels(void) { return chosen; }
-
 int simdrop_isa_choose(const char *name) {
     const simdrop_kernels *kernels;
     for (size_t i = 0; (kernels = available(i)) != NULL; i++) {
