@@ -10,7 +10,7 @@ from simdrop._core.capi cimport (
     SIMDROP_F16,
     SIMDROP_F32,
     SIMDROP_F64,
-    SIMDROP_MOST_AXES,
+    SIMDROP_MAX_AXES,
     SIMDROP_U8,
     SIMDROP_U16,
     SIMDROP_U32,
@@ -33,7 +33,7 @@ cdef class Apply(Task):
     cdef simdrop_elements elements
     cdef int count, split_axis
     cdef bint in_order  # elements are numbered one after the other
-    cdef simdrop_axis axes[SIMDROP_MOST_AXES]
+    cdef simdrop_axis axes[SIMDROP_MAX_AXES]
 
     cdef int set_arrays(self, cnp.ndarray x, cnp.ndarray y, bint scaled, double factor) except -1
     cdef int set_draw(self, Draw draw) except -1

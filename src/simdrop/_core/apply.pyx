@@ -8,7 +8,7 @@ from simdrop import _args, _arrays, _threads
 cimport numpy as cnp
 from libc.stdint cimport intptr_t, uint8_t, uint64_t
 
-from simdrop._core.capi cimport SIMDROP_BF16, SIMDROP_MOST_AXES, simdrop_axis, simdrop_elements, simdrop_type
+from simdrop._core.capi cimport SIMDROP_BF16, SIMDROP_MAX_AXES, simdrop_axis, simdrop_elements, simdrop_type
 from simdrop._core.draw cimport Draw, number_c_order
 from simdrop._core.kernels cimport kernels
 from simdrop._core.task cimport Task, share
@@ -66,7 +66,7 @@ cdef class Apply(Task):
         return share(self, units, GRAIN if self.count == 1 else 1, cnp.PyArray_NBYTES(x), SPLIT_FROM)
 
     cdef int run(self, size_t start, size_t stop) except -1 nogil:
-        cdef simdrop_axis[SIMDROP_MOST_AXES] axes
+        cdef simdrop_axis[SIMDROP_MAX_AXES] axes
         cdef const char *x = self.x
         cdef char *y = self.y
         cdef uint64_t first = self.first

@@ -9,7 +9,7 @@ from cpython.number cimport PyNumber_Index
 from libc.math cimport INFINITY, isfinite
 from libc.stdint cimport uint64_t
 
-from simdrop._core.capi cimport SIMDROP_DRAWS, SIMDROP_KEY_BYTES, SIMDROP_MOST_AXES
+from simdrop._core.capi cimport SIMDROP_DRAWS, SIMDROP_KEY_BYTES, SIMDROP_MAX_AXES
 
 
 # --- Numbers ---
@@ -71,8 +71,8 @@ cdef inline Py_ssize_t checked_size(tuple lengths, shape) except -1:
     """The number of elements of an array of these lengths, which are ints; `shape` is what was given."""
     cdef Py_ssize_t n, size = 1
     cdef bint empty = False
-    if len(lengths) > SIMDROP_MOST_AXES:
-        raise ValueError(f"shape has {len(lengths)} axes, but arrays have at most {SIMDROP_MOST_AXES}")
+    if len(lengths) > SIMDROP_MAX_AXES:
+        raise ValueError(f"shape has {len(lengths)} axes, but arrays have at most {SIMDROP_MAX_AXES}")
     for length in lengths:
         if length < 0:
             raise ValueError(f"shape = {shape}, but lengths must not be negative")

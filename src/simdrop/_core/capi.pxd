@@ -10,7 +10,7 @@ cdef extern from "simdrop.h" nogil:
         SIMDROP_KEY_BYTES
         SIMDROP_BLOCK_BYTES
         SIMDROP_SCHEDULE_BYTES
-        SIMDROP_MOST_AXES
+        SIMDROP_MAX_AXES
     const uint64_t SIMDROP_DRAWS
 
     ctypedef struct simdrop_rule:
@@ -53,12 +53,12 @@ cdef extern from "simdrop.h" nogil:
         SIMDROP_SILU
         SIMDROP_ACTIVATIONS
 
-    ctypedef struct simdrop_part:
+    ctypedef struct simdrop_submatrix:
         size_t rows, columns, first, stop
         const uint8_t *keep_rows
         const uint8_t *keep_columns
 
-    ctypedef struct simdrop_descent:
+    ctypedef struct simdrop_step:
         double lr, l1, l2, momentum, beta1, beta2, root_scale, eps
         int nesterov
 
@@ -69,59 +69,7 @@ cdef extern from "simdrop.h" nogil:
     int simdrop_isa_choose(const char *name)
     const char *simdrop_compiler()
 
-    ctypedef void simdrop_bias_dropout(
-        const simdrop_rule *rule, uint64_t start, size_t n, size_t columns, const void *x, const void *bias, void *y,
-        double scale
-    ) noexcept
-    ctypedef void simdrop_bias_dropout_backward(
-        const simdrop_rule *rule, uint64_t start, size_t n, size_t columns, const void *x, const void *bias,
-        const void *dy, void *dx, double *sums, double scale
-    ) noexcept
-    ctypedef void simdrop_dropout_add(
-        const simdrop_rule *rule, uint64_t start, size_t n, const void *x, const void *residual, void *y, double scale
-    ) noexcept
-    ctypedef void simdrop_relu_dropout(
-        const simdrop_rule *rule, uint64_t start, size_t n, const void *x, void *y, double scale
-    ) noexcept
-    ctypedef void simdrop_relu_dropout_backward(
-        size_t n, size_t columns, const void *y, const void *dy, void *dx, double *sums, double scale
-    ) noexcept
-    ctypedef void simdrop_finish_sums(
-        size_t columns, size_t repeats, size_t blocks, double *sums, void *dbias
-    ) noexcept
-    ctypedef struct simdrop_fused:
-        simdrop_bias_dropout *bias_dropout[2][SIMDROP_ACTIVATIONS]
-        simdrop_bias_dropout_backward *bias_dropout_backward[2][SIMDROP_ACTIVATIONS]
-        simdrop_dropout_add *dropout_add[2]
-        simdrop_relu_dropout *relu_dropout[2]
-        simdrop_relu_dropout_backward *relu_dropout_backward[2]
-        simdrop_finish_sums *finish_sums[2]
-    ctypedef void simdrop_normals(const simdrop_rule *rule, uint64_t start, size_t n, float *z) noexcept
-    ctypedef void simdrop_add_noise(
-        const simdrop_rule *rule, uint64_t start, size_t n, const void *x, void *y, double deviation
-    ) noexcept
-    ctypedef void simdrop_dropout_shift(
-        const simdrop_rule *rule, uint64_t start, size_t n, const void *x, void *y, double scale, double kept,
-        double dropped
-    ) noexcept
-    ctypedef struct simdrop_noise:
-        simdrop_normals *normals
-        simdrop_add_noise *multiply_noise[2]
-        simdrop_add_noise *add_noise[2]
-        simdrop_dropout_shift *dropout_shift[2]
-    ctypedef void simdrop_gather(const simdrop_part *part, const void *matrix, void *packed) noexcept
-    ctypedef void simdrop_sgd(
-        const simdrop_part *part, const simdrop_descent *how, void *w, void *v, const void *g, double *squares
-    ) noexcept
-    ctypedef void simdrop_adam(
-        const simdrop_part *part, const simdrop_descent *how, void *w, void *m, void *v, const void *g, double *squares
-    ) noexcept
-    ctypedef struct simdrop_weights:
-        simdrop_gather *gather[2]
-        simdrop_sgd *sgd[2]
-        simdrop_adam *adam[2]
-
-
+# The kernels of one instruction set. In arrays of two, [0] is for float32 and [1] for float64.
 cdef extern from "kernels.h" nogil:
     ctypedef struct simdrop_kernels:
         void (*keystream)(
@@ -145,13 +93,46 @@ cdef extern from "kernels.h" nogil:
             uint8_t *bits
         ) noexcept nogil
         void (*indices)(const uint8_t *bits, size_t n, intptr_t *indices, size_t count) noexcept nogil
-        simdrop_fused fused
-        simdrop_noise noise
-        simdrop_weights weights
+        void (*bias_dropout[2][SIMDROP_ACTIVATIONS])(
+            const simdrop_rule *rule, uint64_t start, size_t n, size_t columns, const void *x, const void *bias,
+            void *y, double scale
+        ) noexcept nogil
+        void (*bias_dropout_backward[2][SIMDROP_ACTIVATIONS])(
+            const simdrop_rule *rule, uint64_t start, size_t n, size_t columns, const void *x, const void *bias,
+            const void *dy, void *dx, double *sums, double scale
+        ) noexcept nogil
+        void (*dropout_add[2])(
+            const simdrop_rule *rule, uint64_t start, size_t n, const void *x, const void *residual, void *y,
+            double scale
+        ) noexcept nogil
+        void (*relu_dropout[2])(
+            const simdrop_rule *rule, uint64_t start, size_t n, const void *x, void *y, double scale
+        ) noexcept nogil
+        void (*relu_dropout_backward[2])(
+            size_t n, size_t columns, const void *y, const void *dy, void *dx, double *sums, double scale
+        ) noexcept nogil
+        void (*finish_sums[2])(
+            size_t columns, size_t repeats, size_t blocks, double *sums, void *dbias
+        ) noexcept nogil
+        void (*normals)(const simdrop_rule *rule, uint64_t start, size_t n, float *z) noexcept nogil
+        void (*multiply_noise[2])(
+            const simdrop_rule *rule, uint64_t start, size_t n, const void *x, void *y, double deviation
+        ) noexcept nogil
+        void (*add_noise[2])(
+            const simdrop_rule *rule, uint64_t start, size_t n, const void *x, void *y, double deviation
+        ) noexcept nogil
+        void (*dropout_shift[2])(
+            const simdrop_rule *rule, uint64_t start, size_t n, const void *x, void *y, double scale, double kept,
+            double dropped
+        ) noexcept nogil
+        void (*gather[2])(const simdrop_submatrix *submatrix, const void *matrix, void *compact) noexcept nogil
+        void (*sgd[2])(
+            const simdrop_submatrix *submatrix, const simdrop_step *step, void *w, void *v, const void *g,
+            double *squares
+        ) noexcept nogil
+        void (*adam[2])(
+            const simdrop_submatrix *submatrix, const simdrop_step *step, void *w, void *m, void *v, const void *g,
+            double *squares
+        ) noexcept nogil
 
-
-cdef extern from *:
-    """
-    const simdrop_kernels *simdrop_chosen_kernels(void);
-    """
-    const simdrop_kernels *simdrop_chosen_kernels() nogil
+    const simdrop_kernels *simdrop_chosen_kernels()

@@ -12,7 +12,7 @@ cimport numpy as cnp
 from libc.stdint cimport uint64_t
 
 from simdrop._core.args cimport are_ints, checked_draw, checked_key, checked_size
-from simdrop._core.capi cimport SIMDROP_KEY_BYTES, SIMDROP_MOST_AXES, simdrop_axis
+from simdrop._core.capi cimport SIMDROP_KEY_BYTES, SIMDROP_MAX_AXES, simdrop_axis
 from simdrop._core.kernels cimport expand_key
 
 cnp.import_array()
@@ -94,7 +94,7 @@ cdef class Draw:
 
     cdef int set_window(self, Draw whole, tuple start, tuple shape) except -1:
         """Become a block of a draw, whose elements keep their numbers."""
-        cdef simdrop_axis[SIMDROP_MOST_AXES] axes
+        cdef simdrop_axis[SIMDROP_MAX_AXES] axes
         cdef uint64_t step = 1
         cdef int axis
         self.rule = whole.rule
@@ -128,7 +128,7 @@ cdef class Draw:
 
     cdef tuple strides(self):
         """How far the numbers of neighbours are apart along each axis; 0 along those that are shared."""
-        cdef simdrop_axis[SIMDROP_MOST_AXES] axes
+        cdef simdrop_axis[SIMDROP_MAX_AXES] axes
         self.number_axes(axes)
         return tuple([axes[i].element for i in range(len(self.shape))])
 

@@ -13,7 +13,7 @@ from libc.stdint cimport uint8_t
 
 from simdrop._core.apply cimport Apply, indices_of, operands, plain_type, scaled_type
 from simdrop._core.args cimport are_same_or_apart, bytes_of_bits, checked_p, is_array_p
-from simdrop._core.capi cimport SIMDROP_MOST_AXES, simdrop_axis
+from simdrop._core.capi cimport SIMDROP_MAX_AXES, simdrop_axis
 from simdrop._core.draw cimport Draw, checked_axes, checked_shape, decided_shape
 from simdrop._core.kernels cimport kernels, set_p
 from simdrop._core.stored cimport StoredMask
@@ -236,7 +236,7 @@ cdef class Mask(Draw):
 
     cdef pack(self, tuple shape):
         """The bits of a shape: this mask's, or the one with the shared axes 1."""
-        cdef simdrop_axis[SIMDROP_MOST_AXES] axes
+        cdef simdrop_axis[SIMDROP_MAX_AXES] axes
         cdef int axis, count = len(shape)
         cdef const double *numbers = NULL
         p = None

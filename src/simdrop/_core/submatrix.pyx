@@ -12,7 +12,7 @@ from cpython.number cimport PyNumber_Index
 from libc.float cimport DBL_MAX, FLT_MAX
 from libc.stdint cimport uint8_t
 
-from simdrop._core.capi cimport simdrop_descent, simdrop_part
+from simdrop._core.capi cimport simdrop_step, simdrop_submatrix
 from simdrop._core.kernels cimport kernels
 from simdrop._core.mask cimport is_mask
 from simdrop._core.task cimport Task, share
@@ -81,11 +81,11 @@ cdef class Rows(Task):
     """A kernel for blocks of rows of a matrix, called by a subclass, with its arguments; the units are blocks."""
 
     cdef int double  # 0: float32, 1: float64
-    cdef simdrop_part part
+    cdef simdrop_submatrix submatrix
     cdef size_t bytes  # of the matrix
     cdef size_t block  # rows of one
     cdef void *matrix
-    cdef void *packed
+    cdef void *compact
     cdef double *squares  # of the columns of each block, or NULL
 
     cdef int take(self, str name, matrix, rows, columns) except -1:
@@ -98,10 +98,10 @@ cdef class Rows(Task):
         self.double = cnp.PyArray_TYPE(matrix) == cnp.NPY_FLOAT64
         self.bytes = cnp.PyArray_NBYTES(matrix)
         self.matrix = cnp.PyArray_DATA(matrix)
-        self.part.columns = cnp.PyArray_DIM(matrix, cnp.PyArray_NDIM(matrix) - 1)
-        self.part.rows = cnp.PyArray_DIM(matrix, 0) if cnp.PyArray_NDIM(matrix) == 2 else 1
-        self.part.keep_rows = bits_of(rows, self.part.rows, "rows")
-        self.part.keep_columns = bits_of(columns, self.part.columns, "columns")
+        self.submatrix.columns = cnp.PyArray_DIM(matrix, cnp.PyArray_NDIM(matrix) - 1)
+        self.submatrix.rows = cnp.PyArray_DIM(matrix, 0) if cnp.PyArray_NDIM(matrix) == 2 else 1
+        self.submatrix.keep_rows = bits_of(rows, self.submatrix.rows, "rows")
+        self.submatrix.keep_columns = bits_of(columns, self.submatrix.columns, "columns")
         return 0
 
     cdef int own(self, tuple arrays, rows, columns) except -1:
@@ -113,13 +113,13 @@ cdef class Rows(Task):
 
     cdef int do(self, squares) except -1:
         """All of it, by threads if the matrix is large."""
-        if self.part.keep_rows is NULL and self.part.keep_columns is NULL and squares is None:
-            if self.part.columns < NARROW:
-                self.part.rows, self.part.columns = 1, self.part.rows * self.part.columns
-        self.block = max((self.part.rows + BLOCKS - 1) // BLOCKS, 1)
-        cdef size_t blocks = (self.part.rows + self.block - 1) // self.block
+        if self.submatrix.keep_rows is NULL and self.submatrix.keep_columns is NULL and squares is None:
+            if self.submatrix.columns < NARROW:
+                self.submatrix.rows, self.submatrix.columns = 1, self.submatrix.rows * self.submatrix.columns
+        self.block = max((self.submatrix.rows + BLOCKS - 1) // BLOCKS, 1)
+        cdef size_t blocks = (self.submatrix.rows + self.block - 1) // self.block
         if squares is not None:
-            sums = np.empty((blocks, self.part.columns))
+            sums = np.empty((blocks, self.submatrix.columns))
             self.squares = <double *>cnp.PyArray_DATA(sums)
         share(self, blocks, 1, self.bytes, SPLIT_FROM)
         if squares is not None:
@@ -127,30 +127,30 @@ cdef class Rows(Task):
         return 0
 
     cdef int run(self, size_t first, size_t stop) except -1 nogil:
-        cdef simdrop_part part = self.part
+        cdef simdrop_submatrix submatrix = self.submatrix
         cdef size_t block
         for block in range(first, stop):
-            part.first = block * self.block
-            part.stop = min(part.first + self.block, part.rows)
-            self.compute(&part, NULL if self.squares is NULL else self.squares + block * part.columns)
+            submatrix.first = block * self.block
+            submatrix.stop = min(submatrix.first + self.block, submatrix.rows)
+            self.compute(&submatrix, NULL if self.squares is NULL else self.squares + block * submatrix.columns)
         return 0
 
-    cdef int compute(self, const simdrop_part *part, double *squares) except -1 nogil:
-        """Work on the rows of this part."""
+    cdef int compute(self, const simdrop_submatrix *submatrix, double *squares) except -1 nogil:
+        """Work on some rows, from `first` to `stop`."""
         with gil:
             raise NotImplementedError
 
 
 cdef class Gather(Rows):
-    cdef int compute(self, const simdrop_part *part, double *squares) except -1 nogil:
-        kernels().gather[self.double](part, self.matrix, self.packed)
+    cdef int compute(self, const simdrop_submatrix *submatrix, double *squares) except -1 nogil:
+        kernels().gather[self.double](submatrix, self.matrix, self.compact)
         return 0
 
 
 cdef class Step(Rows):
     """A step of an optimizer that has been checked: a call makes it."""
 
-    cdef simdrop_descent how
+    cdef simdrop_step settings
     cdef void *first_state
     cdef void *second_state
     cdef object squares_out
@@ -163,12 +163,12 @@ cdef class Step(Rows):
         cdef tuple shape = shape_of(value)
         for name, array in arrays.items():
             if name == "grad":
-                check_like(array, name, packed_shape(value, rows, columns), number, False)
+                check_like(array, name, compact_shape(value, rows, columns), number, False)
             else:
                 check_like(array, name, shape, number, True)
         cdef list given = list(arrays.values())
         if squares is not None:
-            check_like(squares, "squares", (self.part.columns,), cnp.NPY_FLOAT64, True)
+            check_like(squares, "squares", (self.submatrix.columns,), cnp.NPY_FLOAT64, True)
             given.append(squares)
         pair = overlapping(given)
         if pair:
@@ -176,8 +176,8 @@ cdef class Step(Rows):
             raise ValueError(f"{first} and {second} share memory, but a step needs them apart")
         self.own(tuple(given), rows, columns)
         self.squares_out = squares
-        self.packed = cnp.PyArray_DATA(arrays["grad"])
-        self.how.lr, self.how.l2, self.how.l1 = checked("lr", lr), checked("l2", l2), checked("l1", l1)
+        self.compact = cnp.PyArray_DATA(arrays["grad"])
+        self.settings.lr, self.settings.l2, self.settings.l1 = checked("lr", lr), checked("l2", l2), checked("l1", l1)
         return 0
 
     def __call__(self):
@@ -185,15 +185,15 @@ cdef class Step(Rows):
 
 
 cdef class Sgd(Step):
-    cdef int compute(self, const simdrop_part *part, double *squares) except -1 nogil:
-        kernels().sgd[self.double](part, &self.how, self.matrix, self.first_state, self.packed, squares)
+    cdef int compute(self, const simdrop_submatrix *submatrix, double *squares) except -1 nogil:
+        kernels().sgd[self.double](submatrix, &self.settings, self.matrix, self.first_state, self.compact, squares)
         return 0
 
 
 cdef class Adam(Step):
-    cdef int compute(self, const simdrop_part *part, double *squares) except -1 nogil:
+    cdef int compute(self, const simdrop_submatrix *submatrix, double *squares) except -1 nogil:
         kernels().adam[self.double](
-            part, &self.how, self.matrix, self.first_state, self.second_state, self.packed, squares
+            submatrix, &self.settings, self.matrix, self.first_state, self.second_state, self.compact, squares
         )
         return 0
 
@@ -203,7 +203,7 @@ cdef tuple shape_of(array):
     return tuple([cnp.PyArray_DIM(array, axis) for axis in range(cnp.PyArray_NDIM(array))])
 
 
-cdef tuple packed_shape(matrix, rows, columns):
+cdef tuple compact_shape(matrix, rows, columns):
     """The shape of what is kept; rows and columns were checked."""
     cdef tuple shape = shape_of(matrix)
     width = shape[len(shape) - 1] if columns is None else (<Kept>columns).count
@@ -227,7 +227,7 @@ def gather(matrix, rows=None, columns=None, *, out=None):
 
     Returns
     -------
-    packed : ndarray
+    compact : ndarray
         (rows.count, columns.count).
 
     Raises
@@ -237,14 +237,14 @@ def gather(matrix, rows=None, columns=None, *, out=None):
     """
     cdef Gather kernel = Gather.__new__(Gather)
     kernel.take("matrix", matrix, rows, columns)
-    shape = packed_shape(matrix, rows, columns)
+    shape = compact_shape(matrix, rows, columns)
     if out is None:
         out = np.empty(shape, cnp.PyArray_DescrFromType(cnp.PyArray_TYPE(matrix)))
     else:
         check_like(out, "out", shape, cnp.PyArray_TYPE(matrix), True)
         if overlapping([out, matrix]):
             raise ValueError("out overlaps the matrix that it is gathered from")
-    kernel.packed = cnp.PyArray_DATA(out)
+    kernel.compact = cnp.PyArray_DATA(out)
     kernel.own((matrix, out), rows, columns)
     kernel.do(None)
     return out
@@ -291,7 +291,7 @@ def prepared_sgd(value, grad, velocity, rows, columns, *, lr, momentum, nesterov
     """The step of `sgd`, checked, to be called: so that of several steps all are checked before the first is made."""
     cdef Sgd step = Sgd.__new__(Sgd)
     step.prepare({"value": value, "velocity": velocity, "grad": grad}, rows, columns, lr, l2, l1, squares)
-    step.how.momentum, step.how.nesterov = checked("momentum", momentum, 1), nesterov
+    step.settings.momentum, step.settings.nesterov = checked("momentum", momentum, 1), nesterov
     step.first_state = cnp.PyArray_DATA(velocity)
     return step
 
@@ -341,14 +341,14 @@ def prepared_adam(value, grad, mean, square, rows, columns, *, lr, step, beta1, 
     if step < 1:
         raise ValueError(f"step is {step}, but steps are counted from 1")
     step = min(step, 2**62)  # the powers of beta1 and beta2 are 0 there
-    cdef simdrop_descent *how = &prepared.how
-    how.beta1, how.beta2 = checked("beta1", beta1, 1), checked("beta2", beta2, 1)
-    how.eps = checked("eps", eps, positive=True)
-    if not prepared.double and (how.eps > FLT_MAX or <float>how.eps == 0):
-        limit = "infinite, so that nothing would change" if how.eps > 1 else "0: a step could be 0 / 0"
+    cdef simdrop_step *settings = &prepared.settings
+    settings.beta1, settings.beta2 = checked("beta1", beta1, 1), checked("beta2", beta2, 1)
+    settings.eps = checked("eps", eps, positive=True)
+    if not prepared.double and (settings.eps > FLT_MAX or <float>settings.eps == 0):
+        limit = "infinite, so that nothing would change" if settings.eps > 1 else "0: a step could be 0 / 0"
         raise ValueError(f"eps must be positive and finite in float32, but {eps} is {limit}")
-    how.lr /= 1 - how.beta1**step
-    how.root_scale = (1 - how.beta2**step) ** -0.5
+    settings.lr /= 1 - settings.beta1**step
+    settings.root_scale = (1 - settings.beta2**step) ** -0.5
     prepared.first_state, prepared.second_state = cnp.PyArray_DATA(mean), cnp.PyArray_DATA(square)
     return prepared
 
