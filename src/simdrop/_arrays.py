@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from math import prod
 from typing import Any
 
 import numpy as np
 
 NEAR = 1 << 15  # elements
-RUN = 512  # elements of consecutive numbers that are worth a kernel's call
-LINES = 64  # elements: some lines of memory, which are read whole
 
 
 def __getattr__(name: str) -> Any:
@@ -79,23 +76,6 @@ def overlaps_itself(array: np.ndarray) -> bool:
     for stride, n in axes:
         offsets = np.add.outer(offsets, np.arange(n) * stride).ravel()
     return bool((np.diff(np.sort(offsets)) < array.itemsize).any())
-
-
-def block_lengths(x: np.ndarray) -> tuple[int, ...]:
-    """
-    The shape of blocks that a buffer in the caches holds, for work on x in order of its numbers.
-
-    They are long along the last axes, whose elements have consecutive numbers, and along the axis
-    whose elements are neighbours in memory.
-    """
-    lengths = [1] * x.ndim
-    strides = [abs(s) if n > 1 else 2**62 for s, n in zip(x.strides, x.shape, strict=True)]
-    wanted = [(x.ndim - 1, RUN), (strides.index(min(strides)), LINES)] if x.ndim else []
-    wanted += [(axis, x.shape[axis]) for axis in reversed(range(x.ndim))]
-    for axis, n in wanted:
-        room = NEAR * lengths[axis] // prod(lengths)
-        lengths[axis] = max(lengths[axis], min(x.shape[axis], n, room))
-    return tuple(lengths)
 
 
 def factors(p: np.ndarray, dtype: np.dtype | type = np.float64) -> np.ndarray:

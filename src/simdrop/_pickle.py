@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         StoredMask,
         Stream,
     )
+    from simdrop.submatrix import Kept
 
 
 def restore_draw(key: bytes, draw: int, shape: tuple[int, ...], shared_axes: Any) -> Draw:
@@ -67,6 +68,12 @@ def restore_fused(name: str, mask: Mask, dtype: Any, kept: tuple[Any, ...]) -> A
     from simdrop._core import fused
 
     return fused.restored(getattr(fused, name), mask, dtype, kept)
+
+
+def restore_kept(mask: Mask | StoredMask) -> Kept:
+    from simdrop._core.submatrix import Kept
+
+    return Kept(mask)
 
 
 def restore_window(whole: Any, start: tuple[int, ...], shape: tuple[int, ...]) -> Any:

@@ -192,7 +192,8 @@ cdef class Draw:
 
     def _each_once(self):
         """The window that has each decision once: of length 1 along shared axes."""
-        return self.window((0,) * len(self.shape), self.decided())
+        decided = self.decided()
+        return self.window((0,) * len(decided), decided)
 
     def __array_ufunc__(self, ufunc, method, *inputs, **named):
         _args.refuse_ufunc(self, ufunc)

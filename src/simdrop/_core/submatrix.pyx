@@ -3,7 +3,7 @@
 
 import numpy as np
 
-from simdrop import _args, _threads
+from simdrop import _args, _pickle, _threads
 from simdrop._core import signatures
 
 cimport numpy as cnp
@@ -71,7 +71,7 @@ cdef class Kept:
         return self.mask.indices()
 
     def __reduce__(self):
-        return Kept, (self.mask,)
+        return _pickle.restore_kept, (self.mask,)
 
     def __repr__(self):
         return f"Kept({self.count} of {self.size})"
