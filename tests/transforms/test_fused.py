@@ -16,8 +16,7 @@ from numpy.lib.stride_tricks import as_strided
 
 import simdrop as sd
 from simdrop import _threads, fused
-from simdrop._core import kernels
-from simdrop._core import task
+from simdrop._core import kernels, task
 
 ACTIVATIONS = [None, "relu", "gelu", "tanh", "sigmoid", "silu"]
 TRANSCENDENTAL = ACTIVATIONS[2:]
