@@ -145,7 +145,7 @@ FUSED += [fused.BiasDropoutContext, fused.DropoutAddContext, fused.ReluDropoutCo
 
 @pytest.mark.parametrize(
     "thing",
-    [sd.Mask, sd.StoredMask, sd.Stream, *FUNCTIONS, *FUSED, *NOISE, *FAMILY, *CONTEXTS],
+    [sd.Draw, sd.Mask, sd.StoredMask, sd.Stream, *FUNCTIONS, *FUSED, *NOISE, *FAMILY, *CONTEXTS],
     ids=lambda thing: thing.__name__,
 )
 def test_docstrings(thing):

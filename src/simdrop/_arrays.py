@@ -20,12 +20,12 @@ def __getattr__(name: str) -> Any:
 
 
 def copy_to(x: np.ndarray, y: np.ndarray) -> None:
-    """Write x to y as if x had been copied first; NumPy does so for some overlaps alone."""
+    """Write x to y as if x had been copied first; NumPy does so only for some overlaps."""
     y[...] = x if apart(x, y) else x.copy()
 
 
 def apart(x: np.ndarray, out: np.ndarray) -> bool:
-    """Whether writing `out` leaves what is still to be read of x."""
+    """Whether `out` can be written without clobbering unread elements of x."""
     if not np.may_share_memory(x, out):
         return True
     same_place = x.__array_interface__["data"] == out.__array_interface__["data"]
@@ -33,8 +33,8 @@ def apart(x: np.ndarray, out: np.ndarray) -> bool:
 
 
 def new_like(x: np.ndarray) -> np.ndarray:
-    """An array for the result: native, and in x's order, as ufuncs do it."""
-    if 0 in x.strides:  # an iterator leaves axes where they are that have no place in memory
+    """A new array for a result: native, and in x's memory order, as from a ufunc."""
+    if 0 in x.strides:  # np.empty_like would move axes that have no place in memory
         arrays: Any = (x, None)
         flags: Any = [["readonly"], ["writeonly", "allocate", "no_subtype"]]
         types = [x.dtype, native(x.dtype)]
@@ -44,7 +44,7 @@ def new_like(x: np.ndarray) -> np.ndarray:
 
 @lru_cache
 def has_byte_order(dtype: np.dtype) -> bool:
-    """Whether elements are numbers, so that a result is native; other types stay as they are."""
+    """Whether elements are numbers, whose results are native; other types stay as they are."""
     return dtype.kind in "biufcmM" or is_small_float(dtype)
 
 
@@ -60,7 +60,7 @@ def is_small_float(dtype: np.dtype) -> bool:
 
 
 def overlaps_itself(array: np.ndarray) -> bool:
-    """Whether two elements share a byte, as only broadcast and hand-made strides have it."""
+    """Whether two elements share a byte, as only with broadcast or hand-made strides."""
     if array.size < 2:
         return False
     lengths = zip(array.strides, array.shape, strict=True)
@@ -79,11 +79,11 @@ def overlaps_itself(array: np.ndarray) -> bool:
 
 
 def factors(p: np.ndarray, dtype: np.dtype | type = np.float64) -> np.ndarray:
-    """What kept elements are multiplied by: 1 / (1 - p), 0 at p = 1, rounded to a type."""
+    """The factors of kept elements, 1 / (1 - p), or 0 at p = 1, rounded to a type."""
     result = np.empty(p.shape, dtype)
     flat, values = result.reshape(-1), p.reshape(-1)
     with np.errstate(divide="ignore"):
-        for i in range(0, p.size, NEAR):  # the float64 between stay in the caches
+        for i in range(0, p.size, NEAR):  # the float64 in between stay in the caches
             part = np.subtract(1.0, values[i : i + NEAR])
             np.divide(1.0, part, out=part)
             if np.isinf(part.max()):
@@ -93,14 +93,14 @@ def factors(p: np.ndarray, dtype: np.dtype | type = np.float64) -> np.ndarray:
 
 
 def real_type(dtype: np.dtype) -> np.dtype:
-    """In which numbers of a type are multiplied: complex ones by parts, 16 bits in float32."""
+    """The type that numbers are multiplied in: that of complex parts, float32 for 16 bits."""
     if is_small_float(dtype):
         return np.dtype(np.float32)
     return native(np.empty(0, dtype).real.dtype)
 
 
 def multiply(x: np.ndarray, factors: Any, y: np.ndarray) -> None:
-    """Write x * factors to y, as the kernels do it."""
+    """Write x * factors to y, rounded as the kernels round."""
     parts = [(x.real, y.real), (x.imag, y.imag)] if x.dtype.kind == "c" else [(x, y)]
     real = real_type(x.dtype)
     factors = np.asarray(factors).astype(real, copy=False)

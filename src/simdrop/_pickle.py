@@ -81,7 +81,7 @@ def restore_window(whole: Any, start: tuple[int, ...], shape: tuple[int, ...]) -
     return whole.window(start, shape)
 
 
-def restore_stream(state: dict[str, Any]) -> Stream:
+def restore_stream(state: Any) -> Stream:
     from simdrop._core.stream import Stream
 
     stream = Stream.__new__(Stream)

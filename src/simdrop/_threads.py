@@ -11,14 +11,14 @@ from typing import SupportsIndex
 
 from simdrop._args import checked_threads
 
-# Bytes of an array from which a second thread was measured to win over what it costs to wake it.
+# Bytes of an array from which a second thread was measured to save more than waking it costs.
 SPLIT_FROM = 12 << 20
 
-# Elements from which it was of normal numbers, which take longer than their memory does.
+# The same for normal numbers, in elements: computing them takes longer than writing them.
 SPLIT_NORMALS_FROM = 3 << 19
 
-# Bytes that a thread does at a time at most, and at least half as many: enough to be written past
-# the caches. In between it looks whether another one has failed.
+# The most bytes that a thread does at a time, and at least half of what it does: enough to be
+# written past the caches. Between pieces it checks whether another thread has failed.
 PIECE = 32 << 20
 
 # Bytes that a thread is worth waking for, however many were asked for.
@@ -43,13 +43,13 @@ def get_num_threads() -> int:
     Raises
     ------
     ValueError
-        If ``SIMDROP_NUM_THREADS`` is no positive integer. What is wrong with ``OMP_NUM_THREADS`` is
-        for OpenMP to say: it is not used then.
+        If ``SIMDROP_NUM_THREADS`` is no positive integer. An invalid ``OMP_NUM_THREADS`` is ignored:
+        OpenMP reports it.
 
     Notes
     -----
-    Limits of threadpoolctl do not act here: they are for libraries that have threads of their own
-    to limit, by functions that it knows. `set_num_threads` does.
+    threadpoolctl has no effect here: it limits libraries that it knows, through their own
+    functions. Use `set_num_threads`.
     """
     if _count is not None:
         return _count
@@ -65,7 +65,7 @@ def get_num_threads() -> int:
 
 
 def positive(text: str) -> int | None:
-    """The positive integer that a text is; None if it is none, or one of thousands of digits."""
+    """The text as a positive integer; None if it is not one, or has thousands of digits."""
     try:
         return int(text) or None if text.isdecimal() else None
     except ValueError:
@@ -85,8 +85,8 @@ def cpu_quota(process: str = "/proc/self/cgroup", cgroups: str = "/sys/fs/cgroup
     """
     CPUs that Linux lets this process use at a time, rounded up; sys.maxsize if there is no limit.
 
-    A cgroup has at most what each of those has that it is in. The one of a container may be at the
-    root of the files, though the process knows it by a longer path: what is not there is no limit.
+    A cgroup has at most the quota of each cgroup that contains it. A container's may be mounted at
+    the root, though the process knows it by a longer path: a missing file is no limit.
     """
     try:
         lines = Path(process).read_text().splitlines()

@@ -88,10 +88,10 @@ def test_made_by_new_alone(cls):
             assert isinstance(error.value, (AttributeError, TypeError, ValueError))
 
 
-@pytest.mark.parametrize("cls", [sd.Mask, sd.StoredMask])
-def test_a_mask_that_was_never_initialised_says_so(cls):
+@pytest.mark.parametrize("cls", [sd.Draw, sd.Mask, sd.StoredMask])
+def test_what_was_never_initialised_says_so(cls):
     with pytest.raises(TypeError, match=f"this {cls.__name__} was never initialised"):
-        cls.__new__(cls).keep()
+        cls.__new__(cls).window((0, 0), (1, 1))
 
 
 class Keyless(sd.Stream):
@@ -149,7 +149,7 @@ def test_a_constructor_that_is_called_twice(cls):
     with pytest.raises(TypeError, match="cannot be changed"):
         object.__init__(*right)
     assert repr(object) == before
-    if cls not in (submatrix.Kept, sd.Draw):
+    if hasattr(cls, "apply"):
         np.testing.assert_array_equal(object.apply(X), cls(*right).apply(X))
 
 
@@ -187,6 +187,7 @@ def test_contexts_are_not_made_by_hand(cls):
 @pytest.mark.parametrize("cls", BY_HAND)
 def test_signatures(cls):
     signature = inspect.signature(cls)
+    assert len(signature.parameters) >= len(CLASSES[cls][0])
     for name in signature.parameters:
         assert name in cls.__doc__
     right, _ = CLASSES[cls]

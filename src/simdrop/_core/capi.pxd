@@ -69,6 +69,7 @@ cdef extern from "simdrop.h" nogil:
     int simdrop_isa_choose(const char *name)
     const char *simdrop_compiler()
 
+
 # The kernels of one instruction set. In arrays of two, [0] is for float32 and [1] for float64.
 cdef extern from "kernels.h" nogil:
     ctypedef struct simdrop_kernels:

@@ -184,7 +184,7 @@ cdef class Mask(Draw):
         return self.apply(dy, out=out)
 
     cdef int kernel_type(self, x) noexcept:
-        """The type of x if it is what most arrays are, contiguous, aligned, native, of NumPy's numbers; else -1."""
+        """The type of x if kernels take it as it is: contiguous, aligned, native, of NumPy's own numbers; else -1."""
         cdef int axis, number
         if not self.direct:
             return -1
@@ -201,7 +201,7 @@ cdef class Mask(Draw):
         return plain_type(cnp.PyArray_ITEMSIZE(x)) if number <= cnp.NPY_COMPLEX128 or number == cnp.NPY_FLOAT16 else -1
 
     cdef bint takes_out(self, x, out) noexcept:
-        """Whether `out` is like such an x, of its order, writeable, and x itself or apart from it."""
+        """Whether kernels can write to `out`: it is such an array like x, and x itself or apart from it."""
         if not cnp.PyArray_CheckExact(out) or not cnp.PyArray_SAMESHAPE(out, x):
             return False
         if not (cnp.PyArray_ISCARRAY(out) if cnp.PyArray_IS_C_CONTIGUOUS(x) else cnp.PyArray_ISFARRAY(out)):
@@ -228,7 +228,7 @@ cdef class Mask(Draw):
         return application
 
     cdef factors_as(self, dtype):
-        """What an array p multiplies by; kept, as p is, since dividing takes longer than all the rest."""
+        """The factors of an array p, which are kept: computing them takes longer than all the rest."""
         factors = self.factor_array
         if factors is None or factors.dtype != dtype:
             factors = self.factor_array = _arrays.factors(self.p_array, dtype)
