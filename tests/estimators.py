@@ -1,10 +1,14 @@
-"""Small estimators, and data for them: what the tests of simdrop.sklearn share."""
+"""What tests of simdrop.sklearn share: small estimators, data for them, the same nets by hand."""
 
+import itertools
+
+import numpy as np
 import pytest
 import threadpoolctl
 from sklearn.datasets import make_classification, make_regression
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
+from simdrop import nn
 from simdrop.sklearn import DropoutMLPClassifier, DropoutMLPRegressor
 
 OWN = {DropoutMLPClassifier: MLPClassifier, DropoutMLPRegressor: MLPRegressor}
@@ -42,3 +46,36 @@ def first_classes(estimator):
 
 def weights(estimator):
     return b"".join(array.tobytes() for array in (*estimator.coefs_, *estimator.intercepts_))
+
+
+def after_the_weights(seed, sizes):
+    """The random state of an estimator of this seed, once its initial weights are drawn."""
+    random_state = np.random.RandomState(seed)
+    for n_in, n_out in itertools.pairwise(sizes):
+        random_state.uniform(size=(n_in + 1) * n_out)
+    return random_state
+
+
+def net_by_hand(model, epochs):
+    """A net of ReLUs with the weights of an estimator, and its masks after epochs of four batches."""
+    sizes = (len(model.coefs_[0]), *(w.shape[1] for w in model.coefs_))
+    net = nn.MLP(
+        sizes,
+        p=model.dropout,
+        p_input=model.input_dropout,
+        dropout=model.dropout_kind,
+        loss="cross_entropy" if isinstance(model, DropoutMLPClassifier) else "squared_error",
+        rng=after_the_weights(model.random_state, sizes).randint(2**32, size=4, dtype=np.uint32),
+        dtype=model.coefs_[0].dtype,
+    )
+    layers = zip(model.coefs_, model.intercepts_, strict=True)
+    for parameter, value in zip(net.parameters(), itertools.chain(*layers), strict=True):
+        parameter.value[...] = value
+    net.stream.state |= {"draw": epochs * 4 * len(model.coefs_)}  # one for the input of each layer
+    return net
+
+
+def weights_of(net):
+    """As `weights`, of a net."""
+    values = [parameter.value for parameter in net.parameters()]
+    return b"".join(array.tobytes() for array in values[::2] + values[1::2])
