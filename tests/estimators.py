@@ -57,7 +57,7 @@ def after_the_weights(seed, sizes):
 
 
 def net_by_hand(model, epochs):
-    """A net of ReLUs with the weights of an estimator, and its masks after epochs of four batches."""
+    """A net of ReLUs with an estimator's weights, and its masks after epochs of four batches."""
     sizes = (len(model.coefs_[0]), *(w.shape[1] for w in model.coefs_))
     net = nn.MLP(
         sizes,

@@ -367,9 +367,7 @@ def test_a_warm_start_continues_weights_curves_and_best_score():
     model.set_params(learning_rate_init=1e3, max_iter=3).fit(X, y)  # to nothing better
     assert (model.best_validation_score_, weights(model)) == (best, before)
     assert max(model.validation_scores_[-3:]) <= best
-    with pytest.raises(
-        ValueError, match=r"sizes \(8, 12, 7, 3\), and cannot continue with \(8, 5, 3"
-    ):
+    with pytest.raises(ValueError, match=r"\(8, 12, 7, 3\), and cannot continue with \(8, 5, 3\)"):
         model.set_params(hidden_layer_sizes=5).fit(X, y)
     assert model.set_params(warm_start=False).fit(X, y).coefs_[0].shape == (8, 5)
 
@@ -657,6 +655,7 @@ def test_an_interrupted_fit_leaves_a_net_that_predicts(early_stopping, monkeypat
         ({"max_norm": 0}, "'max_norm' parameter"),
         ({"momentum": 1}, "'momentum' parameter"),
         ({"activation": "gelu"}, "'activation' parameter"),
+        ({"solver": "newton"}, "'solver' parameter .* must be .*sgd"),
         ({"hidden_layer_sizes": (3, 0)}, r"hidden_layer_sizes must be > 0, got \[3, 0\]"),
         ({"early_stopping": True, "validation_fraction": 0.001}, "validation set is too small"),
     ],
@@ -670,13 +669,10 @@ def test_parameters_are_refused(estimator, parameters, message):
 @every_estimator
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 def test_lbfgs_is_refused_with_the_solvers_there_are(estimator, method):
-    message = (
-        f"solver must be 'sgd' or 'adam', got 'lbfgs'.*neural_network.{OWN[estimator].__name__}"
-    )
+    own = OWN[estimator].__name__
+    message = f"solver must be 'sgd' or 'adam', got 'lbfgs'.* sklearn.neural_network.{own} has it"
     with pytest.raises(ValueError, match=message):
         getattr(small(estimator, solver="lbfgs"), method)(*data_for(estimator))
-    with pytest.raises(ValueError, match="'solver' parameter .* 'sgd'"):
-        getattr(small(estimator, solver="newton"), method)(*data_for(estimator))
 
 
 @every_estimator
