@@ -9,8 +9,8 @@ from itertools import product
 from math import prod
 from typing import Any, NamedTuple
 
-from simdrop.mask import instruction_set, instruction_sets
-from simdrop.threads import available_cpus
+from simdrop._core.mask import instruction_set, instruction_sets
+from simdrop._threads import available_cpus
 
 from . import mc
 

@@ -10,7 +10,7 @@ import numpy as np
 
 import simdrop as sd
 from simdrop import fused
-from simdrop.mask import use_instruction_set
+from simdrop._core.mask import use_instruction_set
 
 from . import mc
 from .arrays import Arrays, arrays

@@ -20,9 +20,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
 from simdrop import cli
-from simdrop.files import replacing
-from simdrop.train.options import add_options, settings_from
-from simdrop.train.presets import PRESETS
+from simdrop._files import replacing
+from simdrop.cli.options import add_options, settings_from
+from simdrop.cli.presets import PRESETS
 
 from .machine import cpu
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from simdrop.train.presets import PRESETS
+from simdrop.cli.presets import PRESETS
 
 from . import papers
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
+from sklearn.base import is_regressor
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
@@ -19,7 +20,7 @@ from .data import Array, Samples, dense
 from .training import TrainedMLP
 
 if TYPE_CHECKING:
-    from simdrop.stream import Rng
+    from simdrop._core.stream import Rng
 
 OUT_ACTIVATIONS = {  # as scikit-learn calls what follows the last layer, by the loss of `nn.MLP`
     "cross_entropy": "softmax",
@@ -36,6 +37,7 @@ class Objective(NamedTuple):
     targets: Array  # as this loss takes them
     n_outputs: int
     class_weight: Array | None = None  # of each sample
+    strata: Array | None = None  # labels whose proportions early stopping keeps in its split
     learned: Mapping[str, Any] = {}  # further attributes of the estimator
 
 
@@ -48,11 +50,6 @@ class BaseDropoutMLP(TrainedMLP, ABC):
 
     _settings: dict[str, Any]  # arguments of the net
     _seeded_by: Any  # the random_state that seeded the net's stream of masks
-
-    # --- What the two differ in ---
-
-    _without_dropout: str  # scikit-learn's own estimator
-    _numeric_y: bool
 
     @abstractmethod
     def _objective(
@@ -117,7 +114,8 @@ class BaseDropoutMLP(TrainedMLP, ABC):
     def partial_fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
         """Train for one epoch on X and y, from where the last call ended.
 
-        Parameters that were set since then take effect (docs/sklearn.md).
+        Parameters that were set since then take effect (docs/sklearn.md). ValueError as in `fit`,
+        and for `early_stopping=True`.
 
         Parameters
         ----------
@@ -128,11 +126,6 @@ class BaseDropoutMLP(TrainedMLP, ABC):
         -------
         self : object
             The estimator.
-
-        Raises
-        ------
-        ValueError
-            As `fit`, and for `early_stopping=True`.
         """
         return self._fit(X, y, sample_weight, incremental=True)
 
@@ -176,12 +169,11 @@ class BaseDropoutMLP(TrainedMLP, ABC):
         ValueError
             If the net was fitted without dropout, or n < 1.
         """
-        check_is_fitted(self)
+        X = self._validated(X)
         if not (self._settings["p"] or self._settings["p_input"]):
             raise ValueError(
                 "the net was fitted with dropout=0 and input_dropout=0: nothing varies"
             )
-        X = validate_data(self, X, accept_sparse="csr", reset=False)
         found = predict_mc(self._net, X, n, rng=rng, fixed=fixed, samples=samples, dense=dense)
         return self._as_predicted(found)
 
@@ -203,6 +195,9 @@ class BaseDropoutMLP(TrainedMLP, ABC):
         classes: ArrayLike | None = None,
     ) -> Self:
         self._check_parameters(incremental)
+        hidden = np.atleast_1d(self.hidden_layer_sizes).tolist()
+        if min(hidden, default=1) < 1:
+            raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}")
         fresh = not hasattr(self, "_net") or not (incremental or self.warm_start)
         X, y = validate_data(
             self,
@@ -212,36 +207,31 @@ class BaseDropoutMLP(TrainedMLP, ABC):
             multi_output=True,
             dtype=(np.float64, np.float32),
             reset=fresh,
-            y_numeric=self._numeric_y,
+            y_numeric=is_regressor(self),
         )
         objective = self._objective(y, classes, fresh, incremental)
         weight = combined_weight(X, sample_weight, objective.class_weight)
         random_state = check_random_state(self.random_state)
-        sizes = (X.shape[1], *self._hidden_sizes(), objective.n_outputs)
+        sizes = (X.shape[1], *hidden, objective.n_outputs)
         self._prepare_net(sizes, X.dtype, objective.loss, fresh, random_state)
         self.__dict__.update(objective.learned)
         targets = objective.targets
         if targets.ndim == 2:  # not labels
             targets = targets.astype(self._net.dtype, copy=False)
-        self._train(Samples(X, targets, weight), random_state, incremental)
+        self._train(Samples(X, targets, weight, objective.strata), random_state, incremental)
         return self
 
     def _check_parameters(self, incremental: bool) -> None:
         if isinstance(self.solver, str) and self.solver == "lbfgs":
+            own = "MLPRegressor" if is_regressor(self) else "MLPClassifier"
             raise ValueError(
                 "solver must be 'sgd' or 'adam', got 'lbfgs', which cannot train with dropout: it "
                 "compares losses at different weights, and each mask makes the loss another "
-                f"function. Without dropout, {self._without_dropout} has it."
+                f"function. Without dropout, sklearn.neural_network.{own} has it."
             )
         self._validate_params()
-        if min(self._hidden_sizes(), default=1) < 1:
-            raise ValueError(f"hidden_layer_sizes must be > 0, got {self._hidden_sizes()}")
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
-
-    def _hidden_sizes(self) -> list[int]:
-        sizes: list[int] = np.atleast_1d(self.hidden_layer_sizes).tolist()
-        return sizes
 
     def _prepare_net(
         self,
@@ -297,9 +287,12 @@ class BaseDropoutMLP(TrainedMLP, ABC):
 
     def _raw_predictions(self, X: Any) -> Array:
         """The net's outputs for the X of a user, in the common dtype of X and the weights."""
-        check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse="csr", reset=False)
+        X = self._validated(X)
         return self._outputs(X).astype(np.result_type(X.dtype, self._net.dtype), copy=False)
+
+    def _validated(self, X: Any) -> Any:
+        check_is_fitted(self)
+        return validate_data(self, X, accept_sparse="csr", reset=False)
 
     def _parameters(self, kind: str) -> tuple[Array, ...]:
         if not hasattr(self, "_net"):

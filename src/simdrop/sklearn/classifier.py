@@ -75,8 +75,6 @@ class DropoutMLPClassifier(ClassifierMixin, BaseDropoutMLP):
     class_weight: ClassWeight = parameter(None, StrOptions({"balanced"}), dict, list, None)
 
     _metric = staticmethod(accuracy_score)
-    _without_dropout = "sklearn.neural_network.MLPClassifier"
-    _numeric_y = False
 
     def partial_fit(
         self,
@@ -87,7 +85,8 @@ class DropoutMLPClassifier(ClassifierMixin, BaseDropoutMLP):
     ) -> Self:
         """Train for one epoch on X and y, from where the last call ended.
 
-        Parameters that were set since then take effect (docs/sklearn.md).
+        Parameters that were set since then take effect (docs/sklearn.md). ValueError as in `fit`,
+        and for `early_stopping=True` or `class_weight='balanced'`.
 
         Parameters
         ----------
@@ -100,12 +99,6 @@ class DropoutMLPClassifier(ClassifierMixin, BaseDropoutMLP):
         -------
         self : object
             The estimator.
-
-        Raises
-        ------
-        ValueError
-            As `fit`; for other classes than those of the first call, for `early_stopping=True` and
-            for `class_weight='balanced'`.
         """
         return self._fit(X, y, sample_weight, incremental=True, classes=classes)
 
@@ -206,20 +199,14 @@ class DropoutMLPClassifier(ClassifierMixin, BaseDropoutMLP):
             y = column_or_1d(y, warn=True)
             labels = unique_labels(y)
         known = self._known_classes(labels, is_multilabel, classes, fresh, incremental)
-        n_outputs, loss, targets = len(known), "binary_cross_entropy", y
-        if not is_multilabel:
-            targets = np.searchsorted(known, y)
-            if n_outputs > 2:
-                loss = "cross_entropy"
-            else:
-                n_outputs, targets = 1, targets[:, np.newaxis]
-        return Objective(
-            loss,
-            targets,
-            n_outputs,
-            self._class_weights(y, known, is_multilabel),
-            {"classes_": known, "_is_multilabel": is_multilabel},
-        )
+        weight = self._class_weights(y, known, is_multilabel)
+        learned = {"classes_": known, "_is_multilabel": is_multilabel}
+        if is_multilabel:
+            return Objective("binary_cross_entropy", y, len(known), weight, learned=learned)
+        codes = np.searchsorted(known, y)
+        if len(known) > 2:
+            return Objective("cross_entropy", codes, len(known), weight, learned=learned)
+        return Objective("binary_cross_entropy", codes[:, np.newaxis], 1, weight, y, learned)
 
     def _known_classes(
         self,
@@ -265,13 +252,6 @@ class DropoutMLPClassifier(ClassifierMixin, BaseDropoutMLP):
         if refused.size:
             raise ValueError(f"class_weight must be finite and not negative, got {refused[0]}")
         return weights if is_multilabel else weights[np.searchsorted(known, y)]
-
-    def _strata(self, targets: Array) -> Array | None:
-        """The labels if there are two classes, as in scikit-learn."""
-        if self.n_outputs_ > 1:
-            return None
-        labels: Array = self.classes_[targets[:, 0].astype(np.intp)]
-        return labels
 
 
 def both_classes(p: Array, second: bool) -> Array:

@@ -24,7 +24,8 @@ class Samples:
 
     X: Any  # ndarray or CSR
     y: Array
-    weight: Array | None
+    weight: Array | None = None
+    strata: Array | None = None  # labels whose proportions a split keeps
 
     def __len__(self) -> int:
         return int(self.X.shape[0])
@@ -40,18 +41,17 @@ class Samples:
         return Samples(dense(self.X[rows]), self.y[rows], weight)
 
     def split(
-        self, fraction: float, strata: Array | None, random_state: np.random.RandomState
+        self, fraction: float, random_state: np.random.RandomState
     ) -> tuple[Samples, Samples]:
-        """Samples to train on, and a fraction of them to validate with, stratified by `strata`.
+        """Samples to train on, and this fraction to validate with.
 
         ValueError if either part has no weight, or fewer than 2 samples are left for validation.
         """
         arrays = [self.X, self.y] + ([] if self.weight is None else [self.weight])
-        halves = train_test_split(
-            *arrays, random_state=random_state, test_size=fraction, stratify=strata
+        parts = train_test_split(
+            *arrays, random_state=random_state, test_size=fraction, stratify=self.strata
         )
-        weights = [None, None] if self.weight is None else halves[4:]
-        training, validation = map(Samples, halves[:2], halves[2:4], weights)
+        training, validation = Samples(*parts[::2]), Samples(*parts[1::2])
         if len(validation) < 2:
             raise ValueError(
                 "The validation set is too small: raise validation_fraction or give more samples"

@@ -66,8 +66,6 @@ class DropoutMLPRegressor(RegressorMixin, BaseDropoutMLP, LossParameter):
     """
 
     _metric = staticmethod(r2_score)
-    _without_dropout = "sklearn.neural_network.MLPRegressor"
-    _numeric_y = True
 
     def predict(self, X: Any) -> Array:
         """The predicted means.

@@ -28,12 +28,7 @@ class TrainedMLP(Parameters):
     _net: nn.MLP
     _optimizer: nn.Adam | nn.SGD
     _rate_settings: tuple[Any, ...]  # those of the optimizer's learning rate
-
     _metric: Callable[..., float]  # the score of early stopping: (y, predicted, sample_weight=)
-
-    def _strata(self, targets: Array) -> Array | None:
-        """The labels by which early stopping stratifies its split; None if it does not."""
-        return None
 
     def _begin_training(self) -> None:
         """Forget all epochs so far."""
@@ -56,8 +51,7 @@ class TrainedMLP(Parameters):
         self._prepare_optimizer(incremental)
         validation, best_values = None, None
         if self.early_stopping:
-            strata = self._strata(samples.y)
-            samples, validation = samples.split(self.validation_fraction, strata, random_state)
+            samples, validation = samples.split(self.validation_fraction, random_state)
             best_values = self._values()
         batch_size = min(200, len(samples)) if self.batch_size == "auto" else int(self.batch_size)
         if batch_size > len(samples):
