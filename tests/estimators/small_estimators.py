@@ -4,7 +4,6 @@ import itertools
 
 import numpy as np
 import pytest
-import threadpoolctl
 from sklearn.datasets import make_classification, make_regression
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
@@ -16,13 +15,6 @@ every_estimator = pytest.mark.parametrize("estimator", OWN)
 every_kind = pytest.mark.parametrize("kind", ["elementwise", "batchwise"])
 CLASSES = make_classification(120, 8, n_informative=5, n_classes=3, random_state=0)
 NUMBERS = make_regression(120, 8, n_targets=2, random_state=0)
-
-
-@pytest.fixture(autouse=True)
-def one_blas_thread():
-    """Products this small gain nothing from more, and lose much on a machine that is busy."""
-    with threadpoolctl.threadpool_limits(1, user_api="blas"):
-        yield
 
 
 def data_for(estimator):

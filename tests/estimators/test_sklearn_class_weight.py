@@ -15,14 +15,11 @@ from sklearn.base import clone
 from sklearn.datasets import make_classification
 from sklearn.metrics import recall_score
 from sklearn.utils.class_weight import compute_sample_weight
-from small_estimators import CLASSES, every_kind, fitted, one_blas_thread, small, weights
+from small_estimators import CLASSES, every_kind, fitted, small, weights
 
 from simdrop.sklearn import DropoutMLPClassifier
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
-    pytest.mark.usefixtures(one_blas_thread.__name__),
-]
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
 def rare_classes():

@@ -6,22 +6,13 @@ import pytest
 pytest.importorskip("sklearn", minversion="1.6")
 
 from sklearn.model_selection import train_test_split
-from small_estimators import (
-    NUMBERS,
-    after_the_weights,
-    data_for,
-    every_estimator,
-    one_blas_thread,
-    small,
-    weights,
-)
+from small_estimators import NUMBERS, after_the_weights, data_for, every_estimator, small, weights
 
 from simdrop.sklearn import DropoutMLPRegressor
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
     pytest.mark.filterwarnings("ignore::RuntimeWarning"),  # of what overflows on the way
-    pytest.mark.usefixtures(one_blas_thread.__name__),
 ]
 
 

@@ -19,7 +19,6 @@ from small_estimators import (
     every_estimator,
     first_classes,
     net_by_hand,
-    one_blas_thread,
     small,
     weights,
     weights_of,
@@ -28,10 +27,7 @@ from small_estimators import (
 from simdrop import nn
 from simdrop.sklearn import DropoutMLPClassifier, DropoutMLPRegressor
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
-    pytest.mark.usefixtures(one_blas_thread.__name__),
-]
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 SGD = {"solver": "sgd", "learning_rate_init": 0.02}
 ADAPTIVE = SGD | {"learning_rate": "adaptive", "tol": 0.01, "n_iter_no_change": 1}
 ONE_STEP = SGD | {"batch_size": 120, "momentum": 0, "alpha": 0}  # an epoch

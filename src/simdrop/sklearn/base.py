@@ -22,7 +22,7 @@ from .training import TrainedMLP
 if TYPE_CHECKING:
     from simdrop._core.stream import Rng
 
-OUT_ACTIVATIONS = {  # as scikit-learn calls what follows the last layer, by the loss of `nn.MLP`
+OUT_ACTIVATIONS = {  # scikit-learn's name of the output activation for each loss of `nn.MLP`
     "cross_entropy": "softmax",
     "binary_cross_entropy": "logistic",
     "squared_error": "identity",
@@ -31,14 +31,14 @@ OUT_ACTIVATIONS = {  # as scikit-learn calls what follows the last layer, by the
 
 
 class Objective(NamedTuple):
-    """What the net is to learn from y."""
+    """What the net is to learn from y, and what this tells about the estimator."""
 
     loss: str  # of `nn.MLP`
     targets: Array  # as this loss takes them
     n_outputs: int
     class_weight: Array | None = None  # of each sample
     strata: Array | None = None  # labels whose proportions early stopping keeps in its split
-    learned: Mapping[str, Any] = {}  # further attributes of the estimator
+    learned: Mapping[str, Any] = {}  # attributes that the estimator gets
 
 
 class BaseDropoutMLP(TrainedMLP, ABC):
@@ -55,14 +55,14 @@ class BaseDropoutMLP(TrainedMLP, ABC):
     def _objective(
         self, y: Any, classes: ArrayLike | None, fresh: bool, incremental: bool
     ) -> Objective:
-        """What to learn; ValueError for a y that does not fit, or not what was learned before.
+        """What to learn; ValueError for a y that is invalid or does not fit the net.
 
-        Changes nothing. `fresh`: this call forgets what was learned before, if anything.
+        Changes nothing. `fresh`: this call starts with a new net.
         """
 
     @abstractmethod
     def _as_predicted(self, found: nn.Prediction) -> nn.Prediction:
-        """A prediction of the net's outputs in the form of the estimator's predictions."""
+        """From a prediction for the net's outputs, one for those of the estimator."""
 
     @property
     def coefs_(self) -> tuple[Array, ...]:
@@ -241,7 +241,7 @@ class BaseDropoutMLP(TrainedMLP, ABC):
         fresh: bool,
         random_state: np.random.RandomState,
     ) -> None:
-        """Make a new net; or make the one of the last fit as it is set now, to continue with."""
+        """Make a new net, or give the one of the last call the settings of now."""
         settings: dict[str, Any] = {
             "activation": "sigmoid" if self.activation == "logistic" else self.activation,
             "p": self.dropout,

@@ -1,4 +1,4 @@
-"""The classifier."""
+"""The classifier: labels and their weights, and probabilities."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ class DropoutMLPClassifier(ClassifierMixin, BaseDropoutMLP):
             raise ValueError(
                 "class_weight='balanced' is not supported for partial_fit, which does not see all "
                 "labels. Pass dict(zip(classes, compute_class_weight('balanced', classes=classes, "
-                "y=y))) with a sample y that is large enough to have their frequencies"
+                "y=y))) with a sample y that is large enough to represent their frequencies"
             )
 
     def _objective(
@@ -189,7 +189,9 @@ class DropoutMLPClassifier(ClassifierMixin, BaseDropoutMLP):
         check_classification_targets(y)
         kind = type_of_target(y)
         if kind == "multiclass-multioutput":
-            raise ValueError("y has several columns of more than two classes: use one net for each")
+            raise ValueError(
+                "y has several columns with more than two classes: fit one net to each"
+            )
         is_multilabel = kind == "multilabel-indicator" and y.shape[1] > 1
         if is_multilabel:
             y = y.toarray() if scipy.sparse.issparse(y) else y
@@ -225,8 +227,9 @@ class DropoutMLPClassifier(ClassifierMixin, BaseDropoutMLP):
         else:
             known = self.classes_
             if is_multilabel != self._is_multilabel:
-                now, before = ("an indicator matrix", "classes")[:: 1 if is_multilabel else -1]
-                raise ValueError(f"y is of {now}, but the net has learned {before}")
+                kinds = ("an indicator matrix", "an array of classes")
+                now, before = kinds if is_multilabel else reversed(kinds)
+                raise ValueError(f"y is {now}, but the net was fitted to {before}")
             if not (incremental or np.array_equal(labels, known)):
                 raise ValueError(
                     "warm_start can only be used where `y` has the same classes as in the previous "

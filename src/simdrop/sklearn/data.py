@@ -1,4 +1,4 @@
-"""Samples, of which a sparse X becomes dense a batch at a time."""
+"""Samples: batches, splits and chunks of them, in which a sparse X is made dense."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from sklearn.utils import gen_batches
 
 Array = NDArray[Any]
 
-CHUNK_ROWS = 2048  # at most, where all rows are computed without batches
-CHUNK_ELEMENTS = 2**22  # at most, of a chunk of a sparse X with more than one row
+CHUNK_ROWS = 2048  # at most in a chunk
+CHUNK_ELEMENTS = 2**22  # at most in a chunk of a sparse X, unless a single row has more
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""The regressor."""
+"""The regressor: means of real numbers or counts."""
 
 from __future__ import annotations
 

@@ -217,7 +217,7 @@ class TrainedMLP(Parameters):
         self._stale_epochs = 0 if improved else self._stale_epochs + 1
 
     def _has_converged(self) -> bool:
-        """After too many epochs without improvement: whether to stop, or to lower the rate."""
+        """Whether to stop after too many epochs without improvement; else the rate is lowered."""
         what = "Validation score" if self.early_stopping else "Training loss"
         reason = (
             f"{what} did not improve more than tol={self.tol:f} for {self.n_iter_no_change} "
