@@ -86,7 +86,7 @@ class DropoutMLPClassifier(ClassifierMixin, BaseDropoutMLP):
         """Train for one epoch on X and y, from where the last call ended.
 
         Parameters that were set since then take effect (docs/sklearn.md). ValueError as in `fit`,
-        and for `early_stopping=True` or `class_weight='balanced'`.
+        for labels not in `classes`, `early_stopping=True` and `class_weight='balanced'`.
 
         Parameters
         ----------

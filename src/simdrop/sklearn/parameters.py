@@ -156,7 +156,7 @@ class Parameters(BaseEstimator):
 
 def documented(cls: type[T]) -> type[T]:
     """Fill in %(parameters)s and %(attributes)s in the docstring of an estimator's class."""
-    if cls.__doc__ is not None:  # as it is with python -OO
+    if cls.__doc__ is not None:  # python -OO strips docstrings
         shared = inspect.cleandoc(Parameters.__doc__ or "")
         _, parameters, attributes = re.split(r"\n\n(?:Parameters|Attributes)\n-+\n", shared)
         texts = {"parameters": parameters, "attributes": attributes}
