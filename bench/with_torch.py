@@ -10,8 +10,8 @@ from torch.nn.functional import dropout, embedding, linear, max_pool2d
 
 from . import mc
 from .arrays import Arrays
-from .plain import BLOCK, tokens_for, weights_for
-from .training import LR, MOMENTUM, P_INPUT, SIZES, P, batch
+from .steps import LR, MOMENTUM, P_INPUT, SIZES, P, batch
+from .structured import BLOCK, tokens_for, weights_for
 
 torch.set_num_threads(1)
 torch.set_num_interop_threads(1)
@@ -32,7 +32,7 @@ def torch_names(arrays: Arrays, p: float) -> dict[str, Any]:
 
 
 class TorchTrainer:
-    """The net of `training.py` with dropout."""
+    """The net of `steps.py` with dropout."""
 
     def __init__(self) -> None:
         x, y = batch()

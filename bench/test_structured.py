@@ -9,7 +9,7 @@ from simdrop import Stream
 
 from . import cases
 from .arrays import Arrays
-from .plain import Ours, Plain
+from .structured import Ours, Plain
 
 
 @pytest.mark.parametrize("group", list(cases.structured()), ids=str)
