@@ -51,8 +51,7 @@ FAMILIES = {
 
 SMALL, MIDDLE, LARGE, HUGE = (65_536,), (1_000_000,), (16_000_000,), (100_000_000,)
 
-
-# `Group.threads` where every CPU gets one.
+# `Group.threads` for one thread per CPU.
 ALL_CPUS = 0
 
 

@@ -1,4 +1,4 @@
-"""The options --passes and --only, and a test for each case."""
+"""The options --passes and --only, and one test for each case."""
 
 from __future__ import annotations
 

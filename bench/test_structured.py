@@ -1,4 +1,4 @@
-"""The plain formulations compute what simdrop does, so that their times count."""
+"""The plain NumPy transforms compute what simdrop does."""
 
 from __future__ import annotations
 
