@@ -13,8 +13,8 @@ import numpy as np
 
 import simdrop as sd
 from simdrop import fused
-from simdrop.mask import instruction_set, use_instruction_set
-from simdrop.threads import available_cpus
+from simdrop._core.mask import instruction_set, use_instruction_set
+from simdrop._threads import available_cpus
 
 from . import mc, steps, structured
 from .arrays import Arrays, arrays

@@ -13,9 +13,9 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from simdrop import cli
-from simdrop.train.options import add_options, settings_from
-from simdrop.train.presets import PRESETS
+from simdrop.cli.main import main as run_command
+from simdrop.cli.options import add_options, settings_from
+from simdrop.cli.presets import PRESETS
 
 from . import mnist_page, mnist_results
 from .machine import cpu
@@ -76,7 +76,7 @@ def train(words: list[str], file: Path) -> int:
     file.parent.mkdir(parents=True, exist_ok=True)
     checkpoint, curves = file.with_suffix(".npz"), file.with_suffix(".png")
     words = [*words, "--checkpoint", str(checkpoint), "--resume", "--results", str(file)]
-    return cli.main(["train", *words, "--out", str(curves)])
+    return run_command(["train", *words, "--out", str(curves)])
 
 
 def digest(words: list[str]) -> str:

@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
-from simdrop.files import replacing
-from simdrop.train.presets import PRESETS
+from simdrop._files import replacing
+from simdrop.cli.presets import PRESETS
 
 from .mnist_results import Net, Run
 from .picture import PALETTE

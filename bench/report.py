@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from simdrop.files import replacing
+from simdrop._files import replacing
 
 from . import tables
 from .cases import FAMILIES

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from simdrop.files import replacing
+from simdrop._files import replacing
 
 from .cases import GROUP_FIELDS, groups
 from .machine import instruction_sets

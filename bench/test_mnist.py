@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from simdrop.train.presets import PRESETS
+from simdrop.cli.presets import PRESETS
 
 from . import mnist, mnist_page, mnist_results
 from .mnist_results import Epoch, Net, Run
@@ -82,7 +82,7 @@ def test_only_what_is_missing_is_run(data: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_an_interrupted_run_is_resumed(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = "--presets", "mnist-dropout", "--seeds", "1"
-    command, trained = mnist.cli.main, []
+    command, trained = mnist.run_command, []
 
     def killed(line: list[str]) -> int:
         """Train, and end before the results are written."""
@@ -93,7 +93,7 @@ def test_an_interrupted_run_is_resumed(data: Path, monkeypatch: pytest.MonkeyPat
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(mnist.cli, "main", killed)
+        patch.setattr(mnist, "run_command", killed)
         write(monkeypatch, data, *words)
     assert len(list((data.parent / "unfinished").glob("*.npz"))) == 1
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import simdrop as sd
-import simdrop.mask
+from simdrop._core import mask as kernels
 
 INSTRUCTION_SETS = ("portable", "aesni", "vaes256", "vaes512", "neon")
 
@@ -25,7 +25,7 @@ hypothesis.settings.load_profile("simdrop")
 
 
 def pytest_report_header():
-    here = simdrop.mask.instruction_sets()
+    here = kernels.instruction_sets()
     lacking = [name for name in INSTRUCTION_SETS if name not in here]
     return f"instruction sets: {', '.join(here)}; this CPU lacks: {', '.join(lacking) or 'none'}"
 
@@ -33,12 +33,12 @@ def pytest_report_header():
 @pytest.fixture(params=INSTRUCTION_SETS)
 def instruction_set(request):
     """Run the test once for each instruction set; those this CPU lacks are skipped by name."""
-    if request.param not in simdrop.mask.instruction_sets():
+    if request.param not in kernels.instruction_sets():
         pytest.skip(f"this CPU cannot run {request.param}")
-    before = simdrop.mask.instruction_set()
-    simdrop.mask.use_instruction_set(request.param)
+    before = kernels.instruction_set()
+    kernels.use_instruction_set(request.param)
     yield request.param
-    simdrop.mask.use_instruction_set(before)
+    kernels.use_instruction_set(before)
 
 
 @pytest.fixture

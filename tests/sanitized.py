@@ -13,8 +13,10 @@ import sys
 
 TESTS = pathlib.Path(__file__).parent
 # What the kernels do; the rest of the suite is Python on top.
-CORE = ["apply", "backward_strides", "fused", "layouts", "mask", "nan", "noise", "p_arrays"]
-CORE += ["packed", "structured", "weights", "windows"]
+CORE = ["core/test_apply.py", "core/test_backward_strides.py", "core/test_layouts.py"]
+CORE += ["core/test_mask.py", "core/test_nan.py", "core/test_p_arrays.py", "core/test_stored.py"]
+CORE += ["core/test_windows.py", "transforms/test_fused.py", "transforms/test_noise.py"]
+CORE += ["transforms/test_structured.py", "transforms/test_submatrix.py"]
 OPTIONS = [
     "-s",  # else pytest keeps what UndefinedBehaviorSanitizer says
     *("-p", "no:faulthandler"),  # a segmentation fault is AddressSanitizer's to report
@@ -32,7 +34,7 @@ ENVIRONMENT = {
 def libraries():
     """The names of the shared libraries that the compiled part of simdrop is linked with."""
     package = importlib.util.find_spec("simdrop").submodule_search_locations[0]
-    extension = next(pathlib.Path(package).glob("mask.*.so"))
+    extension = next(pathlib.Path(package).glob("_core/mask.*.so"))
     linked = subprocess.run(["ldd", extension], check=True, capture_output=True, text=True).stdout
     return re.findall(r"^\s*(\S+) =>", linked, re.MULTILINE)
 
@@ -54,7 +56,7 @@ def pytest(*arguments, **more):
 
 
 def main(arguments):
-    script = "import simdrop.mask; print(*simdrop.mask.instruction_sets())"
+    script = "from simdrop._core.mask import instruction_sets; print(*instruction_sets())"
     listed = subprocess.run(
         [sys.executable, "-c", script], env=environment(), capture_output=True, text=True
     )
@@ -62,7 +64,7 @@ def main(arguments):
         sys.exit(listed.stderr)
     instruction_sets = listed.stdout.split()
     pytest(*(arguments or [TESTS]))
-    files = arguments or [TESTS / f"test_{name}.py" for name in CORE]
+    files = arguments or [TESTS / name for name in CORE]
     for name in instruction_sets[1:]:  # the first was in use
         print(f"\nWith {name} alone:", flush=True)
         pytest("-k", f"not ({' or '.join(instruction_sets)})", *files, SIMDROP_ISA=name)

@@ -9,12 +9,12 @@ import oracle
 import pytest
 
 import simdrop as sd
-import simdrop.mask
-import simdrop.stream
-import simdrop.transforms
+import simdrop._core.dropout
+import simdrop._core.stream
 from simdrop import connect, fused, recurrent, structured
-from simdrop.train import sources
-from simdrop.train.presets import PRESETS
+from simdrop._core import mask as kernels
+from simdrop.cli import sources
+from simdrop.cli.presets import PRESETS
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -87,7 +87,7 @@ def test_the_page_about_training(tmp_path, monkeypatch):
 def test_the_check_of_the_stream():
     page = (ROOT / "docs/stream.md").read_text()
     assert sd.Stream(0).key.hex() in page
-    assert simdrop.mask.keystream(sd.Stream(0).key, 0, 0, 0, 1).tobytes().hex() in page
+    assert kernels.keystream(sd.Stream(0).key, 0, 0, 0, 1).tobytes().hex() in page
     for p in (0.1, 0.3):
         drops = " ".join(map(str, np.flatnonzero(~sd.Stream(0).mask(64, p).keep())))
         assert f"p = {p} drops {drops}" in page.replace("\n", " ")

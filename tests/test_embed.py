@@ -9,7 +9,7 @@ import numpy as np
 import oracle
 import pytest
 
-import simdrop.mask
+from simdrop._core import mask as kernels
 
 ROOT = pathlib.Path(__file__).parent.parent
 CMAKE = shutil.which("cmake", path=sysconfig.get_path("scripts")) or shutil.which("cmake")
@@ -29,4 +29,4 @@ def test_c_program_makes_the_same_mask_whole_and_in_parts(tmp_path):
 
     dropped = np.flatnonzero(oracle.dropped(oracle.key_from_seed(0), 0, 0.1, 0, 100_003))
     expected = " ".join(map(str, dropped))
-    assert lines == [f"{isa} drops {expected}" for isa in simdrop.mask.instruction_sets()]
+    assert lines == [f"{isa} drops {expected}" for isa in kernels.instruction_sets()]

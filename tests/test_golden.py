@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import simdrop as sd
-from simdrop import fused, nn, weights
+from simdrop import fused, nn, submatrix
 
 GOLDEN = Path(__file__).with_name("golden.json")
 FLOATS = ("float16", "float32", "float64", "complex64", "complex128")
@@ -175,17 +175,17 @@ def products():
     y, ctx = sd.embedding_dropout(W, 0.5, indices=[[3, 0], [3, 11]], rng=1)
     yield "embedding_dropout", digest(y, ctx.backward(y))
     for dtype in ("f4", "f8"):
-        rows, columns = (weights.Kept(sd.Stream(s).mask(n)) for s, n in ((1, 12), (2, 7)))
+        rows, columns = (submatrix.Kept(sd.Stream(s).mask(n)) for s, n in ((1, 12), (2, 7)))
         w, part = W.astype(dtype), exact((rows.count, columns.count), 3).astype(dtype)
         state = [np.zeros_like(w) for _ in range(3)]
-        found = [weights.gather(w, rows, columns)]
+        found = [submatrix.gather(w, rows, columns)]
         for step in range(1, 4):
             squares = np.empty(7)
-            weights.sgd(
+            submatrix.sgd(
                 w, part, state[0], rows, columns,
                 lr=0.1, momentum=0.9, nesterov=step > 1, l2=1e-3, l1=1e-3, squares=squares,
             )  # fmt: skip
-            weights.adam(w, part, state[1], state[2], rows, columns, lr=0.01, step=step)
+            submatrix.adam(w, part, state[1], state[2], rows, columns, lr=0.01, step=step)
             found += [w.copy(), squares]
         yield f"weights {dtype}", digest(*found, *state)
 

@@ -6,7 +6,7 @@ import pytest
 
 import simdrop as sd
 
-SUBMODULES = ("fused", "nn", "sklearn", "weights")
+SUBMODULES = ("fused", "nn", "sklearn", "submatrix")
 
 
 @pytest.mark.parametrize("name", SUBMODULES)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from simdrop import schedule, theory
-from simdrop.config import show_config
-from simdrop.connect import drop_connect, drop_connect_matmul
-from simdrop.mask import Mask
-from simdrop.noise import (
+from simdrop._core.dropout import dropout, dropout_backward
+from simdrop._core.mask import Mask
+from simdrop._core.noise import (
     AlphaDropout,
     GaussianDropout,
     GaussianNoise,
@@ -16,24 +15,25 @@ from simdrop.noise import (
     gaussian_dropout,
     gaussian_noise,
 )
-from simdrop.packed import PackedMask, apply_packed
+from simdrop._core.stored import PackedMask, apply_packed
+from simdrop._core.stream import Stream
+from simdrop._threads import get_num_threads, set_num_threads
+from simdrop.config import show_config
+from simdrop.connect import drop_connect, drop_connect_matmul
 from simdrop.recurrent import locked_dropout, zoneout
-from simdrop.stream import Stream
 from simdrop.structured import drop_block, drop_path, embedding_dropout
-from simdrop.threads import get_num_threads, set_num_threads
-from simdrop.transforms import dropout, dropout_backward
 
 if TYPE_CHECKING:
     from simdrop import fused as fused
     from simdrop import nn as nn
     from simdrop import sklearn as sklearn
-    from simdrop import weights as weights
+    from simdrop import submatrix as submatrix
 
 __version__ = "0.1.0"
 
 # Submodules that are imported when first used. Not in __all__: `from simdrop import *` must not
 # need an extra, nor hide scikit-learn's own name.
-_LAZY = ("fused", "nn", "sklearn", "weights")
+_LAZY = ("fused", "nn", "sklearn", "submatrix")
 
 __all__ = [
     "AlphaDropout",

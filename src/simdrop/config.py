@@ -8,9 +8,9 @@ import sys
 import numpy as np
 
 import simdrop
-from simdrop.mask import COMPILER, STREAM_VERSION, instruction_set, instruction_sets
-from simdrop.terminal import fitted
-from simdrop.threads import get_num_threads
+from simdrop._core.mask import COMPILER, STREAM_VERSION, instruction_set, instruction_sets
+from simdrop._terminal import fitted
+from simdrop._threads import get_num_threads
 
 INDENT = 18  # of the values that `show_config` prints
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simdrop import layouts
-from simdrop.mask import Mask
-from simdrop.transforms import apply_sample, draw_mask, dropout
-from simdrop.values import Values
+from simdrop import _arrays
+from simdrop._core.dropout import apply_sample, draw_mask, dropout
+from simdrop._core.mask import Mask
+from simdrop._values import Values
 
 if TYPE_CHECKING:
-    from simdrop.stream import Rng
+    from simdrop._core.stream import Rng
 
 Array = NDArray[Any]
 
@@ -114,13 +114,13 @@ class DropConnectMatmul(Values):
         dx, dW : ndarray
             Of the shapes and types of x and W.
         """
-        dy = layouts.base(dy)
+        dy = _arrays.base(dy)
         batch, n_in, n_out = self.mask.shape
         check("dy", dy, (batch, n_out), self.W.dtype)
         arguments = {"x": self.x, "W": self.W}
-        dx, dW = layouts.checked_pair(out, arguments, read=arguments | {"dy": dy})
+        dx, dW = _arrays.checked_pair(out, arguments, read=arguments | {"dy": dy})
         self._write_gradients(dy, dx, dW)
-        return layouts.delivered_pair((dx, dW), out)
+        return _arrays.delivered_pair((dx, dW), out)
 
     def _write_gradients(self, dy: Array, dx: Array, dW: Array) -> None:
         batch = len(dy)
@@ -202,17 +202,17 @@ def drop_connect_matmul(
     array([[2., 2., 0.],
            [4., 4., 4.]])
     """
-    x, W = layouts.base(x), layouts.base(W)
-    if layouts.native(x.dtype) not in (np.float32, np.float64):
+    x, W = _arrays.base(x), _arrays.base(W)
+    if _arrays.native(x.dtype) not in (np.float32, np.float64):
         raise TypeError(f"x must be of float32 or float64, not {x.dtype}")
     if x.ndim != 2 or W.ndim != 2 or x.shape[1] != W.shape[0]:
         raise ValueError(f"x has shape {x.shape} and W {W.shape}, but they are to be multiplied")
     check("W", W, W.shape, x.dtype)
     (batch, n_in), n_out = x.shape, W.shape[1]
     if out is None:
-        y = np.empty((batch, n_out), layouts.native(x.dtype))
+        y = np.empty((batch, n_out), _arrays.native(x.dtype))
     else:
-        y = layouts.checked_out(out, np.broadcast_to(x.dtype.type(0), (batch, n_out)))
+        y = _arrays.checked_out(out, np.broadcast_to(x.dtype.type(0), (batch, n_out)))
         if np.may_share_memory(y, x) or np.may_share_memory(y, W):
             raise ValueError("out shares memory with x or W")
     mask = draw_mask(rng, p, (batch, n_in, n_out), training=training, scale=scale)
@@ -237,7 +237,7 @@ class Chunk:
         batch, n_in, n_out = self.shape = mask.shape
         self.mask = mask
         self.most = max(1, min(batch, CHUNK // max(1, n_in * n_out)))
-        self.buffer = np.empty((self.most, n_in, n_out), layouts.native(dtype))
+        self.buffer = np.empty((self.most, n_in, n_out), _arrays.native(dtype))
         # Where a sample is written, in an array that has all of them in its place.
         self.places = [np.broadcast_to(one, mask.shape) for one in self.buffer]
 
@@ -252,7 +252,7 @@ class Chunk:
 
 def check(name: str, array: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     """Refuse another shape or type."""
-    if layouts.native(array.dtype) != layouts.native(dtype):
+    if _arrays.native(array.dtype) != _arrays.native(dtype):
         raise TypeError(f"{name} is of {array.dtype}, but must be of {dtype}")
     if array.shape != shape:
         raise ValueError(f"{name} has shape {array.shape}, but must have shape {shape}")

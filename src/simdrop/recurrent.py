@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simdrop import layouts
-from simdrop.mask import Mask
-from simdrop.transforms import draw_mask, dropout
-from simdrop.values import Values
+from simdrop import _arrays
+from simdrop._core.dropout import draw_mask, dropout
+from simdrop._core.mask import Mask
+from simdrop._values import Values
 
 if TYPE_CHECKING:
-    from simdrop.stream import Rng
+    from simdrop._core.stream import Rng
 
 Array = NDArray[Any]
 
@@ -102,9 +102,9 @@ class Zoneout(Values):
         `out` is a pair of arrays to write them to, or None, as NumPy's functions of two results
         have it; the pair must not share memory.
         """
-        dy = layouts.base(dy)
+        dy = _arrays.base(dy)
         check_state(dy, "dy", self.mask.shape)
-        dh_prev, dh = layouts.checked_pair(out, {"h_prev": dy, "h": dy})
+        dh_prev, dh = _arrays.checked_pair(out, {"h_prev": dy, "h": dy})
         if np.may_share_memory(dh_prev, dy) or np.may_share_memory(dh, dy):
             dy = dy.copy()
         if self.training:
@@ -114,7 +114,7 @@ class Zoneout(Values):
         else:
             weighted(dy, None, self.p, dh_prev)
             weighted(None, dy, self.p, dh)
-        return layouts.delivered_pair((dh_prev, dh), out)
+        return _arrays.delivered_pair((dh_prev, dh), out)
 
 
 def zoneout(
@@ -170,17 +170,17 @@ def zoneout(
     >>> ctx.backward(np.ones(8))[0]
     array([1., 0., 0., 1., 1., 1., 0., 0.])
     """
-    h_prev, h = layouts.base(h_prev), layouts.base(h)
+    h_prev, h = _arrays.base(h_prev), _arrays.base(h)
     check_state(h, "h", h.shape)
     check_state(h_prev, "h_prev", h.shape)
-    if layouts.native(h.dtype) != layouts.native(h_prev.dtype):
+    if _arrays.native(h.dtype) != _arrays.native(h_prev.dtype):
         raise TypeError(f"h_prev is of {h_prev.dtype}, but h is of {h.dtype}")
-    y = layouts.new_like(h) if out is None else layouts.checked_out(out, h)
+    y = _arrays.new_like(h) if out is None else _arrays.checked_out(out, h)
     mask = draw_mask(rng, p, h.shape, training=training, scale=False)
     ctx = Zoneout(mask, float(p), bool(training))
     if np.may_share_memory(y, h_prev):  # which is read again after y is written
         h_prev = h_prev.copy()
-    if not layouts.apart(h, y):
+    if not _arrays.apart(h, y):
         h = h.copy()
     if training:
         # h_prev ^ (h ^ h_prev) is h: the mask chooses where.
@@ -194,7 +194,7 @@ def zoneout(
 
 def check_state(array: Array, name: str, shape: tuple[int, ...]) -> None:
     """Refuse other types than floats and complex numbers, and another shape."""
-    layouts.check_dtype(array.dtype, True)
+    _arrays.check_dtype(array.dtype, True)
     if array.shape != shape:
         raise ValueError(f"{name} has shape {array.shape}, but must have shape {shape}")
 
@@ -213,7 +213,7 @@ def exclusive_or(a: Array, b: Array, y: Array) -> None:
 
 def weighted(h_prev: Array | None, h: Array | None, p: float, y: Array) -> None:
     """Write p h_prev + (1 - p) h to y; None, and what has no weight, counts as zero, NaN too."""
-    small = layouts.is_small_float(y.dtype)  # computed in float32 and rounded once
+    small = _arrays.is_small_float(y.dtype)  # computed in float32 and rounded once
     with np.errstate(all="ignore"):
         terms = [
             product(weight, array, small)

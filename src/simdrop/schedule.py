@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from simdrop.values import Values
+from simdrop._values import Values
 
 
 def check(name: str, p: float) -> None:

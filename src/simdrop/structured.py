@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simdrop import layouts
-from simdrop.mask import Mask
-from simdrop.transforms import draw_mask, dropout
-from simdrop.values import Values
+from simdrop import _arrays
+from simdrop._core.dropout import draw_mask, dropout
+from simdrop._core.mask import Mask
+from simdrop._values import Values
 
 if TYPE_CHECKING:
-    from simdrop.stream import Rng
+    from simdrop._core.stream import Rng
 
 Array = NDArray[Any]
 
@@ -73,7 +73,7 @@ def drop_path(
            [2., 2.],
            [0., 0.]])
     """
-    x = layouts.base(x)
+    x = _arrays.base(x)
     if x.ndim == 0:
         raise ValueError("x has no axes, but its first one is that of the samples")
     axes = range(1, x.ndim)
@@ -112,7 +112,7 @@ class DropBlock(Values):
 
     def apply(self, x: ArrayLike, *, out: Array | None = None) -> Array:
         """``x * scale`` where kept, exactly +0 where dropped; as `Mask.apply`."""
-        x = layouts.base(x)
+        x = _arrays.base(x)
         y = target(x, self.shape, self.corners.scaled, out)
         select(x, covered(self.corners, self.block_size), self.scale, y)
         return y if out is None else out
@@ -184,7 +184,7 @@ def drop_block(
     >>> mask.scale
     2.0
     """
-    x = layouts.base(x)
+    x = _arrays.base(x)
     size = operator.index(block_size)
     # A mask of x's shape, which is not drawn: it checks p and the axes.
     form = Mask(bytes(16), 0, p, x.shape, shared_axes=shared_axes)
@@ -264,7 +264,7 @@ def decisions(mask: Mask, shape: Sequence[int]) -> NDArray[np.bool_]:
 
 def check(x: Array, shape: Sequence[int], scale: bool) -> None:
     """Refuse what `Mask.apply` does."""
-    layouts.check_dtype(x.dtype, scale)
+    _arrays.check_dtype(x.dtype, scale)
     if x.shape != shape:
         raise ValueError(f"the array has shape {x.shape}, but the mask has shape {shape}")
 
@@ -272,17 +272,17 @@ def check(x: Array, shape: Sequence[int], scale: bool) -> None:
 def target(x: Array, shape: Sequence[int], scale: bool, out: Array | None) -> Array:
     """Where to write the result for x, if `Mask.apply` would take x and `out`."""
     check(x, shape, scale)
-    return layouts.new_like(x) if out is None else layouts.checked_out(out, x)
+    return _arrays.new_like(x) if out is None else _arrays.checked_out(out, x)
 
 
 def select(x: Array, drop: NDArray[np.bool_], scale: float | Array, y: Array) -> None:
     """Write to y: +0 where dropped, x * scale elsewhere; `drop` and `scale` may be broadcast."""
-    if not layouts.apart(x, y):
+    if not _arrays.apart(x, y):
         x = x.copy()
     if np.ndim(scale) == 0 and scale == 1:
         np.copyto(y, x)
     else:
-        layouts.multiply(x, scale, y)
+        _arrays.multiply(x, scale, y)
     np.copyto(y, np.zeros((), y.dtype), where=drop)
 
 
@@ -326,14 +326,14 @@ class EmbeddingDropout(Values):
 
         A word's row is the sum of the rows of dy where it stands, times `mask.scale`; 0 if dropped.
         """
-        dy = layouts.base(dy)
+        dy = _arrays.base(dy)
         check(dy, self.shape, self.mask.scaled)
         if out is None:
-            dweight = np.empty(self.mask.shape, layouts.native(dy.dtype))
+            dweight = np.empty(self.mask.shape, _arrays.native(dy.dtype))
         else:
-            dweight = layouts.checked_out(out, np.broadcast_to(dy.dtype.type(0), self.mask.shape))
+            dweight = _arrays.checked_out(out, np.broadcast_to(dy.dtype.type(0), self.mask.shape))
         rows = dy.reshape(self.indices.size, *self.mask.shape[1:])
-        if layouts.is_small_float(dy.dtype):  # summed in float32 and rounded once
+        if _arrays.is_small_float(dy.dtype):  # summed in float32 and rounded once
             rows = rows.astype(np.float32)
         # Equal words next to each other, so that each is one sum.
         order = np.argsort(self.indices, axis=None, kind="stable")
@@ -406,14 +406,14 @@ def embedding_dropout(
            [0., 0., 0., 0.],
            [0., 0., 2., 0.]])
     """
-    weight = layouts.base(weight)
+    weight = _arrays.base(weight)
     if weight.ndim == 0:
         raise ValueError("weight has no axes, but its first one is that of the words")
     if isinstance(p, np.ndarray) and p.ndim == 1:
         p = p.reshape(-1, *(1,) * (weight.ndim - 1))
     if indices is None:
         return drop_path(weight, p, rng=rng, training=training, scale=scale, out=out)
-    given = layouts.base(indices)
+    given = _arrays.base(indices)
     if given.dtype.kind not in "iu" and given.size:
         raise TypeError(f"indices must be ints, not {given.dtype}")
     words = given.astype(np.intp)  # a copy: the gradient needs what they were
@@ -421,12 +421,12 @@ def embedding_dropout(
     outside = words[(words < 0) | (words >= len(weight))]
     if outside.size:
         raise IndexError(f"index {outside[0]} is not one of {len(weight)} words")
-    layouts.check_dtype(weight.dtype, scale)
+    _arrays.check_dtype(weight.dtype, scale)
     shape = words.shape + weight.shape[1:]
     if out is None:
-        y = np.empty(shape, layouts.native(weight.dtype))
+        y = np.empty(shape, _arrays.native(weight.dtype))
     else:
-        y = layouts.checked_out(out, np.broadcast_to(weight.dtype.type(0), shape))
+        y = _arrays.checked_out(out, np.broadcast_to(weight.dtype.type(0), shape))
     mask = draw_mask(
         rng,
         p,

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simdrop import layouts
-from simdrop.stream import Stream
+from simdrop import _arrays
+from simdrop._core.stream import Stream
 
 if TYPE_CHECKING:
-    from simdrop.stream import Rng
+    from simdrop._core.stream import Rng
 
 Array = NDArray[Any]
 Function = Callable[[Array], ArrayLike]
@@ -197,7 +197,7 @@ def weight_scaling(f: Function, x: ArrayLike, p: ArrayLike) -> Any:
 
 def checked(x: ArrayLike, p: ArrayLike) -> tuple[Array, Array]:
     """x as a vector of floats, and p as one of float64."""
-    x, given = layouts.base(x), layouts.base(p)
+    x, given = _arrays.base(x), _arrays.base(p)
     for name, array in (("x", x), ("p", given)):
         if array.dtype.kind not in "biuf":
             raise TypeError(f"{name} must be of real numbers, not of {array.dtype}")

@@ -11,7 +11,7 @@ import machines
 import pytest
 import vectors
 
-import simdrop.mask
+from simdrop._core import mask as kernels
 
 HERE = Path(__file__).parent
 CMAKE = shutil.which("cmake", path=sysconfig.get_path("scripts")) or shutil.which("cmake")
@@ -58,7 +58,7 @@ def expected_lines(instruction_sets):
 def test_this_machine(native, file):
     run = check(file, native)
     assert run.returncode == 0, run.stdout
-    assert run.stdout.splitlines() == expected_lines(simdrop.mask.instruction_sets())
+    assert run.stdout.splitlines() == expected_lines(kernels.instruction_sets())
 
 
 @pytest.mark.emulated
@@ -100,6 +100,6 @@ def test_the_program_finds_a_difference(native, tmp_path, cases):
     file.write_bytes(case[:-1] + bytes([case[-1] ^ 0x80]))
     run = check(file, native)
     assert run.returncode == 1
-    assert run.stdout.startswith(simdrop.mask.instruction_sets()[0]) and "byte" in run.stdout
+    assert run.stdout.startswith(kernels.instruction_sets()[0]) and "byte" in run.stdout
     file.write_bytes(case[:-1])
     assert check(file, native).returncode == 1

@@ -14,8 +14,8 @@ import oracle
 from numpy.lib.stride_tricks import as_strided
 
 import simdrop
-import simdrop.mask
 from simdrop import fused
+from simdrop._core import mask as kernels
 
 KEY = bytes(range(100, 116))
 DRAW = 2**33 + 1
@@ -387,14 +387,14 @@ def fused_case(function, activation, p, x, other, dy):
     if function is fused.bias_dropout:
         options["activation"] = activation
     arguments = (x,) if other is None else (x, other)
-    before = simdrop.mask.instruction_set()
-    simdrop.mask.use_instruction_set("portable")
+    before = kernels.instruction_set()
+    kernels.use_instruction_set("portable")
     try:
         with np.errstate(all="ignore"):
             y, ctx = function(*arguments, p, **options)
             gradients = ctx.backward(dy)
     finally:
-        simdrop.mask.use_instruction_set(before)
+        kernels.use_instruction_set(before)
     dx = gradients[0] if isinstance(gradients, tuple) else gradients
     results = [y, dx, *gradients[1:]] if function is fused.bias_dropout else [y, dx]
     number = list(fused.ACTIVATIONS).index(activation)

@@ -10,10 +10,10 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from simdrop import layouts
-from simdrop.stream import Stream
-from simdrop.values import Values
-from simdrop.weights import Kept
+from simdrop import _arrays
+from simdrop._core.stream import Stream
+from simdrop._values import Values
+from simdrop.submatrix import Kept
 
 Array = NDArray[Any]
 Seed = int | Sequence[int] | np.random.SeedSequence | np.random.Generator | None
@@ -35,7 +35,7 @@ class Parameter:
     grad : ndarray
         Of value's dtype and, unless `take_part` says otherwise, its shape; each backward pass
         overwrites it. An array of one's own may be set, apart from value.
-    rows, columns : simdrop.weights.Kept or None
+    rows, columns : simdrop.submatrix.Kept or None
         What dropout kept of a weight matrix, or of a bias (columns), where it left out others for
         the whole batch: `grad` is that of this part, and optimizers change it alone.
 
@@ -69,7 +69,7 @@ class Parameter:
     def value(self, value: Array) -> None:
         check_learnable("value", value)
         self._value = value
-        self._room = np.zeros(value.shape, layouts.native(value.dtype))
+        self._room = np.zeros(value.shape, _arrays.native(value.dtype))
         self.take_part(None, None)
 
     @property
@@ -80,7 +80,7 @@ class Parameter:
     def grad(self, grad: Array) -> None:
         check_learnable("grad", grad)
         dtype = self._room.dtype
-        if layouts.native(grad.dtype) != dtype:
+        if _arrays.native(grad.dtype) != dtype:
             raise TypeError(f"grad is of {grad.dtype}, but must be of {dtype}, as value")
         if grad.shape != self._grad.shape:
             raise ValueError(f"grad has shape {grad.shape}, but must have {self._grad.shape}")
@@ -135,11 +135,11 @@ def check_learnable(name: str, array: Array) -> None:
     if type(array) is not np.ndarray:
         hint = "; numpy.asarray(array) is one" if isinstance(array, np.ndarray) else ""
         raise TypeError(f"{name} must be a numpy.ndarray, not a {type(array).__name__}{hint}")
-    if layouts.native(array.dtype) not in (np.float32, np.float64):
+    if _arrays.native(array.dtype) not in (np.float32, np.float64):
         raise TypeError(f"{name} is of {array.dtype}, but must be of float32 or float64")
     if not array.flags.writeable:
         raise ValueError(f"{name} is read-only, but it is to be changed")
-    if layouts.overlaps_itself(array):
+    if _arrays.overlaps_itself(array):
         raise ValueError(
             f"{name} has several elements at one address: strides {array.strides} for shape "
             f"{array.shape}"

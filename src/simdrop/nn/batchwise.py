@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 import simdrop as sd
-from simdrop.transforms import draw_mask
-from simdrop.weights import Kept, gather
+from simdrop._core.dropout import draw_mask
+from simdrop.submatrix import Kept, gather
 
 from .base import Array, Layer, Seed, in_evaluation
 from .dense import FUSED, activate
@@ -39,7 +39,7 @@ class Units:
 
     Attributes
     ----------
-    kept : simdrop.weights.Kept or None
+    kept : simdrop.submatrix.Kept or None
         Of the latest batch; None where all are.
     factor : float
         What the outputs of the kept ones are to be multiplied by.

@@ -23,8 +23,8 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 
 import simdrop as sd
-from simdrop import schema
-from simdrop.files import Target, is_file, replacing, spelled
+from simdrop import _schema
+from simdrop._files import Target, is_file, replacing, spelled
 
 from .base import Array
 from .network import Network
@@ -272,14 +272,14 @@ class Checkpoint:
 def _check_numbers(saved: dict[str, Any], optimizer: Optimizer) -> None:
     """Refuse what the optimizer itself would."""
     kinds = {
-        name: schema.boolean
+        name: _schema.boolean
         if isinstance(value, bool)
-        else schema.optional(finite)
+        else _schema.optional(finite)
         if value is None or isinstance(value, int | float | np.number)
-        else schema.anything
+        else _schema.anything
         for name, value in _numbers(optimizer).items()
     }
-    schema.fields(**kinds | {"steps": schema.count})(saved, "numbers")
+    _schema.fields(**kinds | {"steps": _schema.count})(saved, "numbers")
     # Its constructor knows the ranges.
     kind = type(optimizer)
     given = {name: saved[name] for name in inspect.signature(kind).parameters if name in saved}
@@ -310,10 +310,10 @@ def _put(
 
 # What is in a file
 
-STREAM = schema.fields(
-    stream=schema.count, key=schema.text, draw=schema.count, spawned=schema.count
+STREAM = _schema.fields(
+    stream=_schema.count, key=_schema.text, draw=_schema.count, spawned=_schema.count
 )
-finite = schema.number("that is finite", lambda value: True)
+finite = _schema.number("that is finite", lambda value: True)
 
 
 def stream_state(value: Any, name: str) -> None:
@@ -331,26 +331,26 @@ def setting(value: Any, name: str) -> None:
         finite(value, name)
 
 
-NET = schema.fields(
-    criterion=schema.text,
-    layers=schema.items(schema.mapping(schema.anything)),  # what `Layer.describe` gives
-    steps=schema.items(schema.count),
-    streams=schema.items(stream_state),
-    parameters=schema.count,
-    optimizer=schema.optional(
-        schema.fields(
-            kind=schema.text,
-            numbers=schema.mapping(setting),
-            states=schema.items(schema.count),  # arrays for each of its parameters
+NET = _schema.fields(
+    criterion=_schema.text,
+    layers=_schema.items(_schema.mapping(_schema.anything)),  # what `Layer.describe` gives
+    steps=_schema.items(_schema.count),
+    streams=_schema.items(stream_state),
+    parameters=_schema.count,
+    optimizer=_schema.optional(
+        _schema.fields(
+            kind=_schema.text,
+            numbers=_schema.mapping(setting),
+            states=_schema.items(_schema.count),  # arrays for each of its parameters
         )
     ),
 )
-ABOUT = schema.fields(
-    format=schema.text,
-    version=schema.count,
-    simdrop=schema.text,
-    nets=schema.mapping(NET),
-    extra=schema.anything,
+ABOUT = _schema.fields(
+    format=_schema.text,
+    version=_schema.count,
+    simdrop=_schema.text,
+    nets=_schema.mapping(NET),
+    extra=_schema.anything,
 )
 
 

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 import simdrop as sd
-from simdrop import layouts
+from simdrop import _arrays
+from simdrop._values import Values
 from simdrop.structured import kept_probability
-from simdrop.values import Values
 
 from .base import Array, Layer, Seed
 from .layers import Linear
@@ -184,9 +184,9 @@ class Factor(Values):
     factor: Any
 
     def backward(self, dy: Array) -> Array:
-        layouts.check_dtype(dy.dtype, True)
-        dx = layouts.new_like(dy)
-        layouts.multiply(dy, self.factor, dx)
+        _arrays.check_dtype(dy.dtype, True)
+        dx = _arrays.new_like(dy)
+        _arrays.multiply(dy, self.factor, dx)
         return dx
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from simdrop import layouts
-from simdrop.stream import Stream
-from simdrop.weights import overlapping
+from simdrop import _arrays
+from simdrop._core.stream import Stream
+from simdrop._core.submatrix import overlapping
 
 from .base import Array, Layer, Parameter
 from .layers import Linear
@@ -19,7 +19,7 @@ from .optimizers import Optimizer
 from .uncertainty import Prediction, predict_mc
 
 if TYPE_CHECKING:
-    from simdrop.stream import Rng
+    from simdrop._core.stream import Rng
 
 Criterion = (
     type[SoftmaxCrossEntropy] | type[BinaryCrossEntropy] | type[SquaredError] | type[Poisson]
@@ -219,7 +219,7 @@ class Network:
         return self.train(False)
 
     def _checked(self, x: ArrayLike) -> Array:
-        x = layouts.base(x)
+        x = _arrays.base(x)
         if x.ndim != 2 or x.shape[1] != self.n_in:
             raise ValueError(f"x must have shape (batch, {self.n_in}), got {x.shape}")
         return x
@@ -261,7 +261,7 @@ def check_once(layers: Sequence[Layer]) -> None:
 
 def shares(sample_weight: ArrayLike, batch: int) -> Array:
     """Weights of the rows, scaled to sum to 1."""
-    weights = np.asarray(layouts.base(sample_weight), np.float64)
+    weights = np.asarray(_arrays.base(sample_weight), np.float64)
     if weights.shape != (batch,):
         raise ValueError(f"sample_weight must be ({batch},), got {weights.shape}")
     outside = weights[~((weights >= 0) & (weights < np.inf))]

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from simdrop import layouts, weights
-from simdrop.weights import checked
+from simdrop import _arrays
+from simdrop._core import submatrix
+from simdrop._core.submatrix import checked
 
 from .base import Array, Parameter, check_learnable
 
@@ -68,7 +69,7 @@ class Optimizer(ABC):
         self.max_norm = checked_norm(max_norm)
         self.steps = 0
         self.state = [
-            [np.zeros(p.value.shape, layouts.native(p.value.dtype)) for _ in range(self.states)]
+            [np.zeros(p.value.shape, _arrays.native(p.value.dtype)) for _ in range(self.states)]
             for p in self.parameters
         ]
         self._prepared()  # refuses now what no step could do
@@ -89,7 +90,7 @@ class Optimizer(ABC):
             )
         max_norm = checked_norm(self.max_norm)
         pairs = list(zip(self.parameters, self.state, strict=True))
-        pair = weights.overlapping([a for p, state in pairs for a in (p.value, p.grad, *state)])
+        pair = submatrix.overlapping([a for p, state in pairs for a in (p.value, p.grad, *state)])
         if pair:
             names = []
             for i, (_, state) in enumerate(pairs):
@@ -174,7 +175,7 @@ class SGD(Optimizer):
     def _descend(self, value: Array, grad: Array, state: list[Array], **settings: Any) -> Action:
         settings |= {"momentum": self.momentum, "nesterov": self.nesterov}
         (velocity,) = state
-        return weights.prepared_sgd(value, grad, velocity, **settings)
+        return submatrix.prepared_sgd(value, grad, velocity, **settings)
 
 
 class Adam(Optimizer):
@@ -217,7 +218,7 @@ class Adam(Optimizer):
     def _descend(self, value: Array, grad: Array, state: list[Array], **settings: Any) -> Action:
         mean, square = state
         settings |= {"beta1": self.beta1, "beta2": self.beta2, "eps": self.eps}
-        return weights.prepared_adam(value, grad, mean, square, step=self.steps + 1, **settings)
+        return submatrix.prepared_adam(value, grad, mean, square, step=self.steps + 1, **settings)
 
 
 def checked_norm(max_norm: float | None) -> float | None:
@@ -245,7 +246,7 @@ def as_matrix(array: Array, *, changed: bool = False) -> Array:
     if not (flags.c_contiguous and flags.aligned and array.dtype.isnative):
         if changed:
             check_learnable("what a step changes", array)
-        array = array.astype(layouts.native(array.dtype), order="C")
+        array = array.astype(_arrays.native(array.dtype), order="C")
     if array.ndim in (1, 2):
         return array
     first = array.shape[0] if array.ndim else 1

@@ -17,9 +17,9 @@ import numpy as np
 
 import simdrop as sd
 from simdrop import fused
-from simdrop.mask import STREAM_VERSION
-from simdrop.values import Values
-from simdrop.weights import Kept, gather
+from simdrop._core.mask import STREAM_VERSION
+from simdrop._values import Values
+from simdrop.submatrix import Kept, gather
 
 from .activations import Identity, ReLU, Sigmoid, Tanh
 from .base import Array, Layer
@@ -30,7 +30,7 @@ from .layers import Linear
 from .losses import BinaryCrossEntropy, SoftmaxCrossEntropy
 
 if TYPE_CHECKING:
-    from simdrop.stream import Rng
+    from simdrop._core.stream import Rng
 
     from .network import Criterion, Network
 

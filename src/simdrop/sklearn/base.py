@@ -28,7 +28,7 @@ from ..nn.network import shares
 from ..nn.uncertainty import predict_mc
 
 if TYPE_CHECKING:
-    from simdrop.stream import Rng
+    from simdrop._core.stream import Rng
 
 Array = NDArray[Any]
 

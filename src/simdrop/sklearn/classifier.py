@@ -22,7 +22,7 @@ from ..nn.uncertainty import Prediction
 from .base import Array, BaseDropoutMLP, Task
 
 if TYPE_CHECKING:
-    from simdrop.stream import Rng
+    from simdrop._core.stream import Rng
 
 ClassWeight = dict[Any, float] | list[dict[int, float]] | str | None
 

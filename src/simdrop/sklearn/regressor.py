@@ -18,7 +18,7 @@ from ..nn.uncertainty import Prediction
 from .base import Array, BaseDropoutMLP, Task
 
 if TYPE_CHECKING:
-    from simdrop.stream import Rng
+    from simdrop._core.stream import Rng
 
 
 class DropoutMLPRegressor(RegressorMixin, BaseDropoutMLP):

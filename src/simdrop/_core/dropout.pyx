@@ -1,0 +1,153 @@
+# cython: language_level=3, binding=True, freethreading_compatible=True
+"""Functions of the form ``y, mask = transform(x, ...)``, and their gradients."""
+
+import numpy as np
+
+from simdrop import _arrays
+
+cimport numpy as cnp
+from libc.stdint cimport uint8_t
+
+from simdrop._core.args cimport checked_p, is_array_p
+from simdrop._core.capi cimport SIMDROP_SCHEDULE_BYTES
+from simdrop._core.mask cimport Mask, new_mask
+from simdrop._core.stream cimport stream_of
+
+cnp.import_array()
+
+# A mask that keeps everything needs no key.
+cdef uint8_t[SIMDROP_SCHEDULE_BYTES] no_key
+
+
+cdef int check_p(p) except -1:
+    """Refuse what no mask takes as p; an array's shape is for later."""
+    if is_array_p(p):
+        _arrays.probabilities(p)
+    else:
+        checked_p(p)
+    return 0
+
+
+def dropout(x, p=0.5, *, rng=None, shared_axes=(), training=True, scale=True, out=None):
+    """
+    Set each element to zero with probability p, and scale the others by ``1 / (1 - p)`` (inverted dropout).
+
+    Parameters
+    ----------
+    x : array_like
+        Any shape and layout: float16, bfloat16, float32, float64, complex64 or complex128, and with ``scale=False``
+        any type of fixed size up to 16 bytes.
+    p : float or ndarray, optional
+        Probability of DROPPING an element, in [0, 1]; an array that broadcasts to x's shape, with the shared axes 1,
+        gives samples or units their own.
+    rng : None, int, sequence of ints, SeedSequence, BitGenerator, Generator or Stream, optional
+        None uses a process-wide stream seeded by the operating system; an int gives the same mask every time, so pass
+        a Stream in a loop, which takes its next draw; a Generator gives 128 bits and moves on.
+    shared_axes : int or tuple of ints, optional
+        Axes along which one decision is shared: ``(2, 3)`` drops channels of NCHW images, ``range(1, x.ndim)`` whole
+        samples (stochastic depth), ``0`` the same units at all time steps of (T, B, F).
+    training : bool, optional
+        False is evaluation: nothing is dropped, and no draw is taken.
+    scale : bool, optional
+        False leaves kept elements as they are.
+    out : ndarray, optional
+        Where to write the result; of x's shape and type. May be x itself.
+
+    Returns
+    -------
+    y : ndarray
+        Of x's shape and type; x itself (of a subclass, its base array) if nothing can be dropped (``p=0`` or
+        ``training=False``) and no `out` is given.
+    mask : Mask
+        Which elements were dropped, for `dropout_backward`: a few numbers, no array.
+
+    Raises
+    ------
+    TypeError
+        If the type of an argument is wrong, or x's type cannot be scaled (integers: pass ``scale=False``).
+    ValueError
+        If p is not in [0, 1], or shapes or axes do not fit.
+
+    References
+    ----------
+    Srivastava et al. (2014), "Dropout: a simple way to prevent neural networks from overfitting", section 4 and 10.
+
+    Examples
+    --------
+    >>> y, mask = simdrop.dropout(np.ones(8, np.float32), p=0.5, rng=0)
+    >>> y
+    array([0., 2., 2., 0., 0., 0., 2., 2.], dtype=float32)
+    >>> simdrop.dropout_backward(np.full(8, 3, np.float32), mask)
+    array([0., 6., 6., 0., 0., 0., 6., 6.], dtype=float32)
+    """
+    cdef Mask mask
+    if not cnp.PyArray_CheckExact(x):
+        x = _arrays.base(x)
+    # What cannot be done is refused before a draw is taken, and in evaluation too.
+    check_p(p)
+    if cnp.PyArray_TYPE(x) != cnp.NPY_FLOAT32 and cnp.PyArray_TYPE(x) != cnp.NPY_FLOAT64:
+        _arrays.check_dtype(x.dtype, scale)
+    if out is not None and not (
+        cnp.PyArray_CheckExact(out) and cnp.PyArray_ISCARRAY(out)
+        and cnp.PyArray_TYPE(out) == cnp.PyArray_TYPE(x) and cnp.PyArray_SAMESHAPE(out, x)
+    ):
+        _arrays.checked_out(out, x)
+    if training:
+        mask = stream_of(rng).take(p, x.shape, shared_axes, scale)
+    else:
+        if is_array_p(p):
+            new_mask(no_key, 0, p, x.shape, shared_axes, scale)  # an error if it does not fit
+        mask = new_mask(no_key, 0, 0, x.shape, shared_axes, scale)
+    if mask.probability == 0 and out is None:
+        return x, mask
+    return mask.apply(x, out=out), mask
+
+
+def draw_mask(rng, p, shape, *, shared_axes=(), training=True, scale=True, array_p=False):
+    """
+    The next mask of the stream that `rng` means; in evaluation one that keeps everything, and no draw is taken.
+
+    `array_p` says whether p may be an array.
+    """
+    if array_p and is_array_p(p):
+        new_mask(no_key, 0, p, shape, shared_axes, scale)  # an error if it does not fit
+    else:
+        checked_p(p)
+    if training:
+        return stream_of(rng).take(p, shape, shared_axes, scale)
+    return new_mask(no_key, 0, 0, shape, shared_axes, scale)
+
+
+def apply_sample(Mask mask not None, cnp.ndarray x not None, cnp.ndarray y not None, Py_ssize_t sample):
+    """Apply a sample's part of a mask, whose first axis is that of the samples; x and y look like arrays of its shape."""
+    if (<object>x).shape != mask.shape or (<object>y).shape != mask.shape or not 0 <= sample < mask.shape[0]:
+        raise ValueError(f"sample {sample} of {(<object>x).shape} and {(<object>y).shape} is not one of {mask.shape}")
+    mask.apply_part(x, y, None, 0, sample, sample + 1)
+
+
+def dropout_backward(dy, mask, *, out=None):
+    """
+    The gradient with respect to x of a loss whose gradient with respect to dropout's y is `dy`.
+
+    Parameters
+    ----------
+    dy : array_like
+        Of the shape of y.
+    mask : Mask
+        As `dropout` returned it.
+    out : ndarray, optional
+        Where to write the result; may be dy itself.
+
+    Returns
+    -------
+    ndarray
+        ``dy * mask.scale`` where the element was kept, else 0: ``mask.backward(dy, out=out)``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `Mask.apply`.
+    """
+    if not isinstance(mask, Mask):
+        raise TypeError(f"mask must be a simdrop.Mask, not {type(mask).__name__}")
+    return mask.backward(dy, out=out)

@@ -1,0 +1,64 @@
+from typing import Any, Literal
+
+from numpy.typing import ArrayLike, NDArray
+
+from simdrop._core.mask import Mask
+from simdrop._core.stream import Rng
+
+Activation = Literal["relu", "gelu", "tanh", "sigmoid", "silu"] | None
+
+class Context:
+    @property
+    def mask(self) -> Mask: ...
+
+class BiasDropout(Context):
+    @property
+    def activation(self) -> Activation: ...
+    @property
+    def x(self) -> NDArray[Any] | None: ...
+    @property
+    def bias(self) -> NDArray[Any] | None: ...
+    @property
+    def y(self) -> NDArray[Any] | None: ...
+    def backward(
+        self, dy: ArrayLike, *, out: NDArray[Any] | None = None
+    ) -> tuple[NDArray[Any], NDArray[Any]]: ...
+
+class DropoutAdd(Context):
+    def backward(
+        self, dy: ArrayLike, *, out: NDArray[Any] | None = None
+    ) -> tuple[NDArray[Any], NDArray[Any]]: ...
+
+class ReluDropout(Context):
+    @property
+    def y(self) -> NDArray[Any]: ...
+    def backward(self, dy: ArrayLike, *, out: NDArray[Any] | None = None) -> NDArray[Any]: ...
+
+def bias_dropout(
+    x: ArrayLike,
+    bias: ArrayLike,
+    p: float = 0.5,
+    *,
+    activation: Activation = None,
+    rng: Rng = None,
+    training: bool = True,
+    scale: bool = True,
+    out: NDArray[Any] | None = None,
+) -> tuple[NDArray[Any], BiasDropout]: ...
+def dropout_add(
+    x: ArrayLike,
+    residual: ArrayLike,
+    p: float = 0.5,
+    *,
+    rng: Rng = None,
+    training: bool = True,
+    out: NDArray[Any] | None = None,
+) -> tuple[NDArray[Any], DropoutAdd]: ...
+def relu_dropout(
+    x: ArrayLike,
+    p: float = 0.5,
+    *,
+    rng: Rng = None,
+    training: bool = True,
+    out: NDArray[Any] | None = None,
+) -> tuple[NDArray[Any], ReluDropout]: ...

@@ -1,0 +1,47 @@
+from collections.abc import Sequence
+from typing import Any, TypeAlias, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simdrop._core.mask import Mask
+
+Rng: TypeAlias = (
+    int
+    | np.integer[Any]
+    | Sequence[int]
+    | Sequence[Sequence[int]]
+    | NDArray[np.integer[Any]]
+    | np.random.SeedSequence
+    | np.random.BitGenerator
+    | np.random.Generator
+    | np.random.RandomState
+    | "Stream"
+    | None
+)
+
+class State(TypedDict):
+    stream: int
+    key: str
+    draw: int
+    spawned: int
+
+class Stream:
+    def __init__(self, rng: Rng = None) -> None: ...
+    @property
+    def key(self) -> bytes: ...
+    @property
+    def draw(self) -> int: ...
+    @property
+    def state(self) -> State: ...
+    @state.setter
+    def state(self, state: State) -> None: ...
+    def mask(
+        self,
+        shape: int | Sequence[int],
+        p: float | NDArray[Any] = 0.5,
+        *,
+        shared_axes: int | Sequence[int] = (),
+        scale: bool = True,
+    ) -> Mask: ...
+    def spawn(self, n: int) -> list[Stream]: ...

@@ -1,0 +1,52 @@
+"""What the transforms return: immutable objects of a few values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from simdrop import _arrays
+
+
+class Values:
+    """
+    An immutable object whose `__slots__` name its values: it compares, hashes and pickles by them.
+
+    As a frozen dataclass, but made in a hundredth of the time, which every import would take.
+    """
+
+    __slots__: tuple[str, ...] = ()
+
+    def __init__(self, *values: Any, **named: Any) -> None:
+        names = self.__slots__
+        given = dict(zip(names, values, strict=False)) | named
+        if len(values) + len(named) != len(names) or set(given) != set(names):
+            raise TypeError(f"{type(self).__name__} takes {', '.join(names)}")
+        for name in names:
+            object.__setattr__(self, name, given[name])
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"a {type(self).__name__} cannot be changed")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"a {type(self).__name__} cannot be changed")
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **named: Any) -> Any:
+        _arrays.refuse_ufunc(self, ufunc)
+
+    def _values(self) -> tuple[Any, ...]:
+        return tuple(getattr(self, name) for name in self.__slots__)
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and self._values() == other._values()
+
+    def __hash__(self) -> int:
+        return hash(self._values())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self._values()
+
+    def __repr__(self) -> str:
+        values = (f"{name}={getattr(self, name)!r}" for name in self.__slots__)
+        return f"{type(self).__name__}({', '.join(values)})"

@@ -1,0 +1,160 @@
+"""The command line: `simdrop train`, `simdrop sweep` and `simdrop info`."""
+
+import argparse
+import io
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import simdrop
+
+from . import options as train_options
+from .errors import DivergedError, InputError, Interrupted, UnsavedError
+
+EXTRAS = {"matplotlib": "matplotlib", "rich": "rich", "sklearn": "scikit-learn"}
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse's parser, whose complaints are one line like all others, without the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(message)
+
+
+def make_parser() -> Parser:
+    """The parser of all commands; `function` of its result is what to call with the result."""
+    parser = Parser(
+        prog="simdrop",
+        description="Dropout for NumPy arrays on CPUs.",
+        epilog="examples:\n  simdrop train           see on handwritten digits what dropout does\n"
+        "  simdrop train --help    its options: other data, another net\n"
+        "  simdrop sweep           compare probabilities of dropping\n"
+        "  simdrop info            which instruction set is in use",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"simdrop {simdrop.__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", title="commands")
+
+    train = commands.add_parser(
+        "train",
+        help="train a net without and with dropout and show the difference",
+        description=train_options.DESCRIPTION,
+        epilog=train_options.EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    train_options.add_options(train)
+    train.set_defaults(function=_train)
+
+    sweep = commands.add_parser(
+        "sweep",
+        help="compare probabilities of dropping by cross-validation",
+        description=train_options.SWEEP_DESCRIPTION,
+        epilog=train_options.SWEEP_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    train_options.add_sweep_options(sweep)
+    sweep.set_defaults(function=_sweep)
+
+    info = commands.add_parser(
+        "info",
+        help="print the version, the instruction sets found and chosen, and the threads",
+        description="Print the version, the instruction sets found and chosen, and the threads.",
+        allow_abbrev=False,
+    )
+    info.set_defaults(function=_info)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The words after the program's name; those of the process by default.
+
+    Returns
+    -------
+    int
+        The exit code: 0 done; 1 the training diverged, standard output failed or the last
+        checkpoint could not be written; 2 bad input or a missing package; 130 interrupted (143 by
+        SIGTERM, 129 by SIGHUP, after a checkpoint).
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may not be printable
+    try:
+        _run(argv)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # here, where what goes wrong is still caught
+    except KeyboardInterrupt:
+        print("simdrop: interrupted", file=sys.stderr)
+        return 130
+    except Interrupted as error:
+        print(f"simdrop: interrupted; {error}", file=sys.stderr)
+        return error.code
+    except InputError as error:
+        return _fail(2, error)
+    except (DivergedError, UnsavedError) as error:
+        return _fail(1, error)
+    except ModuleNotFoundError as error:
+        package = EXTRAS.get((error.name or "").partition(".")[0])
+        if package is None:
+            raise
+        return _fail(2, f'this command needs {package}: pip install "simdrop[train]"')
+    except MemoryError as error:
+        return _fail(2, ": ".join(filter(None, ("not enough memory", str(error)))))
+    except BrokenPipeError:  # the reader, such as `head`, has had enough
+        _drop_stdout()
+        return 1
+    except OSError as error:
+        _drop_stdout()
+        return _fail(1, f"standard output cannot be written: {error.strerror or error}")
+    return 0
+
+
+def _run(argv: Sequence[str] | None) -> None:
+    try:
+        options = make_parser().parse_args(argv)
+    except SystemExit:  # --help or --version has been printed
+        return
+    if "function" not in options:
+        raise InputError("no command given; wanted train, sweep or info (see simdrop --help)")
+    try:
+        simdrop.get_num_threads()
+    except ValueError as error:  # what SIMDROP_NUM_THREADS says
+        raise InputError(str(error)) from None
+    options.function(options)
+
+
+def _train(options: argparse.Namespace) -> None:
+    from . import train  # imports matplotlib and rich
+
+    train.run(options)
+
+
+def _sweep(options: argparse.Namespace) -> None:
+    from . import sweep
+
+    sweep.run(options)
+
+
+def _info(options: argparse.Namespace) -> None:
+    simdrop.show_config()
+
+
+def _fail(code: int, message: object) -> int:
+    """Print one line, whatever line breaks a file name or another package's message has."""
+    print("simdrop: error:", " ".join(str(message).split()), file=sys.stderr)
+    return code
+
+
+def _drop_stdout() -> None:
+    """Let the interpreter's last flush of standard output go nowhere, instead of failing again.
+
+    https://docs.python.org/3/library/signal.html#note-on-sigpipe
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

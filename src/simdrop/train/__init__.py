@@ -1,1 +1,0 @@
-"""`simdrop train`, a net without and with dropout; `command.run` is the way through the files."""

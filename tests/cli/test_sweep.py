@@ -1,0 +1,420 @@
+"""simdrop sweep: cross-validation that goes on where it stopped, its table, its heat map."""
+
+import argparse
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simdrop.cli import grid, loop, options, plot, sources, sweep
+from simdrop.cli.errors import InputError
+from simdrop.cli.main import main
+
+QUICK = ["--hidden", "8", "--epochs", "2", "--folds", "3", "--p", "0,0.5", "--p-input", "0,0.2"]
+RESULTS = Path("simdrop-sweep.jsonl")
+
+
+# Each test is in an empty folder of its own.
+pytestmark = pytest.mark.usefixtures("folder")
+
+
+@pytest.fixture
+def small(corners):
+    """The path of an .npz file with 40 + 20 points."""
+    return corners(40, 20)
+
+
+def run(data, *words):
+    return main(["sweep", "--data", data, *QUICK, *words])
+
+
+def records():
+    """The lines of the results, without seconds and checksums."""
+    lines = [json.loads(line) for line in RESULTS.read_text().splitlines()]
+    return [
+        {key: value for key, value in line.items() if key not in ("seconds", "sha256")}
+        for line in lines
+    ]
+
+
+def one_error_line(capsys):
+    out, err = capsys.readouterr()
+    assert err.startswith("simdrop: error: ") and err.count("\n") == 1 and err.endswith("\n")
+    return err.removeprefix("simdrop: error: ").rstrip()
+
+
+def test_a_line_for_each_net_a_table_and_a_heat_map(small, capsys):
+    assert run(small) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    lines = out.splitlines()
+    assert lines[0] == "small, net 3-8-3 (relu), 3 folds"
+    head, *trained = records()
+    assert head["settings"]["folds"] == 3 and "p" not in head["settings"]
+    cells = [(0.0, 0.0), (0.0, 0.2), (0.5, 0.0), (0.5, 0.2)]
+    wanted = [(fold, *cell) for fold in range(3) for cell in cells]
+    assert [(line["fold"], line["p"], line["p_input"]) for line in trained] == wanted
+    for line, shown in zip(trained, lines[1:13], strict=True):
+        start = f"fold {line['fold'] + 1}/3, p {line['p']:g}, input {line['p_input']:g}: "
+        assert shown.startswith(f"{start}error {100 * line['error']:.2f} %, 0:0")
+    means = {
+        c: np.mean([x["error"] for x in trained if (x["p"], x["p_input"]) == c]) for c in cells
+    }
+    rows = [line.split() for line in lines]
+    for p in (0.0, 0.5):
+        row = [f"{p:g}"]
+        for p_input in (0.0, 0.2):
+            row += [f"{100 * means[p, p_input]:.2f}", "%"]
+        assert row in rows
+    best = min(cells, key=means.__getitem__)
+    start = f"Best: --p {best[0]:g} --p-input {best[1]:g}, validation error "
+    assert start + f"{100 * means[best]:.2f} %" in lines
+    assert lines[-1] == "Results: 'simdrop-sweep.jsonl', heat map: 'simdrop-sweep.png'"
+    assert Path("simdrop-sweep.png").read_bytes().startswith(b"\x89PNG")
+    assert sorted(os.listdir()) == ["simdrop-sweep.jsonl", "simdrop-sweep.png"]
+
+
+def test_an_error_is_that_of_a_net_trained_on_the_other_folds(small):
+    assert run(small, "--p", "0.5", "--p-input", "0.2", "--seed", "3") == 0
+    images = sources.load(small)
+    words = ["--data", small, "--hidden", "8", "--epochs", "2", "--seed", "3"]
+    parser = argparse.ArgumentParser()
+    options.add_sweep_options(parser)
+    fixed = {"p": 0.5, "p_input": 0.2, "only": "with", "validation": 0.0}
+    settings = options.settings_from(parser.parse_args(words), **fixed)
+    for line in records()[1:]:
+        rows = sweep.rows_of(images, 3, 3, line["fold"])
+        (trained,) = loop.make_runs(images, settings)
+        assert trained.label == "with dropout"
+        for _ in loop.train((trained,), images, rows, settings):
+            pass
+        x, y = images.x_train[rows.validation], images.y_train[rows.validation]
+        assert line["error"] == pytest.approx(trained.net.error(x, y))
+
+
+@given(st.integers(2, 40), st.integers(0, 5))
+def test_every_example_is_validated_on_once(folds, seed):
+    class Images:
+        y_train = np.zeros(40)
+
+    parts = [sweep.rows_of(Images, seed, folds, fold) for fold in range(folds)]
+    assert sorted(np.concatenate([part.validation for part in parts])) == list(range(40))
+    for part in parts:
+        assert sorted([*part.train, *part.validation]) == list(range(40))
+        assert len(part.validation) in (40 // folds, -(-40 // folds))
+
+
+@pytest.mark.parametrize("stop", [0, 1, 7, 11])
+@pytest.mark.parametrize("unfinished", [b"", b'{"p": 0.5, "p_in'])
+def test_a_sweep_goes_on_where_it_stopped(small, capsys, monkeypatch, stop, unfinished):
+    assert run(small) == 0
+    wanted = records()
+    table = capsys.readouterr().out.split("left\n")[-1]
+    RESULTS.unlink()
+    train_one = sweep.train_one
+
+    def interrupted(*arguments):
+        if len(records()) > stop:
+            raise KeyboardInterrupt
+        return train_one(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sweep, "train_one", interrupted)
+        assert run(small) == 130
+    assert records() == wanted[: stop + 1]
+    with RESULTS.open("ab") as file:
+        file.write(unfinished)  # of a process that was killed
+    capsys.readouterr()
+    assert run(small) == 0
+    out = capsys.readouterr().out
+    assert out.count("fold ") == 12 - stop and out.endswith(table)
+    assert records() == wanted
+    assert run(small, "--quiet") == 0
+    assert capsys.readouterr().out == table and records() == wanted
+
+
+def test_other_probabilities_are_added_to_the_file(small, capsys):
+    assert run(small) == 0
+    assert run(small, "--p", "0.5,0.25") == 0
+    capsys.readouterr()
+    assert len(records()) == 1 + 12 + 6
+    assert run(small, "--p", "0.25", "--p-input", "0", "--quiet") == 0
+    assert "input 0.2" not in capsys.readouterr().out and len(records()) == 19
+
+
+def test_other_settings_are_an_error(small, capsys):
+    assert run(small) == 0
+    before = RESULTS.read_bytes()
+    capsys.readouterr()
+    assert run(small, "--lr", "0.01", "--folds", "4") == 2
+    assert one_error_line(capsys) == (
+        "--results 'simdrop-sweep.jsonl' is of another sweep: --lr was 0.05 and is 0.01; --folds "
+        "was 3 and is 4"
+    )
+    with np.load(small) as arrays:
+        changed = dict(arrays)
+    changed["x_train"][0, 0] += 1
+    np.savez(small, **changed)
+    assert run(small) == 2
+    assert "the data has other numbers in x_train" in one_error_line(capsys)
+    assert RESULTS.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"", "is not a file of a sweep, or damaged in line 1; wanted a new name"),
+        (b"not json\n", "is not a file of a sweep, or damaged in line 1; wanted a new name"),
+        (b"[]\n", "is not a file of a sweep, or damaged in line 1; wanted a new name"),
+        (
+            b'{"simdrop sweep": 2}\n',
+            "is not a file of a sweep, or damaged in line 1; wanted a new name",
+        ),
+        (None, "is damaged in line 3"),
+    ],
+)
+def test_a_file_that_is_no_results(small, capsys, content, message):
+    if content is None:
+        assert run(small) == 0
+        lines = RESULTS.read_bytes().splitlines(keepends=True)
+        content = b"".join([*lines[:2], b"{}\n", *lines[2:]])
+    RESULTS.write_bytes(content)
+    capsys.readouterr()
+    assert run(small) == 2
+    assert message in one_error_line(capsys)
+    assert RESULTS.read_bytes() == content
+
+
+def signed(text):
+    """A line with the checksum of its JSON, as docs/training.md has it."""
+    digest = hashlib.sha256(text).hexdigest()[:16].encode()
+    return text[:-1] + b', "sha256": "' + digest + b'"}\n'
+
+
+ABOUT = {"simdrop sweep": 2, "settings": {"folds": 3, "lr": 0.05}, "data": {"x_train": "0a1b"}}
+RECORD = {"p": 0.5, "p_input": 0.2, "fold": 1, "error": 0.25, "loss": 1.5, "seconds": 0.125}
+
+
+def results_file(*records):
+    """Results by hand: a head and these lines."""
+    return b"".join(signed(json.dumps(record).encode()) for record in (ABOUT, *records))
+
+
+def test_lines_are_what_the_page_says():
+    other = RECORD | {"fold": 2, "error": None, "loss": None}
+    assert sweep.load(RESULTS, ABOUT) == {}
+    sweep.append(RESULTS, RECORD)
+    sweep.append(RESULTS, other)
+    assert RESULTS.read_bytes() == results_file(RECORD, other)
+    assert sweep.load(RESULTS, ABOUT) == {(0.5, 0.2): {1: 0.25, 2: None}}
+
+
+def test_no_flipped_bit_is_read_as_another_number():
+    records = [RECORD | {"fold": fold, "error": error} for fold, error in enumerate([0.5, None])]
+    whole = results_file(*records)
+    ends = [i for i, byte in enumerate(whole) if byte == ord("\n")]
+    for at in range(len(whole)):
+        for bit in range(8):
+            damaged = bytearray(whole)
+            damaged[at] ^= 1 << bit
+            RESULTS.write_bytes(damaged)
+            if at == ends[-1]:  # as if the line had not been finished: that net is trained again
+                assert sweep.load(RESULTS, ABOUT) == {(0.5, 0.2): {0: 0.5}}
+                assert RESULTS.read_bytes() == whole[: ends[-2] + 1]
+                continue
+            line = 1 + sum(end < at for end in ends)
+            with pytest.raises(InputError, match=f"damaged in line {line}; "):
+                sweep.load(RESULTS, ABOUT)
+            assert RESULTS.read_bytes() == damaged
+
+
+@given(st.data())
+def test_no_damage_is_read_as_another_number(data):
+    whole = results_file(*(RECORD | {"fold": fold, "error": fold / 4} for fold in range(3)))
+    start = data.draw(st.integers(0, len(whole)))
+    end = data.draw(st.integers(start, len(whole)))
+    RESULTS.write_bytes(whole[:start] + data.draw(st.binary(max_size=20)) + whole[end:])
+    try:
+        done = sweep.load(RESULTS, ABOUT)
+    except InputError as error:
+        assert "damaged in line" in str(error)
+    else:
+        assert done.items() <= {(0.5, 0.2): {}}.items() or all(
+            error == fold / 4 for fold, error in done[0.5, 0.2].items()
+        )
+
+
+BRACKETS = b"[" * 100_000
+DAMAGED = {
+    "nothing": b"\n",
+    "an object": b"{}\n",
+    "a list": b"[1]\n",
+    "a list that is signed": signed(b"[1]"),
+    "brackets": BRACKETS + b"\n",
+    "brackets that are signed": signed(b'{"p": ' + BRACKETS + b"}"),
+    "no UTF-8": b"\xff\xfe\n",
+    "no UTF-8 that is signed": signed(b'{"p": "\xff"}'),
+    "digits": signed(b'{"p": ' + b"1" * 5000 + b"}"),
+    "no checksum": json.dumps(RECORD).encode() + b"\n",
+    "another's checksum": signed(b"{}")[:-1] + b"\n",
+    "a line twice in one": results_file(RECORD).replace(b"\n", b" ") + b"\n",
+}
+NO_NUMBERS = ["0.5", [0.5], {}, True, -0.5, 10**400, float("nan"), float("inf")]
+WRONG = {
+    "p": [None, 1.5, *NO_NUMBERS],
+    "p_input": [None, 1.5, *NO_NUMBERS],
+    "fold": [None, 3, 1.5, 2**64, *NO_NUMBERS],
+    "error": [1.5, *NO_NUMBERS],
+    "loss": NO_NUMBERS,
+    "seconds": [None, *NO_NUMBERS],
+}
+for key, values in WRONG.items():
+    for value in values:
+        DAMAGED[f"{key} {value!r:.9}"] = signed(json.dumps(RECORD | {key: value}).encode())
+    rest = {other: value for other, value in RECORD.items() if other != key}
+    DAMAGED[f"no {key}"] = signed(json.dumps(rest).encode())
+DAMAGED["more"] = signed(json.dumps(RECORD | {"more": 1}).encode())
+
+
+@pytest.mark.parametrize("what", DAMAGED)
+def test_a_damaged_line_is_an_error_that_says_what_to_do(what):
+    content = results_file(RECORD) + DAMAGED[what] + signed(json.dumps(RECORD).encode())
+    RESULTS.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        sweep.load(RESULTS, ABOUT)
+    assert str(caught.value) == (
+        "--results 'simdrop-sweep.jsonl' is damaged in line 3; remove that line, and its net is "
+        "trained again"
+    )
+    assert RESULTS.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    "head, message",
+    [
+        (ABOUT | {"simdrop sweep": 1}, "is of version 1, not 2; wanted a new name"),
+        (ABOUT | {"simdrop sweep": True}, "damaged in line 1"),
+        (ABOUT | {"settings": [1]}, "damaged in line 1"),
+        (ABOUT | {"data": {"x_train": 1}}, "damaged in line 1"),
+        ({"settings": {}, "data": {}}, "damaged in line 1"),
+        ([1], "damaged in line 1"),
+        (ABOUT | {"data": {}}, "is of another sweep: the data has other numbers in x_train"),
+        (ABOUT | {"settings": {"folds": 3}}, "--lr was not there and is 0.05"),
+    ],
+)
+def test_a_head_that_is_none_of_this_sweep(head, message):
+    RESULTS.write_bytes(signed(json.dumps(head).encode()))
+    with pytest.raises(InputError, match=message):
+        sweep.load(RESULTS, ABOUT)
+
+
+def test_results_go_where_a_link_points_to(small, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    RESULTS.symlink_to(tmp_path / "elsewhere" / "real.jsonl")
+    assert run(small) == 0
+    wanted = records()
+    assert RESULTS.is_symlink() and len(wanted) == 13
+    assert run(small) == 0 and records() == wanted
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["--p", "0.5,2"], "argument --p: wanted a number from 0 to 1, got '2'"),
+        (["--p-input", ""], "argument --p-input: wanted a number from 0 to 1, got ''"),
+        (["--folds", "1"], "argument --folds: wanted a whole number from 2, got '1'"),
+        (["--folds", "41"], "--folds 41 of 40 training examples; wanted fewer"),
+        (["--results", "no/r"], "--results 'no/r' cannot be written: No such file or directory"),
+        (["--results", "taken"], "--results 'taken' cannot be written: Is a directory"),
+        (["--results", "a\0"], "cannot be written: embedded null byte"),
+        (["--out", "a.txt"], "--out 'a.txt' has the suffix '.txt'; wanted one of"),
+        (["--momentum", "0", "--nesterov"], "wanted a momentum above 0"),
+        (["--data", "nowhere"], "'nowhere' cannot be read: No such file or directory"),
+    ],
+)
+def test_bad_input(small, capsys, words, message):
+    Path("taken").mkdir()
+    assert run(small, *words) == 2
+    assert message in one_error_line(capsys)
+    assert os.listdir() == ["taken"]
+
+
+@pytest.mark.parametrize("fails", ["fsync", "write"])
+def test_a_disk_that_gets_full(small, capsys, monkeypatch, tmp_path, fails):
+    assert run(small) == 0
+    wanted = records()
+    lines = RESULTS.read_bytes().splitlines(keepends=True)
+    RESULTS.write_bytes(b"".join(lines[:5]))
+    capsys.readouterr()
+
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        if fails == "fsync":
+            patch.setattr(sweep.os, "fsync", full)
+        else:
+            patch.setattr(sweep, "_line", lambda record: Short(b'{"p": 0.5}\n'))
+        assert run(small) == 1
+    message = "--results 'simdrop-sweep.jsonl' cannot be written: No space left on device"
+    assert one_error_line(capsys) == message
+    assert RESULTS.read_bytes() == b"".join(lines[:5])
+    assert run(small) == 0 and records() == wanted
+
+
+class Short(bytes):
+    """A line of which the system does not take all."""
+
+    def __len__(self):
+        return super().__len__() + 1
+
+
+def test_nets_that_diverge_are_shown_as_such(small, capsys):
+    assert run(small, "--lr", "1e308") == 0
+    out = capsys.readouterr().out
+    assert out.count("diverged") >= 12 and "All diverged: a smaller --lr" in out
+    assert all(line["error"] is None for line in records()[1:])
+    assert Path("simdrop-sweep.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_table_of_what_is_done_so_far():
+    errors = {(0.0, 0.0): [0.1, 0.2], (0.0, 0.5): [], (0.5, 0.0): [0.1], (0.5, 0.5): [None]}
+    assert grid.best(errors) == (0.5, 0.0)
+    rows = grid.table(errors, [0.0, 0.5], [0.0, 0.5], 2)
+    assert rows.headings == ["p", "input 0", "input 0.5"]
+    cells = [[str(cell) for cell in row] for row in rows.rows]
+    assert cells == [["0", "15.00 %", "-"], ["0.5", "10.00 % (1/2)", "diverged (1/2)"]]
+    plot.save(grid.draw(errors, [0.0, 0.5], [0.0, 0.5], "a $ title"), Path("a.png"))
+
+
+def test_in_a_terminal(small):
+    environment = os.environ | {"TERM": "xterm-256color", "OPENBLAS_NUM_THREADS": "1"}
+    code = "import pty, sys; sys.exit(pty.spawn([sys.executable, '-m', 'simdrop', *sys.argv[1:]]))"
+    words = ["sweep", "--data", small, *QUICK]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        capture_output=True,
+        text=True,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        timeout=600,
+    )
+    assert done.returncode == 0 and done.stderr == ""
+    assert "\x1b[1A" in done.stdout and "(1/3)" in done.stdout and "time left 0:00" in done.stdout
+    assert "fold 1/3" not in done.stdout and "Best: --p" in done.stdout
+
+
+def test_help(capsys):
+    assert main(["sweep", "--help"]) == 0
+    out = capsys.readouterr().out
+    parser = argparse.ArgumentParser()
+    options.add_sweep_options(parser)
+    for action in parser._actions:
+        assert action.help and action.option_strings[-1] in out
