@@ -48,10 +48,7 @@ def main() -> int:
             parser.error(str(error))
     else:
         facts = machine.facts()
-        found = measure(options.passes, options.only or [])
-        if isinstance(found, int):
-            return found
-        measurements = found
+        measurements = measure(options.passes, options.only or [])
         options.output.mkdir(parents=True, exist_ok=True)
         results.save(file, measurements, facts)
         written.append(FILE)
@@ -63,14 +60,15 @@ def main() -> int:
     return 0
 
 
-def measure(passes: int, families: list[str]) -> Measurements | int:
-    """Run pytest-benchmark; its exit code unless all of it ended well."""
+def measure(passes: int, families: list[str]) -> Measurements:
+    """Run pytest-benchmark; exit with its code unless all of it ended well."""
     with TemporaryDirectory() as folder:
         rounds = Path(folder) / "rounds.json"
         code = pytest.main(
             [
                 str(HERE),
                 "-q",
+                "--exitfirst",
                 "-Wdefault",  # a contender's warnings do not end the run
                 "-pno:cacheprovider",
                 f"--passes={passes}",
@@ -80,7 +78,7 @@ def measure(passes: int, families: list[str]) -> Measurements | int:
             ]
         )
         if code:
-            return int(code)
+            sys.exit(int(code))
         return from_benchmarks(json.loads(rounds.read_text(encoding="utf-8"))["benchmarks"])
 
 

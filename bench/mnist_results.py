@@ -14,8 +14,8 @@ NETS, CURVES = "mnist.csv", "mnist-curves.csv"
 NET_COLUMNS = ("run", "net", "hidden", "epochs", "test_error", "seconds", "cpu")
 CURVE_COLUMNS = ("run", "net", "epoch", "training_loss", "validation_error")
 
-# What is kept of the curve of a run that trains one net, which is only drawn: the first epochs, in
-# which it is steep, and about so many of all.
+# The curve of a run that trains one net is only drawn. Kept of it are the first epochs, where it is
+# steep, and about this many over its whole length.
 FIRST = 10
 POINTS = 20
 
@@ -61,7 +61,7 @@ def from_json(measured: dict[str, Any], cpu: str) -> Run:
 
 
 def curve(history: list[dict[str, Any]], thin: bool) -> tuple[Epoch, ...]:
-    """The epochs to keep: all, or the first ones and every n-th, the last one among them."""
+    """The epochs to keep: all, or the first ones and every n-th up to the last."""
     last = len(history)
     step = ceil(last / POINTS) if thin else 1
     return tuple(

@@ -80,7 +80,7 @@ def load(path: Path) -> tuple[Measurements, dict[str, str]]:
     for row in rows:
         name = "-".join(row[field] for field in GROUP_FIELDS)
         if name not in known:
-            raise ValueError(f"{path} has a group that cases.py does not have: {name}")
+            raise ValueError(f"{path} has a group that is not in cases.py: {name}")
         numbers = [column.removeprefix("ratio_") for column in row if column.startswith("ratio_")]
         for number in numbers:
             values = [row[f"{column}_{number}"] for column in PASS_COLUMNS]

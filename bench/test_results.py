@@ -48,7 +48,7 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
         (",ratio_0", "", "does not have 17 cells"),
         (",1.5\n", "\n", "does not have 18 cells"),
         ("contender,", "contenders,", "no column 'contender'"),
-        ("shared,forward", "shared,sideways", "does not have: shared-sideways-"),
+        ("shared,forward", "shared,sideways", "not in cases.py: shared-sideways-"),
         ("# instruction set: vaes256 ", "# instruction set: ", "wanted 'CHOSEN"),
         (",0.5,2.5", ",half,2.5", "half"),
     ],
