@@ -6,6 +6,8 @@ takes float32 and float64, computes in C order (arrays in another layout are cop
 same bits on every instruction set.
 """
 
+from typing import TYPE_CHECKING
+
 from simdrop._core.fused import (
     BiasDropoutContext,
     Context,
@@ -15,6 +17,9 @@ from simdrop._core.fused import (
     dropout_add,
     relu_dropout,
 )
+
+if TYPE_CHECKING:
+    from simdrop._core.fused import Activation as Activation
 
 __all__ = [
     "BiasDropoutContext",

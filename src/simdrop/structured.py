@@ -228,11 +228,11 @@ def kept_probability(p: float, block_size: int, shape: Sequence[int]) -> Array:
 
 def covered(corners: Mask, block_size: int) -> NDArray[np.bool_]:
     """Which elements a block covers; of length 1 along shared axes."""
-    keep = corners._each_once().keep()
-    *leading, rows, columns = keep.shape
+    decisions = corners._each_once()
+    *leading, rows, columns = decisions.shape
     height, width = rows + block_size - 1, columns + block_size - 1
     drop = np.zeros((*leading, height, width), np.bool_)
-    np.logical_not(keep, out=drop[..., :rows, :columns])
+    np.logical_not(decisions.keep(), out=drop[..., :rows, :columns])
     # An element is covered if a block begins at most b - 1 before it along both axes. This holds in
     # the flat array, too: the last b - 1 rows and columns of an image have no corners, so that no
     # block reaches past an end.

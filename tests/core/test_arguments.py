@@ -1,5 +1,6 @@
 """What every function does with the arrays that it is given: subclasses, empty ones, overlaps."""
 
+import inspect
 from functools import partial
 
 import numpy as np
@@ -103,7 +104,7 @@ def values(shape, dtype="f4"):
 
 def gradient(ctx, dy, out=None):
     """The gradient of the right shape and type, of one or two."""
-    pair = isinstance(ctx, type(zoneout(np.ones(1), p=0)[1]))
+    pair = isinstance(inspect.signature(ctx.backward).parameters["out"].default, tuple)
     result = ctx.backward(dy) if out is None else ctx.backward(dy, out=(out, None) if pair else out)
     return result[0] if isinstance(result, tuple) else result
 

@@ -332,7 +332,7 @@ def test_a_prepared_step_owns_what_it_works_on(function):
         del options["momentum"], options["nesterov"]
     expected = [array.copy() for array in every]
     STEPS[function][0](*expected, rows, columns, **options)
-    prepare = {"sgd": submatrix.prepared_sgd, "adam": submatrix.prepared_adam}[function]
+    prepare = {"sgd": _submatrix.prepared_sgd, "adam": _submatrix.prepared_adam}[function]
     value, step = every[0], prepare(*every, rows, columns, **options)
     references = [weakref.ref(array) for array in every]
     del every, rows, columns

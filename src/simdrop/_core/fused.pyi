@@ -1,5 +1,6 @@
 from typing import Any, Literal
 
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from simdrop._core.mask import Mask
@@ -11,6 +12,7 @@ ACTIVATIONS: dict[Activation, int]
 class Context:
     @property
     def mask(self) -> Mask: ...
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **named: Any) -> Any: ...
 
 class BiasDropoutContext(Context):
     @property
@@ -35,6 +37,9 @@ class ReluDropoutContext(Context):
     def y(self) -> NDArray[Any]: ...
     def backward(self, dy: ArrayLike, *, out: NDArray[Any] | None = None) -> NDArray[Any]: ...
 
+def restored(
+    cls: type[Context], mask: Mask, dtype: np.dtype[Any], kept: tuple[Any, ...]
+) -> Context: ...
 def bias_dropout(
     x: ArrayLike,
     bias: ArrayLike,

@@ -370,7 +370,8 @@ cdef class DropoutAddContext(Context):
         TypeError, ValueError
             As `BiasDropoutContext.backward`; ValueError if dx would overwrite dy, which is dresidual.
         """
-        dy = _args.base(dy)
+        if not cnp.PyArray_CheckExact(dy):
+            dy = _args.base(dy)
         if dy.dtype is not self.dtype or dy.shape != self.mask.shape:
             _args.check_like("dy", dy, self.mask.shape, self.dtype)
         if is_empty_pair(out):
