@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import sys
 from functools import lru_cache
+from math import prod
 from typing import Any, NoReturn, SupportsIndex
 
 import numpy as np
@@ -223,6 +224,19 @@ def ints(value: Any, name: str) -> tuple[int, ...]:
         return tuple(int(operator.index(n)) for n in value)
     except TypeError:
         raise TypeError(f"{name} must be an int or a tuple of ints, not {value!r}") from None
+
+
+def checked_shape(shape: Any, most_axes: int) -> tuple[tuple[int, ...], int]:
+    """A shape as a tuple of ints, and its number of elements."""
+    lengths = ints(shape, "shape")
+    if len(lengths) > most_axes:
+        raise ValueError(f"shape has {len(lengths)} axes, but arrays have at most {most_axes}")
+    if any(n < 0 for n in lengths):
+        raise ValueError(f"shape = {shape}, but lengths must not be negative")
+    # Lengths of 0 are left out, as NumPy does it, or the order of axes would matter.
+    if prod(n for n in lengths if n > 0) > sys.maxsize:
+        raise ValueError(f"shape = {shape} has more than 2**63 - 1 elements")
+    return lengths, prod(lengths)
 
 
 def checked_axes(shared_axes: Any, ndim: int) -> tuple[int, ...]:

@@ -10,15 +10,6 @@ import numpy as np
 NEAR = 1 << 15  # elements
 
 
-def __getattr__(name: str) -> Any:
-    """Names that are in _args now."""
-    from simdrop import _args
-
-    if name.startswith("_"):
-        raise AttributeError(name)
-    return getattr(_args, name)
-
-
 def copy_to(x: np.ndarray, y: np.ndarray) -> None:
     """Write x to y as if x had been copied first; NumPy does so only for some overlaps."""
     y[...] = x if apart(x, y) else x.copy()

@@ -43,8 +43,8 @@ def get_num_threads() -> int:
     Raises
     ------
     ValueError
-        If ``SIMDROP_NUM_THREADS`` is no positive integer. An invalid ``OMP_NUM_THREADS`` is ignored:
-        OpenMP reports it.
+        If ``SIMDROP_NUM_THREADS`` is no positive integer. An invalid ``OMP_NUM_THREADS`` is
+        ignored: OpenMP reports it.
 
     Notes
     -----

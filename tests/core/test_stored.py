@@ -168,7 +168,7 @@ def test_values():
 def test_pickles_name_what_stays_where_it_is():
     """A pickle names the function that restores it, by module, too."""
     (restore, arguments) = sd.StoredMask(bytes([5]), 0.5, (3,)).__reduce__()
-    assert restore is _pickle.restore_stored
+    assert restore is _pickle.restore
     assert restore(*arguments) == sd.StoredMask(bytes([5]), 0.5, (3,))
 
 

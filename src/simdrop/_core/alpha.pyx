@@ -1,6 +1,8 @@
 # cython: language_level=3, binding=True, nonecheck=True, freethreading_compatible=True
 """Alpha dropout, for self-normalizing nets."""
 
+from inspect import signature
+
 import numpy as np
 
 from simdrop import _args, _arrays, _pickle, _threads
@@ -10,7 +12,7 @@ cimport numpy as cnp
 from libc.math cimport sqrt
 from libc.stdint cimport uint64_t
 
-from simdrop._core.apply cimport Apply
+from simdrop._core.apply cimport apply_drawn
 from simdrop._core.args cimport checked_p
 from simdrop._core.capi cimport SIMDROP_F32, SIMDROP_F64
 from simdrop._core.draw cimport Draw
@@ -77,7 +79,8 @@ cdef class AlphaDropoutContext(Draw):
     cdef readonly double a
     cdef readonly double b
 
-    __signature__ = signatures.shown(arguments)
+    __signature__ = signature(arguments)
+    _kind = "AlphaDropoutContext"
 
     def __init__(self, *args, **named):
         key, draw, p, shape, shared_axes = arguments(*args, **named)
@@ -139,16 +142,12 @@ cdef class AlphaDropoutContext(Draw):
     cdef scaled(self, x, out):
         """a * x where kept, else 0, of a base array that fits."""
         cdef Scale kernel
-        cdef Apply application
         if not self.shared_axes and x.dtype.itemsize > 2:
             kernel = Scale.__new__(Scale)
             kernel.scale = self.a
             return apply(kernel, self, x, out, SPLIT_FROM)
         y = _arrays.new_like(x) if out is None else out
-        application = Apply.__new__(Apply)
-        application.set_arrays(x if _arrays.apart(x, y) else x.copy(), y, True, self.a)
-        application.set_draw(self)
-        application.do()
+        apply_drawn(x if _arrays.apart(x, y) else x.copy(), y, self, True, self.a)
         return y
 
     cdef Draw new_window(self, tuple start, tuple shape):
@@ -162,8 +161,8 @@ cdef class AlphaDropoutContext(Draw):
             "key": self.key, "draw": self.draw, "p": self.p, "shape": self.shape, "shared_axes": self.shared_axes,
         }
 
-    def _restore(self):
-        return _pickle.restore_alpha_dropout
+
+_pickle.classes["AlphaDropoutContext"] = AlphaDropoutContext
 
 
 def alpha_dropout(x, p=0.5, *, rng=None, shared_axes=(), training=True, out=None):

@@ -8,7 +8,7 @@ from simdrop import _args, _arrays, _threads
 cimport numpy as cnp
 from libc.stdint cimport intptr_t, uint8_t, uint64_t
 
-from simdrop._core.capi cimport SIMDROP_BF16, SIMDROP_MAX_AXES, simdrop_axis, simdrop_elements, simdrop_type
+from simdrop._core.capi cimport SIMDROP_BF16, SIMDROP_MAX_AXES, simdrop_axis, simdrop_elements, simdrop_rule, simdrop_type
 from simdrop._core.draw cimport Draw, number_c_order
 from simdrop._core.kernels cimport kernels
 from simdrop._core.task cimport Task, share
@@ -21,69 +21,100 @@ cdef enum:
 cdef Py_ssize_t SPLIT_FROM = _threads.SPLIT_FROM
 
 
+cdef struct Operation:  # what kernels are given
+    const simdrop_rule *rule  # by which decisions are drawn, where
+    const uint8_t *bits  # is NULL
+    const char *x
+    char *y
+    uint64_t first  # number of the first element
+    simdrop_elements elements
+    int count, split_axis
+    simdrop_axis axes[SIMDROP_MAX_AXES]
+
+
 cdef class Apply(Task):
-    """Decisions and two arrays, x to be read and y to be written; its units are those of the axis that is split."""
+    """An operation that threads share; its units are those of the axis that is split."""
 
-    cdef int set_arrays(self, cnp.ndarray x, cnp.ndarray y, bint scaled, double factor) except -1:
-        """x and y, of one shape, and what kept elements are multiplied by."""
-        cdef int axis
-        self.arrays = (x, y)
-        self.x, self.y = <const char *>cnp.PyArray_DATA(x), <char *>cnp.PyArray_DATA(y)
-        self.elements = elements_of(x.dtype, y.dtype, scaled)
-        self.elements.scale = factor
-        self.count = cnp.PyArray_NDIM(x)
-        self.split_axis = outermost(y)
-        for axis in range(self.count):
-            self.axes[axis].n = cnp.PyArray_DIM(x, axis)
-            self.axes[axis].x = cnp.PyArray_STRIDE(x, axis)
-            self.axes[axis].y = cnp.PyArray_STRIDE(y, axis)
-        return 0
-
-    cdef int set_draw(self, Draw draw) except -1:
-        """Kernels draw the decisions."""
-        self.arrays += (draw,)
-        self.rule = &draw.rule
-        self.first = draw.number_axes(self.axes)
-        self.in_order = draw.in_order
-        return 0
-
-    cdef int set_bits(self, bits, tuple shape, tuple shared_axes) except -1:
-        """The decisions are bits, in the C order of a shape with the shared axes 1."""
-        self.arrays += (bits,)
-        self.bits = <const uint8_t *>cnp.PyArray_DATA(bits)
-        return number_c_order(shape, shared_axes, self.axes)
-
-    cdef int do(self) except -1:
-        """All of it, with all threads where the arrays are large."""
-        x, y = self.arrays[:2]
-        if self.in_order and cnp.PyArray_IS_C_CONTIGUOUS(x) and cnp.PyArray_IS_C_CONTIGUOUS(y):
-            # One axis, along which threads' parts may begin anywhere.
-            self.count, self.split_axis = 1, 0
-            self.axes[0].n = cnp.PyArray_SIZE(x)
-            self.axes[0].x = self.axes[0].y = cnp.PyArray_ITEMSIZE(x)
-            self.axes[0].element = 1
-        cdef size_t units = self.axes[self.split_axis].n if self.count != 0 else 1
-        return share(self, units, GRAIN if self.count == 1 else 1, cnp.PyArray_NBYTES(x), SPLIT_FROM)
+    cdef Operation operation
 
     cdef int run(self, size_t start, size_t stop) except -1 nogil:
-        cdef simdrop_axis[SIMDROP_MAX_AXES] axes
-        cdef const char *x = self.x
-        cdef char *y = self.y
-        cdef uint64_t first = self.first
-        cdef int axis
-        for axis in range(self.count):
-            axes[axis] = self.axes[axis]
-        if self.count != 0:
-            axis = self.split_axis
-            x += <Py_ssize_t>start * axes[axis].x
-            y += <Py_ssize_t>start * axes[axis].y
-            first += start * axes[axis].element
-            axes[axis].n = stop - start
-        if self.bits is not NULL:
-            kernels().select_array(self.bits, first, self.elements, self.count, axes, x, y)
-        else:
-            kernels().apply_array(self.rule, first, self.elements, self.count, axes, x, y)
+        apply_part(&self.operation, start, stop)
         return 0
+
+
+cdef void apply_part(const Operation *whole, size_t start, size_t stop) noexcept nogil:
+    """The operation, from `start` to `stop` along the axis that is split."""
+    cdef simdrop_axis[SIMDROP_MAX_AXES] axes
+    cdef const char *x = whole.x
+    cdef char *y = whole.y
+    cdef uint64_t first = whole.first
+    cdef int axis
+    for axis in range(whole.count):
+        axes[axis] = whole.axes[axis]
+    if whole.count != 0:
+        axis = whole.split_axis
+        x += <Py_ssize_t>start * axes[axis].x
+        y += <Py_ssize_t>start * axes[axis].y
+        first += start * axes[axis].element
+        axes[axis].n = stop - start
+    if whole.bits is not NULL:
+        kernels().select_array(whole.bits, first, whole.elements, whole.count, axes, x, y)
+    else:
+        kernels().apply_array(whole.rule, first, whole.elements, whole.count, axes, x, y)
+
+
+cdef int apply_drawn(cnp.ndarray x, cnp.ndarray y, Draw draw, bint scaled, double factor) except -1:
+    """Write x to y, arrays of the draw's shape, multiplied by a factor where its rule keeps an element, else +0."""
+    cdef Operation operation
+    set_arrays(&operation, x, y, scaled, factor)
+    operation.rule, operation.bits = &draw.rule, NULL
+    operation.first = draw.number_axes(operation.axes)
+    if draw.in_order and cnp.PyArray_IS_C_CONTIGUOUS(x) and cnp.PyArray_IS_C_CONTIGUOUS(y):
+        # One axis, along which threads' parts may begin anywhere.
+        operation.count, operation.split_axis = 1, 0
+        operation.axes[0].n = cnp.PyArray_SIZE(x)
+        operation.axes[0].x = operation.axes[0].y = cnp.PyArray_ITEMSIZE(x)
+        operation.axes[0].element = 1
+    return do(&operation, x, y, draw)
+
+
+cdef int apply_stored(
+    cnp.ndarray x, cnp.ndarray y, bits, tuple shape, tuple shared_axes, bint scaled, double factor
+) except -1:
+    """The same with stored decisions: bits in the C order of the arrays' shape with the shared axes 1."""
+    cdef Operation operation
+    set_arrays(&operation, x, y, scaled, factor)
+    operation.rule, operation.bits = NULL, <const uint8_t *>cnp.PyArray_DATA(bits)
+    operation.first = 0
+    number_c_order(shape, shared_axes, operation.axes)
+    return do(&operation, x, y, bits)
+
+
+cdef int set_arrays(Operation *operation, cnp.ndarray x, cnp.ndarray y, bint scaled, double factor) except -1:
+    cdef int axis
+    operation.x, operation.y = <const char *>cnp.PyArray_DATA(x), <char *>cnp.PyArray_DATA(y)
+    operation.elements = elements_of(x.dtype, y.dtype, scaled)
+    operation.elements.scale = factor
+    operation.count, operation.split_axis = cnp.PyArray_NDIM(x), outermost(y)
+    for axis in range(operation.count):
+        operation.axes[axis].n = cnp.PyArray_DIM(x, axis)
+        operation.axes[axis].x = cnp.PyArray_STRIDE(x, axis)
+        operation.axes[axis].y = cnp.PyArray_STRIDE(y, axis)
+    return 0
+
+
+cdef int do(const Operation *operation, cnp.ndarray x, cnp.ndarray y, decisions) except -1:
+    """All of an operation, with all threads where the arrays are large."""
+    cdef Apply task
+    cdef size_t units = operation.axes[operation.split_axis].n if operation.count != 0 else 1
+    if cnp.PyArray_NBYTES(x) < SPLIT_FROM:
+        with nogil:
+            apply_part(operation, 0, units)
+        return 0
+    task = Apply.__new__(Apply)
+    task.operation = operation[0]
+    task.arrays = (x, y, decisions)
+    return share(task, units, GRAIN if operation.count == 1 else 1, cnp.PyArray_NBYTES(x), SPLIT_FROM)
 
 
 cdef int outermost(cnp.ndarray array) noexcept:
@@ -99,8 +130,9 @@ cdef int outermost(cnp.ndarray array) noexcept:
 
 cpdef tuple operands(given, out, tuple shape, bint scaled):
     """x and where its result goes, as base arrays of a mask's shape; where they overlap, x is a copy."""
-    x = _args.base(given)
-    _args.check_maskable(x, shape, scaled)
+    x = given if cnp.PyArray_CheckExact(given) else _args.base(given)
+    if scaled_type(cnp.PyArray_TYPE(x)) < 0 or x.shape != shape:  # else it can be masked, scaled or not
+        _args.check_maskable(x, shape, scaled)
     if out is None:
         return x, _arrays.new_like(x)
     y = _args.checked_out(out, x)

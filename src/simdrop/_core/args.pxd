@@ -12,6 +12,11 @@ from libc.stdint cimport uint64_t
 from simdrop._core.capi cimport SIMDROP_DRAWS, SIMDROP_KEY_BYTES, SIMDROP_MAX_AXES
 
 
+cdef extern from "Python.h":
+    Py_ssize_t PY_SSIZE_T_MAX
+    long long PyLong_AsLongLongAndOverflow(object number, int *overflow)
+
+
 # --- Numbers ---
 
 cdef inline bint is_array_p(p) noexcept:
@@ -67,34 +72,21 @@ cdef inline uint64_t checked_draw(draw) except? 0:
 
 # --- Shapes ---
 
-cdef inline Py_ssize_t checked_size(tuple lengths, shape) except -1:
-    """The number of elements of an array of these lengths, which are ints; `shape` is what was given."""
-    cdef Py_ssize_t n, size = 1
-    cdef bint empty = False
-    if len(lengths) > SIMDROP_MAX_AXES:
-        raise ValueError(f"shape has {len(lengths)} axes, but arrays have at most {SIMDROP_MAX_AXES}")
-    for length in lengths:
-        if length < 0:
-            raise ValueError(f"shape = {shape}, but lengths must not be negative")
-        try:
-            n = length
-        except OverflowError:
-            raise ValueError(f"shape = {shape} has more than 2**63 - 1 elements") from None
-        if n == 0:  # the product of the others must fit all the same, as NumPy has it, or their order would matter
-            empty = True
-        elif size > (<Py_ssize_t>((<size_t>-1) >> 1)) // n:
-            raise ValueError(f"shape = {shape} has more than 2**63 - 1 elements")
-        else:
-            size *= n
-    return 0 if empty else size
-
-
-cdef inline bint are_ints(tuple lengths) noexcept:
-    """Whether a shape is of Python's own ints, as that of an array is."""
-    for length in lengths:
+cdef inline Py_ssize_t plain_size(tuple shape) noexcept:
+    """The number of elements of the usual shape, of positive ints; -1 if `_args.checked_shape` must look at it."""
+    cdef Py_ssize_t size = 1
+    cdef long long n
+    cdef int overflow = 0
+    if len(shape) > SIMDROP_MAX_AXES:
+        return -1
+    for length in shape:
         if type(length) is not int:
-            return False
-    return True
+            return -1
+        n = PyLong_AsLongLongAndOverflow(length, &overflow)
+        if overflow != 0 or n <= 0 or size > PY_SSIZE_T_MAX // n:
+            return -1
+        size *= n
+    return size
 
 
 cdef inline Py_ssize_t bytes_of_bits(Py_ssize_t size) noexcept:

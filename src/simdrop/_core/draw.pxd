@@ -31,4 +31,3 @@ cdef tuple checked_shape(shape, Py_ssize_t *size)
 cdef tuple checked_axes(shared_axes, tuple shape)
 cdef tuple decided_shape(tuple shape, tuple shared_axes)
 cdef int number_c_order(tuple shape, tuple shared_axes, simdrop_axis *axes) except -1
-cdef Draw new_draw(shape, shared_axes)

@@ -1,6 +1,7 @@
 # cython: language_level=3, binding=True, freethreading_compatible=True
 """Draw: where decisions are numbered. Nothing else counts elements."""
 
+from inspect import signature
 from math import prod
 
 import numpy as np
@@ -11,7 +12,7 @@ from simdrop._core import signatures
 cimport numpy as cnp
 from libc.stdint cimport uint64_t
 
-from simdrop._core.args cimport are_ints, checked_draw, checked_key, checked_size
+from simdrop._core.args cimport checked_draw, checked_key, plain_size
 from simdrop._core.capi cimport SIMDROP_KEY_BYTES, SIMDROP_MAX_AXES, simdrop_axis
 from simdrop._core.kernels cimport expand_key
 
@@ -62,7 +63,8 @@ cdef class Draw:
     (536870912, 7)
     """
 
-    __signature__ = signatures.shown(arguments)
+    __signature__ = signature(arguments)
+    _kind = "Draw"  # what a subclass in Python is pickled as, too
 
     def __init__(self, *args, **named):
         cdef Py_ssize_t size
@@ -202,10 +204,6 @@ cdef class Draw:
         """What the constructor takes, by name; of a window, it would make a draw of its own."""
         return {"key": self.key, "draw": self.draw, "shape": self.shape, "shared_axes": self.shared_axes}
 
-    def _restore(self):
-        """The function that a pickle names, which takes the arguments in order."""
-        return _pickle.restore_draw
-
     def _values(self):
         """What draws are compared and hashed by: arrays by value, too."""
         values = [(v.shape, v.tobytes()) if isinstance(v, np.ndarray) else v for v in self._arguments().values()]
@@ -222,7 +220,7 @@ cdef class Draw:
     def __reduce__(self):
         if self.source is not None:
             return _pickle.restore_window, (self.source, self.at, self.shape)
-        return self._restore(), tuple(self._arguments().values())
+        return _pickle.restore, (self._kind, self._arguments())
 
     def __repr__(self):
         if self.source is not None:
@@ -230,7 +228,10 @@ cdef class Draw:
         arguments = self._arguments()
         key = arguments.pop("key")
         written = [f"{name}={shown(v)}" for name, v in arguments.items() if v is not DEFAULTS.get(name, self)]
-        return f"{type(self).__name__}(bytes.fromhex('{key.hex()}'), {', '.join(written)})"
+        return f"{self._kind}(bytes.fromhex('{key.hex()}'), {', '.join(written)})"
+
+
+_pickle.classes["Draw"] = Draw
 
 
 cdef str shown(value):
@@ -260,8 +261,10 @@ def runs(shape, strides):
 
 cdef tuple checked_shape(shape, Py_ssize_t *size):
     """A shape as a tuple of ints; its number of elements in `size`."""
-    cdef tuple lengths = <tuple>shape if type(shape) is tuple and are_ints(<tuple>shape) else _args.ints(shape, "shape")
-    size[0] = checked_size(lengths, shape)
+    size[0] = plain_size(<tuple>shape) if type(shape) is tuple else -1
+    if size[0] >= 0:
+        return <tuple>shape
+    lengths, size[0] = _args.checked_shape(shape, SIMDROP_MAX_AXES)
     return lengths
 
 
@@ -288,12 +291,3 @@ cdef int number_c_order(tuple shape, tuple shared_axes, simdrop_axis *axes) exce
             axes[axis].element = step
             step *= <uint64_t>shape[axis]
     return 0
-
-
-cdef Draw new_draw(shape, shared_axes):
-    """A Draw for a stream to give a key and a number."""
-    cdef Draw draw = Draw.__new__(Draw)
-    cdef Py_ssize_t size
-    cdef tuple lengths = checked_shape(shape, &size)
-    draw.set_shape(lengths, checked_axes(shared_axes, lengths), size)
-    return draw

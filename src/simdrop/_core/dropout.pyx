@@ -2,7 +2,6 @@
 """Functions of the form ``y, mask = transform(x, ...)``, and their gradients."""
 
 from simdrop import _args
-from simdrop._core.stream import next_mask as draw_mask  # noqa: F401
 
 cimport numpy as cnp
 

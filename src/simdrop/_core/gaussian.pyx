@@ -1,6 +1,8 @@
 # cython: language_level=3, binding=True, nonecheck=True, freethreading_compatible=True
 """Gaussian dropout and Gaussian noise."""
 
+from inspect import signature
+
 import numpy as np
 
 from simdrop import _args, _arrays, _pickle, _threads
@@ -153,7 +155,8 @@ cdef class GaussianDropoutContext(GaussianContext):
 
     cdef readonly double p
 
-    __signature__ = signatures.shown(dropout_arguments)
+    __signature__ = signature(dropout_arguments)
+    _kind = "GaussianDropoutContext"
 
     def __init__(self, *args, **named):
         key, draw, p, shape, shared_axes = dropout_arguments(*args, **named)
@@ -181,9 +184,6 @@ cdef class GaussianDropoutContext(GaussianContext):
             "key": self.key, "draw": self.draw, "p": self.p, "shape": self.shape, "shared_axes": self.shared_axes,
         }
 
-    def _restore(self):
-        return _pickle.restore_gaussian_dropout
-
 
 cdef class GaussianNoiseContext(GaussianContext):
     """
@@ -207,7 +207,8 @@ cdef class GaussianNoiseContext(GaussianContext):
         As `Draw`; ValueError if std is out of range.
     """
 
-    __signature__ = signatures.shown(noise_arguments)
+    __signature__ = signature(noise_arguments)
+    _kind = "GaussianNoiseContext"
 
     def __init__(self, *args, **named):
         key, draw, std, shape, shared_axes = noise_arguments(*args, **named)
@@ -235,9 +236,6 @@ cdef class GaussianNoiseContext(GaussianContext):
             "key": self.key, "draw": self.draw, "std": self.std, "shape": self.shape, "shared_axes": self.shared_axes,
         }
 
-    def _restore(self):
-        return _pickle.restore_gaussian_noise
-
 
 cdef int check_std_for(double std, x) except -1:
     """Refuse a deviation that the numbers that x is computed in cannot hold."""
@@ -263,6 +261,10 @@ cdef transformed(GaussianContext ctx, double std, x, rng, bint training, shared_
         return x
     y = ctx.applied(x, memory)
     return y if out is None else out
+
+
+_pickle.classes["GaussianDropoutContext"] = GaussianDropoutContext
+_pickle.classes["GaussianNoiseContext"] = GaussianNoiseContext
 
 
 def gaussian_dropout(x, p=0.5, *, rng=None, shared_axes=(), training=True, out=None):

@@ -3,7 +3,6 @@
 
 cimport numpy as cnp
 
-from simdrop._core.apply cimport Apply
 from simdrop._core.draw cimport Draw
 from simdrop._core.stored cimport StoredMask
 
@@ -21,7 +20,6 @@ cdef class Mask(Draw):
     cdef int keep_all(self) except -1
     cdef int kernel_type(self, x) noexcept
     cdef bint takes_out(self, x, out) noexcept
-    cdef Apply application(self, cnp.ndarray x, cnp.ndarray y)
     cdef int apply_any(self, cnp.ndarray x, cnp.ndarray y) except -1
     cdef factors_as(self, dtype)
     cdef pack(self, tuple shape)

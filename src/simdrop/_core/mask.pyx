@@ -1,6 +1,7 @@
 # cython: language_level=3, binding=True, freethreading_compatible=True
 """Mask: which elements are dropped, as a few numbers: a draw and a probability."""
 
+from inspect import signature
 from math import prod
 
 import numpy as np
@@ -11,7 +12,7 @@ from simdrop._core import signatures
 cimport numpy as cnp
 from libc.stdint cimport uint8_t
 
-from simdrop._core.apply cimport Apply, indices_of, operands, plain_type, scaled_type
+from simdrop._core.apply cimport apply_drawn, apply_stored, indices_of, operands, plain_type, scaled_type
 from simdrop._core.args cimport are_same_or_apart, bytes_of_bits, checked_p, is_array_p
 from simdrop._core.capi cimport SIMDROP_MAX_AXES, simdrop_axis
 from simdrop._core.draw cimport Draw, checked_axes, checked_shape, decided_shape
@@ -86,7 +87,8 @@ cdef class Mask(Draw):
            [0., 0., 2., 2.]])
     """
 
-    __signature__ = signatures.shown(arguments)
+    __signature__ = signature(arguments)
+    _kind = "Mask"
 
     def __init__(self, *args, **named):
         key, draw, p, shape, shared_axes, scale = arguments(*args, **named)
@@ -212,20 +214,12 @@ cdef class Mask(Draw):
 
     cdef int apply_any(self, cnp.ndarray x, cnp.ndarray y) except -1:
         """Apply to base arrays of the mask's shape, of any type and layout, with all threads where they are large."""
-        self.application(x, y).do()
-        if self.p_array is not None and self.scaled:
+        if self.direct:
+            return apply_drawn(x, y, self, self.scaled, self.factor)
+        apply_stored(x, y, self.pack(self.decided()), self.shape, self.shared_axes, False, 1.0)
+        if self.scaled:
             _arrays.multiply(y, self.factors_as(_arrays.real_type(y.dtype)), y)
         return 0
-
-    cdef Apply application(self, cnp.ndarray x, cnp.ndarray y):
-        """The mask applied to such arrays, but for the multiplication by the factors of an array p."""
-        cdef Apply application = Apply.__new__(Apply)
-        application.set_arrays(x, y, self.scaled and self.direct, self.factor)
-        if self.direct:
-            application.set_draw(self)
-        else:
-            application.set_bits(self.pack(self.decided()), self.shape, self.shared_axes)
-        return application
 
     cdef factors_as(self, dtype):
         """The factors of an array p, which are kept: computing them takes longer than all the rest."""
@@ -363,8 +357,8 @@ cdef class Mask(Draw):
             "scale": self.scaled,
         }
 
-    def _restore(self):
-        return _pickle.restore_mask
+
+_pickle.classes["Mask"] = Mask
 
 
 cdef block_of(p, tuple start, tuple shape):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from inspect import Signature, signature
+from inspect import signature
 from typing import Any
 
 
@@ -14,8 +14,3 @@ def arguments(name: str, parameters: str) -> Callable[..., tuple[Any, ...]]:
     names = ", ".join(signature(made[name]).parameters)
     exec(f"def {name}({parameters}): return {names},", made)
     return made[name]
-
-
-def shown(function: Callable[..., Any]) -> Signature:
-    """What `inspect.signature` tells of a class."""
-    return signature(function)

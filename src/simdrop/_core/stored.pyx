@@ -1,6 +1,8 @@
 # cython: language_level=3, binding=True, freethreading_compatible=True
 """StoredMask: a mask that is stored, a bit an element, instead of drawn."""
 
+from inspect import signature
+
 import numpy as np
 
 from simdrop import _args, _pickle
@@ -8,7 +10,7 @@ from simdrop._core import signatures
 
 cimport numpy as cnp
 
-from simdrop._core.apply cimport Apply, indices_of, operands
+from simdrop._core.apply cimport apply_stored, indices_of, operands
 from simdrop._core.args cimport checked_p
 from simdrop._core.draw cimport checked_shape
 
@@ -59,7 +61,7 @@ cdef class StoredMask:
     array([2., 0., 6.])
     """
 
-    __signature__ = signatures.shown(arguments)
+    __signature__ = signature(arguments)
 
     def __init__(self, *args, **named):
         bits, p, shape, scale = arguments(*args, **named)
@@ -92,11 +94,8 @@ cdef class StoredMask:
 
     def apply(self, x, *, out=None):
         """Dropout, ``x * scale`` where kept, exactly +0 where dropped: see `Mask.apply`."""
-        cdef Apply application = Apply.__new__(Apply)
         x, y = operands(x, out, self.shape, self.scaled)
-        application.set_arrays(x, y, self.scaled, self.scale)
-        application.set_bits(self.bits, self.shape, ())
-        application.do()
+        apply_stored(x, y, self.bits, self.shape, (), self.scaled, self.scale)
         return y if out is None else out
 
     def backward(self, dy, *, out=None):
@@ -145,7 +144,8 @@ cdef class StoredMask:
         return hash(self._values())
 
     def __reduce__(self):
-        return _pickle.restore_stored, self._values()
+        bits, p, shape, scale = self._values()
+        return _pickle.restore, ("StoredMask", {"bits": bits, "p": p, "shape": shape, "scale": scale})
 
     def __repr__(self):
         bits = f"bytes.fromhex('{self.bits.tobytes().hex()}')"
@@ -153,6 +153,9 @@ cdef class StoredMask:
             bits = f"<{len(self.bits)} bytes>"
         scale = "" if self.scaled else ", scale=False"
         return f"StoredMask({bits}, p={self.p}, shape={self.shape}{scale})"
+
+
+_pickle.classes["StoredMask"] = StoredMask
 
 
 def apply_packed(x, bits, p=0.5, *, scale=True, out=None):

@@ -3,6 +3,7 @@
 
 import operator
 import os
+from inspect import signature
 
 from simdrop import _pickle, _seeding
 from simdrop._core import signatures
@@ -67,7 +68,7 @@ cdef class Stream:
     array([False,  True,  True, False, False, False,  True,  True])
     """
 
-    __signature__ = signatures.shown(arguments)
+    __signature__ = signature(arguments)
 
     def __cinit__(self):
         self.forks = UINT64_MAX  # not initialised: `leave_parent` says so
@@ -223,6 +224,9 @@ cdef class Stream:
     def __repr__(self):
         key, draw, spawned = self.numbers()
         return f"Stream(key={key.hex()}, draw={draw}, spawned={spawned})"
+
+
+_pickle.classes["Stream"] = Stream
 
 
 cdef Stream stream_from(bytes key):

@@ -1,6 +1,8 @@
 # cython: language_level=3, binding=True, nonecheck=True, freethreading_compatible=True
 """Kept rows and columns of weight matrices: what `simdrop.submatrix` shows."""
 
+from inspect import signature
+
 import numpy as np
 
 from simdrop import _args, _pickle, _threads
@@ -49,7 +51,7 @@ cdef class Kept:
     cdef object mask
     cdef object bits  # in whole words
 
-    __signature__ = signatures.shown(arguments)
+    __signature__ = signature(arguments)
 
     def __init__(self, *args, **named):
         mask, = arguments(*args, **named)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 import simdrop as sd
-from simdrop import _arrays
+from simdrop import _args, _arrays
 from simdrop._values import Values
 from simdrop.structured import kept_probability
 
@@ -184,7 +184,7 @@ class Factor(Values):
     factor: Any
 
     def backward(self, dy: Array) -> Array:
-        _arrays.check_dtype(dy.dtype, True)
+        _args.check_dtype(dy.dtype, True)
         dx = _arrays.new_like(dy)
         _arrays.multiply(dy, self.factor, dx)
         return dx

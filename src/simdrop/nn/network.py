@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from simdrop import _arrays
+from simdrop import _args
 from simdrop._core.stream import Stream
 from simdrop._core.submatrix import overlapping
 
@@ -219,7 +219,7 @@ class Network:
         return self.train(False)
 
     def _checked(self, x: ArrayLike) -> Array:
-        x = _arrays.base(x)
+        x = _args.base(x)
         if x.ndim != 2 or x.shape[1] != self.n_in:
             raise ValueError(f"x must have shape (batch, {self.n_in}), got {x.shape}")
         return x
@@ -261,7 +261,7 @@ def check_once(layers: Sequence[Layer]) -> None:
 
 def shares(sample_weight: ArrayLike, batch: int) -> Array:
     """Weights of the rows, scaled to sum to 1."""
-    weights = np.asarray(_arrays.base(sample_weight), np.float64)
+    weights = np.asarray(_args.base(sample_weight), np.float64)
     if weights.shape != (batch,):
         raise ValueError(f"sample_weight must be ({batch},), got {weights.shape}")
     outside = weights[~((weights >= 0) & (weights < np.inf))]
