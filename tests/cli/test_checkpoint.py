@@ -26,9 +26,9 @@ from hypothesis import strategies as st
 
 import simdrop as sd
 from simdrop import _files, nn
-from simdrop.cli import checkpoint, data, errors, loop, options, sources
+from simdrop.cli import checkpoint, data, errors, loop, options
 from simdrop.cli.main import main
-from simdrop.cli.presets import PRESETS
+from simdrop.cli.options import PRESETS
 from simdrop.nn import checkpoint as nets
 
 SMALL = ["--hidden", "8", "--epochs", "3", "--batch-size", "20"]
@@ -1051,7 +1051,7 @@ def test_a_signal_writes_a_last_checkpoint(small, which, code):
         assert process.stdout.readline()
     process.send_signal(getattr(signal, which))
     ended, out, err = finish(process)
-    assert (ended, err) == (code, "simdrop: interrupted; --resume goes on from 'run.npz'\n")
+    assert (ended, err) == (code, "simdrop: interrupted; --resume continues from 'run.npz'\n")
     runs = nets.read("run.npz").extra["runs"]  # not the one of the start: the next is in a minute
     assert all(len(run["history"]) >= 2 for run in runs.values())
     assert os.listdir() == ["run.npz"]
@@ -1077,11 +1077,11 @@ def test_a_reader_that_goes_away_writes_a_last_checkpoint(small):
 def test_resume_says_where_it_goes_on(small, capsys):
     assert main(["train", "--data", small, *SMALL, "--checkpoint", "run.npz", "--resume"]) == 0
     first = capsys.readouterr().out
-    assert first.startswith("No checkpoint 'run.npz': starting anew\n")
+    assert first.startswith("No checkpoint 'run.npz': starting from scratch\n")
     assert main(["train", "--data", small, *SMALL, "--checkpoint", "run.npz", "--resume"]) == 0
     again = capsys.readouterr().out
     assert again.startswith(
-        "Going on from 'run.npz': 3 of 3 epochs without dropout, 3 of 3 epochs with dropout are "
+        "Resuming from 'run.npz': 3 of 3 epochs without dropout, 3 of 3 epochs with dropout are "
         "done\n"
     )
     assert "epoch 3" not in again.split("\n", 1)[1]
@@ -1103,7 +1103,7 @@ def test_nothing_is_overwritten_without_resume(small, capsys):
     capsys.readouterr()
     assert train(small) == 2
     assert one_error_line(capsys) == (
-        "--checkpoint 'run.npz' exists; add --resume to go on from it, or remove it"
+        "--checkpoint 'run.npz' exists; add --resume to continue from it, or remove it"
     )
     assert Path("run.npz").read_bytes() == before
 
@@ -1126,7 +1126,7 @@ def test_resume_from_whatever_is_wrong_is_one_line(small, capsys, validation):
     words = ["--validation", validation, "--only", "with"]
     assert train(small, *words) == 0
     about, arrays = contents("run.npz")
-    images = sources.load(small)
+    images = data.load(small)
     chosen_settings = chosen("--data", small, *SMALL, *words)
     described = checkpoint.describe(images, chosen_settings)
     per_epoch = loop.batches_an_epoch(
@@ -1174,8 +1174,8 @@ def test_resume_with_other_settings_or_data(small, tmp_path, capsys):
     words = ["--lr", "0.01", "--max-norm", "3", "--hidden", "8,8", "--resume"]
     assert train(small, *words) == 2
     assert one_error_line(capsys) == (
-        "--resume: 'run.npz' is of another training: --hidden was 8 and is 8,8; --lr was 0.05 and "
-        "is 0.01; --max-norm was none and is 3.0"
+        "--resume: 'run.npz' is from another training: --hidden was 8 and is 8,8; --lr was 0.05 and "
+        "is 0.01; --max-norm was none and is 3"
     )
     with np.load(small) as arrays:
         changed = dict(arrays)
@@ -1183,7 +1183,7 @@ def test_resume_with_other_settings_or_data(small, tmp_path, capsys):
     np.savez(small, **changed)
     assert train(small, "--resume") == 2
     assert one_error_line(capsys) == (
-        "--resume: 'run.npz' is of another training: the data has other numbers in x_test"
+        "--resume: 'run.npz' is from another training: the data differ in x_test"
     )
     assert Path("run.npz").read_bytes() == before
 
@@ -1253,7 +1253,7 @@ def test_a_disk_that_gets_full(small, tiny_disk, freed):
     fill(tiny_disk)
     warning = process.stderr.readline()
     wanted = f"simdrop: warning: --checkpoint '{path}' cannot be written: No space left on device;"
-    assert warning.startswith(wanted) and "the training goes on" in warning
+    assert warning.startswith(wanted) and "the training continues" in warning
     content(path)  # the last good one
     if freed:
         (tiny_disk / "filler").unlink()
@@ -1299,7 +1299,7 @@ def test_checkpoints_by_the_clock_and_by_batches(small, monkeypatch):
 
 def chosen(*words):
     parser = argparse.ArgumentParser()
-    options.add_options(parser)
+    options.add_train_options(parser)
     return options.settings_from(parser.parse_args(words))
 
 
@@ -1350,11 +1350,11 @@ def test_training_on_all_examples(small, capsys):
     words = ["--data", small, *SMALL, "--validation", "0", "--only", "with", "--results", "r.json"]
     assert main(["train", *words]) == 0
     out, err = capsys.readouterr()
-    assert err == "" and "Trained on 120 examples, validated on 0, tested on 60:" in out
+    assert err == "" and "Trained on 120 examples, validated on 0, tested on 60." in out
     assert "without" not in out and "validation error 1" not in out
     run = json.loads(Path("r.json").read_text())["runs"]["with"]
     assert run["validation_error"] is None and run["history"][0]["validation_loss"] is None
-    assert f"{run['test_examples_wrong']} test examples are wrong with dropout." in out
+    assert f"Misclassified test examples: {run['test_examples_wrong']} with dropout." in out
 
 
 # nn.ActivityL1

@@ -24,18 +24,7 @@ import pytest
 import simdrop
 from simdrop import _files
 from simdrop._core import mask as kernels
-from simdrop.cli import (
-    data,
-    grid,
-    loop,
-    options,
-    plot,
-    progress,
-    report,
-    sources,
-    tables,
-    train,
-)
+from simdrop.cli import data, loop, options, plot, progress, report, sweep, tables, train
 from simdrop.cli.main import main
 from simdrop.config import config
 
@@ -105,7 +94,7 @@ def without_seconds(text):
 def settings(**changes):
     """The settings of the command's defaults, with changes."""
     parser = argparse.ArgumentParser()
-    options.add_options(parser)
+    options.add_train_options(parser)
     chosen = parser.parse_args([])
     vars(chosen).update({"hidden": (8,), "epochs": 3} | changes)
     return options.settings_from(chosen)
@@ -150,8 +139,8 @@ def test_digits_give_lines_a_table_and_a_picture(capsys, folder):
         # Below chance, 90 %, after as little training as this.
         assert max(train_error, validation_error, test_error) < 80
         wrong.append(round(test_error / 100 * 899))
-    assert "Trained on 718 examples, validated on 180, tested on 899:" in lines
-    assert f"{wrong[0]} test examples are wrong without dropout, {wrong[1]} with it." in lines
+    assert "Trained on 718 examples, validated on 180, tested on 899." in lines
+    assert f"Misclassified test examples: {wrong[0]} without dropout, {wrong[1]} with it." in lines
     assert lines[-1] == "Curves: 'simdrop-train.png'"
     assert max(map(len, lines)) <= 80
 
@@ -253,16 +242,16 @@ def numbers(text):
 
 def test_numbers_are_whole_at_every_width(small, capsys, monkeypatch):
     """No terminal: all of a row in one line, whatever COLUMNS says. A terminal: nothing wider."""
-    images = sources.load(small)
+    images = data.load(small)
     runs, rows = trained(images, settings(hidden=(2,)))
     results = [report.measure(run, images, rows) for run in runs]
     ps, p_inputs = (0.0, 0.25, 0.5), (0.0, 0.1, 0.123456, 0.2, 0.3)
-    errors = {(p, q): [p / 3 + q / 7] * 2 for p in ps for q in p_inputs}
-    errors[0.25, 0.1] = [None]
+    errors = {(p, q): dict.fromkeys((0, 1), p / 3 + q / 7) for p in ps for q in p_inputs}
+    errors[0.25, 0.1] = {0: None}
 
     def shown():
         report.print_report(results, images, rows)
-        tables.print_table(grid.table(errors, ps, p_inputs, 2))
+        tables.print_table(sweep.Grid(ps, p_inputs, 2, errors).table())
         return plain(capsys.readouterr().out)
 
     monkeypatch.setenv("COLUMNS", "40")
@@ -326,7 +315,7 @@ def test_picture_has_the_permissions_of_any_new_file(small):
 def test_loss_of_zero_can_be_drawn():
     run = loop.Run("without dropout", None, None, [loop.Epoch(0.0, 0.0, 0.0, 0.0, 1.0)])
     result = report.Result(run, 0.0, 0.0)
-    figure = plot.draw([result, result], "perfect")
+    figure = plot.curves([result, result], "perfect")
     plot.save(figure, Path("perfect.png"))
     assert Path("perfect.png").read_bytes().startswith(PNG_SIGNATURE)
 
@@ -344,7 +333,7 @@ def test_python_m_simdrop(small):
 
 
 def test_both_nets_start_alike_and_differ_in_dropout(small):
-    images = sources.load(small)
+    images = data.load(small)
     without, with_dropout = loop.make_runs(images, settings(p=0.4, p_input=0.3, seed=3))
     for a, b in zip(without.net.parameters(), with_dropout.net.parameters(), strict=True):
         assert a.value.tobytes() == b.value.tobytes()
@@ -357,15 +346,15 @@ def test_both_nets_start_alike_and_differ_in_dropout(small):
 
 def test_both_nets_see_the_same_batches(small):
     """With nothing to drop, they are one net twice."""
-    (without, with_dropout), _ = trained(sources.load(small), settings(p=0.0, p_input=0.0))
+    (without, with_dropout), _ = trained(data.load(small), settings(p=0.0, p_input=0.0))
     for a, b in zip(without.history, with_dropout.history, strict=True):
         assert a.training_loss == b.training_loss and a.validation_error == b.validation_error
-    (without, with_dropout), _ = trained(sources.load(small), settings())
+    (without, with_dropout), _ = trained(data.load(small), settings())
     assert without.history[-1].training_loss != with_dropout.history[-1].training_loss
 
 
 def test_every_example_once_an_epoch_in_batches_of_nearly_equal_size(small, monkeypatch):
-    images = sources.load(small)
+    images = data.load(small)
     chosen = settings(batch_size=40, epochs=2, seed=1)
     rows = data.hold_out(images, chosen.validation, chosen.seed)
     runs = loop.make_runs(images, chosen)
@@ -385,7 +374,7 @@ def test_every_example_once_an_epoch_in_batches_of_nearly_equal_size(small, monk
 
 
 def test_options_reach_the_optimizer_and_the_rate_falls(small, monkeypatch):
-    images = sources.load(small)
+    images = data.load(small)
     chosen = settings(
         lr=0.4, momentum=0.7, nesterov=True, l2=0.01, max_norm=2.5, epochs=4, batch_size=1000
     )
@@ -399,7 +388,7 @@ def test_options_reach_the_optimizer_and_the_rate_falls(small, monkeypatch):
 
 
 def test_a_constant_rate_stays(small):
-    images, chosen = sources.load(small), settings(lr=0.4, lr_schedule="constant", epochs=3)
+    images, chosen = data.load(small), settings(lr=0.4, lr_schedule="constant", epochs=3)
     rows = data.hold_out(images, chosen.validation, chosen.seed)
     runs = loop.make_runs(images, chosen)
     assert {run.optimizer.lr for run, _ in loop.train(runs, images, rows, chosen)} == {0.4}
@@ -407,7 +396,7 @@ def test_a_constant_rate_stays(small):
 
 def test_dropout_is_on_in_every_batch(small):
     """The evaluation after each epoch switches it off."""
-    images, chosen = sources.load(small), settings()
+    images, chosen = data.load(small), settings()
     rows = data.hold_out(images, chosen.validation, chosen.seed)
     runs = loop.make_runs(images, chosen)
     for run, epoch_ended in loop.train(runs, images, rows, chosen):
@@ -416,7 +405,7 @@ def test_dropout_is_on_in_every_batch(small):
 
 
 def test_final_errors_are_those_of_the_training_and_test_sets(small):
-    images = sources.load(small)
+    images = data.load(small)
     runs, rows = trained(images, settings(hidden=(2,)))
     for run in runs:
         result = report.measure(run, images, rows)
@@ -427,7 +416,7 @@ def test_final_errors_are_those_of_the_training_and_test_sets(small):
 
 
 def test_curves_are_measured_without_dropout_on_the_right_rows(small):
-    images = sources.load(small)
+    images = data.load(small)
     runs, rows = trained(images, settings())
     for run in runs:
         x, y = images.x_train[rows.validation], images.y_train[rows.validation]
@@ -440,7 +429,7 @@ def test_curves_are_measured_without_dropout_on_the_right_rows(small):
 
 
 def test_evaluation_in_parts_is_that_of_the_whole(small, monkeypatch):
-    images = sources.load(small)
+    images = data.load(small)
     (run, _), _ = trained(images, settings())
     whole = loop.evaluate(run.net, images.x_train, images.y_train)
     monkeypatch.setattr(loop, "CHUNK", 50)  # 50, 50 and 20
@@ -580,16 +569,15 @@ def test_terminal_that_cannot_move_its_cursor_gets_lines(small):
     assert "\x1b" not in seen and "epoch 3/3, with dropout: loss" in seen
 
 
-def test_time_left(small, monkeypatch):
-    runs = loop.make_runs(sources.load(small), settings())
+def test_time_left(monkeypatch):
     now = 1000.0
     monkeypatch.setattr(progress.time, "monotonic", lambda: now)
-    display = progress.Silent(runs, "title", epochs=10, steps=100)
-    runs[0].batches, runs[1].batches = 30, 20  # a quarter of all
+    display = progress.Display("title", None, total=250, done=50, quiet=True)  # 50: a checkpoint
+    display.show(100)  # a quarter of the rest
     for seconds, wanted in ((20, "1:00"), (25, "1:15"), (1300, "1:05:00")):
         now = 1000.0 + seconds
         assert display.time_left() == wanted
-    runs[0].batches = runs[1].batches = 100
+    display.show(250)
     assert display.time_left() == "0:00"
 
 
@@ -731,9 +719,10 @@ def no_hanging():
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("words", OPTIONS, ids=" ".join)
 def test_path_that_cannot_be_used(words, fault, small, capsys, monkeypatch, request):
-    images = sources.load(small)
+    images = data.load(small)
     if "--data" not in words:
-        monkeypatch.setattr(sources, "load", lambda path: images)
+        monkeypatch.setattr(train, "load", lambda path: images)
+        monkeypatch.setattr(sweep, "load", lambda path: images)
     monkeypatch.setattr(loop, "train", None)  # none of them comes as far
     before = request.getfixturevalue("paths")
     path, message = FAULTS[fault]
@@ -878,7 +867,7 @@ def test_picture_that_cannot_be_written_at_the_end(small, folder, capsys, monkey
     assert main(["train", "--data", small, *QUICK]) == 2
     monkeypatch.undo()
     out, err = capsys.readouterr()
-    assert "test examples are wrong without dropout" in out and "Curves" not in out
+    assert "Misclassified test examples: " in out and "Curves" not in out
     message = "simdrop: error: --out 'simdrop-train.png' cannot be written: No space left on device"
     assert err.startswith(message) and err.count("\n") == 1
     assert [file.name for file in folder.iterdir()] == ["simdrop-train.png"]
@@ -972,7 +961,7 @@ def test_help(capsys):
     out = capsys.readouterr().out
     assert "simdrop train --data mnist.npz --epochs 10" in out
     parser = argparse.ArgumentParser()
-    options.add_options(parser)
+    options.add_train_options(parser)
     for action in parser._actions:
         assert action.help and action.option_strings[-1] in out
 

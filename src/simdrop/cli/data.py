@@ -94,11 +94,11 @@ def load(path: str | Path | None = None) -> Data:
         raise unreadable(path, error) from error
     notes: tuple[str, ...] = ()
     if idx_set is None:
-        name = Path(path.resolve().name.removesuffix(".gz")).stem
         arrays = _load_npz(path)
+        name = Path(path.resolve().name.removesuffix(".gz")).stem
     else:
-        name = path.resolve().name if is_folder else idx_set.name
         arrays = idx_set.read(path if is_folder else path.parent)
+        name = path.resolve().name if is_folder else idx_set.name
         if idx_set is idx.QMNIST:
             notes = (f"Labels: the first of QMNIST's {idx.QMNIST_COLUMNS} columns, the digit.",)
     title = "".join(c if c.isprintable() else "?" for c in name)  # what can be drawn

@@ -32,7 +32,7 @@ def read_idx(path: str | Path) -> NDArray[Any]:
         start = file.read(4)
         if len(start) < 4 or start[:2] != b"\0\0" or start[2] not in DTYPES:
             raise ValueError(
-                f"not an IDX file: it starts with {start.hex(' ') or 'no bytes'}; "
+                f"it is not an IDX file: it starts with {start.hex(' ') or 'no bytes'}; "
                 "wanted 00 00, a type (08 for unsigned bytes), the number of axes"
             )
         axes = start[3]
