@@ -277,8 +277,14 @@ def write_npz(path, members, method=zipfile.ZIP_DEFLATED):
 @pytest.mark.parametrize(
     "member, message",
     [
-        (npy(np.zeros((6, 2, 3), np.uint8)) + bytes(MUCH), "array x_train .* has bytes after its end"),
-        (npy_header((10**6, 10**6)) + bytes(100), "array x_train .* is truncated: .* there are 100"),
+        (
+            npy(np.zeros((6, 2, 3), np.uint8)) + bytes(MUCH),
+            "array x_train .* has bytes after its end",
+        ),
+        (
+            npy_header((10**6, 10**6)) + bytes(100),
+            "array x_train .* is truncated: .* there are 100",
+        ),
         (npy_header((10**30, 10**30)), "array x_train .* is truncated: .* there are 0"),
         (npy_header((10**6, 10**6), "<f8") + bytes(100), "array x_train .* is truncated"),
         (npy_header((-6, -6)) + bytes(36), "array x_train cannot be read: negative dimensions"),
