@@ -19,10 +19,9 @@ from cpuinfo import get_cpu_info  # comes with pytest-benchmark
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
-from simdrop import cli
 from simdrop._files import replacing
-from simdrop.cli.options import add_options, settings_from
-from simdrop.cli.presets import PRESETS
+from simdrop.cli.main import main as simdrop
+from simdrop.cli.options import PRESETS, add_train_options, settings_from
 
 from .machine import cpu
 
@@ -116,7 +115,7 @@ def run(words: list[str], file: Path) -> int:
     print(f"\n{file.stem}", flush=True)
     checkpoint, curves = file.with_suffix(".npz"), file.with_suffix(".png")
     words = [*words, "--checkpoint", str(checkpoint), "--resume", "--results", str(file)]
-    code = cli.main(["train", *words, "--out", str(curves)])
+    code = simdrop(["train", *words, "--out", str(curves)])
     if code == 0:
         checkpoint.unlink()
     return code
@@ -125,7 +124,7 @@ def run(words: list[str], file: Path) -> int:
 def digest(words: list[str]) -> str:
     """Eight digits that are others for other settings, whatever a preset's are by now."""
     parser = argparse.ArgumentParser()
-    add_options(parser)
+    add_train_options(parser)
     settings = json.dumps(asdict(settings_from(parser.parse_args(words))))
     return hashlib.sha256(settings.encode()).hexdigest()[:8]
 
