@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -230,23 +231,21 @@ def test_a_disk_that_gets_full(small, capsys, monkeypatch, tmp_path, fails):
     def full(*arguments):
         raise OSError(28, "No space left on device")
 
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     with monkeypatch.context() as patch:
         if fails == "fsync":
             patch.setattr(records.os, "fsync", full)
-        else:
-            patch.setattr(records, "_line", lambda record: Short(b'{"p": 0.5}\n'))
-        assert run(small) == 1
+        else:  # of the next line the system takes ten bytes
+            size = RESULTS.stat().st_size + 10
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+        try:
+            assert run(small) == 1
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     message = "--results 'simdrop-sweep.jsonl' cannot be written: No space left on device"
     assert one_error_line(capsys) == message
     assert RESULTS.read_bytes() == b"".join(lines[:5])
     assert run(small) == 0 and results() == wanted
-
-
-class Short(bytes):
-    """A line of which the system does not take all."""
-
-    def __len__(self):
-        return super().__len__() + 1
 
 
 def test_nets_that_diverge_are_shown_as_such(small, capsys):

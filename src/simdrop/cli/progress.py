@@ -20,7 +20,7 @@ STYLES = {"without": "dark_orange3", "with": "deep_sky_blue3"}  # the colours of
 
 
 class Display:
-    """The progress of a command: in a terminal a table that stays in place, else lines.
+    """The progress of a command: a table that stays in place in a terminal, lines elsewhere.
 
     Parameters
     ----------
@@ -69,9 +69,9 @@ class Display:
         self._stop()
 
     def show(self, done: int, line: str = "") -> None:
-        """Take note of the number of steps done; `line` says what the last one came to.
+        """Show that so many steps are done; `line`, if not empty, describes the last one.
 
-        A line is printed as it is. The table is drawn, unless it was a moment ago.
+        The table is drawn again, unless that was a moment ago.
         """
         self.done = done
         if self.lines and line:
@@ -112,7 +112,7 @@ class Display:
             self.live.stop()  # draws once more, and shows the cursor again
 
     def _picture(self) -> Group:
-        # The time is above the table: if the terminal is too low, the end of the table is hidden.
+        # The time is above the table: rich cuts off the bottom of what is higher than the terminal.
         left = "done" if self.done == self.total else f"time left {self.time_left()}"
         return Group(Text(self.title, "bold"), Text(left, "dim"), self.table())
 

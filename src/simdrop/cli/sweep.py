@@ -55,9 +55,9 @@ def run(options: argparse.Namespace) -> None:
             records.append(options.results, record)
             error = record["error"]
             grid.errors.setdefault(cell, {})[held_out] = error
-            came_to = "diverged" if error is None else f"error {percent(error)}"
+            outcome = "diverged" if error is None else f"error {percent(error)}"
             p, p_input = map(spelled, cell)
-            line = f"fold {held_out + 1}/{options.folds}, p {p}, input {p_input}: {came_to}"
+            line = f"fold {held_out + 1}/{options.folds}, p {p}, input {p_input}: {outcome}"
             display.show(number, line)
 
     print_table(grid.table())
