@@ -85,7 +85,7 @@ def no_training(monkeypatch):
         ),
         (
             ["train", "--data", __file__],
-            "test_cli.py' is not an .npz file; wanted one, or a folder",
+            "test_options.py' is not an .npz file; wanted one, or a folder",
         ),
     ],
 )
