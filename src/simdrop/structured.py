@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
+PAGE = 4096  # bytes
 CHUNK = 2**16  # bytes of decisions at a time, which stay in the L1 and L2 caches
 
 
@@ -238,9 +239,13 @@ def covered(corners: Mask, block_size: int) -> NDArray[np.bool_]:
     # block reaches past an end.
     flat = drop.reshape(-1)
     size = max(1, CHUNK // (height * width)) * height * width
-    before = np.empty(min(size, len(flat)), np.bool_)
+    memory = np.empty(min(size, len(flat)) + PAGE, np.bool_)
     for start in range(0, len(flat), size):
         images = flat[start : start + size]
+        # Half a page away from the images, modulo a page: CPUs take a load for one that must wait for
+        # an earlier store if the low bits of their addresses are the same.
+        offset = (images.ctypes.data - memory.ctypes.data + PAGE // 2) % PAGE
+        before = memory[offset : offset + len(images)]
         for step in (1, width):
             reach = 1  # elements that have been combined, from each element backwards
             while reach < block_size:
