@@ -350,6 +350,21 @@ def test_windows(data):
     assert (part == ctx) == (lengths == shape)
 
 
+@pytest.mark.parametrize("axes", [(), (0,), (1, 2)])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_windows_of_alpha_dropout(dtype, axes):
+    x = values((7, 90, 11), dtype)
+    y, ctx = sd.alpha_dropout(x, 0.3, rng=stream(2), shared_axes=axes)
+    block = (slice(2, 6), slice(13, 80), slice(1, 9))
+    part = ctx.window((2, 13, 1), (4, 67, 8))
+    assert (part.p, part.a, part.b) == (ctx.p, ctx.a, ctx.b)
+    np.testing.assert_array_equal(part.keep(), ctx.keep()[block])
+    assert same_bits(part.apply(x[block]), y[block].copy())
+    assert same_bits(part.backward(x[block]), ctx.backward(x)[block].copy())
+    copy = pickle.loads(pickle.dumps(part))
+    assert copy == part == eval(repr(part), vars(sd)) and part != ctx
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", GAUSSIAN)
 def test_shared_numbers(name, dtype):
@@ -492,7 +507,8 @@ def test_a_draw_is_a_few_numbers(name):
     copy = pickle.loads(pickle.dumps(ctx))
     assert copy == ctx and same_bits(copy.apply(x), y)
     assert same_bits(eval(repr(ctx), vars(sd)).apply(x), y)
-    assert len(pickle.dumps(ctx)) < 300
+    pickled = pickle.dumps(ctx)
+    assert len(pickled) < 300 and b"simdrop._pickle" in pickled and b"simdrop._core" not in pickled
     with pytest.raises(TypeError, match="cannot be changed"):
         ctx.__init__(KEY, 1, 0.5, 3)
     with pytest.raises(AttributeError):
