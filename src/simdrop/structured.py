@@ -242,9 +242,9 @@ def covered(corners: Mask, block_size: int) -> NDArray[np.bool_]:
     memory = np.empty(min(size, len(flat)) + PAGE, np.bool_)
     for start in range(0, len(flat), size):
         images = flat[start : start + size]
-        # Half a page away from the images, modulo a page: CPUs take a load for one that must wait for
-        # an earlier store if the low bits of their addresses are the same.
-        offset = (images.ctypes.data - memory.ctypes.data + PAGE // 2) % PAGE
+        # Half a page away from the images, modulo a page: where the low bits of two addresses are
+        # the same, CPUs let a load wait for an earlier store as if it were to the same place.
+        offset = (address(images) - address(memory) + PAGE // 2) % PAGE
         before = memory[offset : offset + len(images)]
         for step in (1, width):
             reach = 1  # elements that have been combined, from each element backwards
@@ -255,6 +255,12 @@ def covered(corners: Mask, block_size: int) -> NDArray[np.bool_]:
                 np.logical_or(images[-len(earlier) :], earlier, out=images[-len(earlier) :])
                 reach += more
     return drop
+
+
+def address(array: Array) -> int:
+    """Of the first element; `array.ctypes` cannot be imported in a finalizer."""
+    first: int = array.__array_interface__["data"][0]
+    return first
 
 
 def select(x: Array, drop: NDArray[np.bool_], scale: float | Array, y: Array) -> None:
