@@ -9,6 +9,7 @@ import numpy as np
 from simdrop import _args, _pickle
 from simdrop._core import signatures
 
+cimport cython
 cimport numpy as cnp
 from libc.stdint cimport uint64_t
 
@@ -22,6 +23,7 @@ arguments = signatures.arguments("Draw", "key, draw, shape, *, shared_axes=()")
 cdef dict DEFAULTS = {"shared_axes": (), "scale": True}  # arguments that are not shown
 
 
+@cython.no_gc  # of numbers and arrays of them: no cycle can lead back to it
 cdef class Draw:
     """
     One draw of a stream for arrays of one shape: which number decides each element.
