@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 import simdrop as sd
 from simdrop import nn
 from simdrop.nn.losses import log_softmax
-from simdrop.nn.mlp import LOSSES
+from simdrop.nn.losses import LOSSES
 
 SIZES = (7, 6, 5, 4)
 BATCH = 9
@@ -771,7 +771,7 @@ def test_dropout_refuses_p(p):
 
 
 def test_linear_refuses_an_activation():
-    with pytest.raises(ValueError, match="relu, tanh, sigmoid or identity, got 'softmax'"):
+    with pytest.raises(ValueError, match="activation must be one of relu, tanh, sigmoid, identity, got 'softmax'"):
         nn.Linear(2, 3, rng=0, activation="softmax")
 
 

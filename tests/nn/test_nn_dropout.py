@@ -378,11 +378,11 @@ def test_p_follows_the_steps_of_training():
             assert dropout._saved[1].mask.p == min(step / 4, 1)
             assert net.layers[0]._saved.p == sd.schedule.curriculum(0.3, 1.0)(step)
         net.predict(x)
-        assert dropout.step == step
+        assert dropout.steps == step
         net.train_step(x, y, optimizer)
     net.advance()
-    assert dropout.step == 7
-    assert copy.deepcopy(net).layers[0].step == pickle.loads(pickle.dumps(net)).layers[0].step == 7
+    assert dropout.steps == 7
+    assert copy.deepcopy(net).layers[0].steps == pickle.loads(pickle.dumps(net)).layers[0].steps == 7
 
 
 @pytest.mark.parametrize(

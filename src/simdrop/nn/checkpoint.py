@@ -26,9 +26,9 @@ import simdrop as sd
 from simdrop import _schema
 from simdrop._files import Target, is_file, replacing, spelled
 
-from .base import Array
 from .network import Network
 from .optimizers import Optimizer
+from .parameter import Array
 
 FORMAT = "simdrop checkpoint"
 VERSION = 2
@@ -300,8 +300,8 @@ def _put(
     """Make a net and its optimizer what `_about` and `_arrays` once said of them."""
     for key, array in _arrays(name, net, optimizer).items():
         array[...] = arrays[key]
-    for layer, step in zip(net.layers, about["steps"], strict=True):
-        layer.step = step
+    for layer, steps in zip(net.layers, about["steps"], strict=True):
+        layer.steps = steps
     for stream, state in zip(net.streams(), about["streams"], strict=True):
         stream.state = state
     if optimizer is not None:
@@ -427,7 +427,7 @@ def _about(net: Network, optimizer: Optimizer | None) -> dict[str, Any]:
     about: dict[str, Any] = {
         "criterion": net.criterion.__name__,
         "layers": [layer.describe() for layer in net.layers],
-        "steps": [layer.step for layer in net.layers],
+        "steps": [layer.steps for layer in net.layers],
         "streams": [stream.state for stream in net.streams()],
         "parameters": len(net.parameters()),
         "optimizer": None,

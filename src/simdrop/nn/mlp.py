@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 import simdrop as sd
 
-from .activations import ActivityL1
-from .base import Layer, Seed
+from .activations import ACTIVATIONS, ActivityL1, chosen
 from .batchwise import BatchwiseDense, KeptInputs, Units
-from .dense import FUSED, Dense
+from .dense import Dense
 from .dropout import Dropout, Probability
-from .layers import Linear
-from .losses import BinaryCrossEntropy, Poisson, SoftmaxCrossEntropy, SquaredError
-from .network import Criterion, Network
-
-LOSSES: dict[str, Criterion] = {
-    "cross_entropy": SoftmaxCrossEntropy,
-    "binary_cross_entropy": BinaryCrossEntropy,
-    "squared_error": SquaredError,
-    "poisson": Poisson,
-}
+from .layer import Layer, Seed
+from .linear import Linear
+from .losses import LOSSES
+from .network import Network
 
 
 class MLP(Network):
@@ -88,9 +81,9 @@ class MLP(Network):
             raise ValueError(f"sizes must be two or more positive integers, got {self.sizes}")
         if np.dtype(dtype) not in (np.float32, np.float64):
             raise ValueError(f"dtype must be float32 or float64, got {np.dtype(dtype)}")
-        _choose("activation", activation, FUSED)
-        criterion = _choose("loss", loss, LOSSES)
-        make_layers = _choose("dropout", dropout, {"elementwise": _dense, "batchwise": _batchwise})
+        chosen("activation", activation, ACTIVATIONS)
+        criterion = chosen("loss", loss, LOSSES)
+        make_layers = chosen("dropout", dropout, {"elementwise": _dense, "batchwise": _batchwise})
 
         weights, draws = np.random.default_rng(rng).spawn(2)
         self.stream = sd.Stream(draws)
@@ -137,12 +130,3 @@ def _batchwise(
     for units_in, units_out in pairwise(units):
         layers.append(BatchwiseDense(units_in, units_out, activation=activation, **options))
     return [*layers, BatchwiseDense(units[-1], sizes[-1], activation="identity", **options)]
-
-
-T = TypeVar("T")
-
-
-def _choose(what: str, name: str, choices: Mapping[str, T]) -> T:
-    if name not in choices:
-        raise ValueError(f"{what} must be one of {', '.join(choices)}, got {name!r}")
-    return choices[name]

@@ -24,8 +24,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .. import nn
-from ..nn.network import shares
-from ..nn.uncertainty import predict_mc
+from ..nn.network import _shares as shares
 
 if TYPE_CHECKING:
     from simdrop._core.stream import Rng
@@ -657,7 +656,7 @@ class BaseDropoutMLP(BaseEstimator, ABC):
 
     # --- The net ---
 
-    def _predict_mc(self, X: Any, n: int, rng: Rng, fixed: bool, samples: bool) -> nn.Prediction:
+    def _predict_mc(self, X: Any, n: int, rng: Rng, shared_masks: bool, samples: bool) -> nn.Prediction:
         """`predict_mc` of the net's own outputs."""
         check_is_fitted(self)
         if not (self._settings["p"] or self._settings["p_input"]):
@@ -665,7 +664,7 @@ class BaseDropoutMLP(BaseEstimator, ABC):
                 "the net was fitted with dropout=0 and input_dropout=0: nothing varies"
             )
         X = validate_data(self, X, accept_sparse="csr", reset=False)
-        return predict_mc(self._net, X, n, rng=rng, fixed=fixed, samples=samples, dense=dense)
+        return self._net.predict_mc(X, n, rng=rng, shared_masks=shared_masks, samples=samples)
 
     def _validated_outputs(self, X: Any) -> Array:
         """The net's outputs for what a user passes, in the dtype of X and the weights together."""

@@ -18,7 +18,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import check_is_fitted
 
 from ..nn.losses import BinaryCrossEntropy, log_sigmoid, log_softmax, sigmoid
-from ..nn.uncertainty import Prediction
+from ..nn.prediction import Prediction
 from .base import Array, BaseDropoutMLP, Task
 
 if TYPE_CHECKING:
@@ -286,7 +286,7 @@ class DropoutMLPClassifier(ClassifierMixin, BaseDropoutMLP):
         n: int = 100,
         *,
         rng: Rng = None,
-        fixed: bool = False,
+        shared_masks: bool = False,
         samples: bool = False,
     ) -> Prediction:
         """Mean and spread of the probabilities by Monte-Carlo dropout.
@@ -301,7 +301,7 @@ class DropoutMLPClassifier(ClassifierMixin, BaseDropoutMLP):
             How many passes.
         rng : None, int, sequence of ints, SeedSequence, BitGenerator, Generator or Stream
             Where their masks come from; not the estimator's `random_state`.
-        fixed : bool, default=False
+        shared_masks : bool, default=False
             Whether all rows have the same mask in a pass, as of one thinned net.
         samples : bool, default=False
             Whether to return the outputs of each pass, too, in `samples` (n, ...).
@@ -318,7 +318,7 @@ class DropoutMLPClassifier(ClassifierMixin, BaseDropoutMLP):
         ValueError
             If the net was fitted without dropout, or n < 1.
         """
-        found = self._predict_mc(X, n, rng, fixed, samples)
+        found = self._predict_mc(X, n, rng, shared_masks, samples)
         if self._is_multilabel:
             return found
         mean, std, all_samples = found.mean, found.std, found.samples

@@ -14,7 +14,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from ..nn.losses import Poisson
-from ..nn.uncertainty import Prediction
+from ..nn.prediction import Prediction
 from .base import Array, BaseDropoutMLP, Task
 
 if TYPE_CHECKING:
@@ -240,7 +240,7 @@ class DropoutMLPRegressor(RegressorMixin, BaseDropoutMLP):
         n: int = 100,
         *,
         rng: Rng = None,
-        fixed: bool = False,
+        shared_masks: bool = False,
         samples: bool = False,
     ) -> Prediction:
         """Mean and spread of the predicted means by Monte-Carlo dropout.
@@ -255,7 +255,7 @@ class DropoutMLPRegressor(RegressorMixin, BaseDropoutMLP):
             How many passes.
         rng : None, int, sequence of ints, SeedSequence, BitGenerator, Generator or Stream
             Where their masks come from; not the estimator's `random_state`.
-        fixed : bool, default=False
+        shared_masks : bool, default=False
             Whether all rows have the same mask in a pass, as of one thinned net.
         samples : bool, default=False
             Whether to return the outputs of each pass, too, in `samples` (n, ...).
@@ -270,7 +270,7 @@ class DropoutMLPRegressor(RegressorMixin, BaseDropoutMLP):
         ValueError
             If the net was fitted without dropout, or n < 1.
         """
-        found = self._predict_mc(X, n, rng, fixed, samples)
+        found = self._predict_mc(X, n, rng, shared_masks, samples)
         if self.n_outputs_ > 1:
             return found
         all_samples = None if found.samples is None else found.samples[..., 0]
