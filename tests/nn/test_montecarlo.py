@@ -430,10 +430,69 @@ def test_layers_of_ones_own_are_called_in_eval_mode(rows):
         assert layers[place]._saved is None and layers[place].training
 
 
+class Halved(nn.Layer):
+    """y = x / 2 where the stream says so; of the tests' own, with a stream."""
+
+    def __init__(self):
+        self.stream = None
+
+    def __call__(self, x):
+        assert self.training
+        self._saved = self.stream.mask(x.shape, 0.5).keep()
+        return np.where(self._saved, x, x / 2)
+
+    def backward(self, dy):
+        return np.where(self._saved, dy, dy / 2)
+
+
+class Doubling(nn.Dropout):
+    """Another function than its base's, whose samples are not its own."""
+
+    def __call__(self, x):
+        return 2 * super().__call__(x)
+
+
+class DoublingDense(nn.Dense):
+    def __call__(self, x):
+        return 2 * super().__call__(x)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [Halved(), Doubling(0.5), Doubling(0), DoublingDense(5, 5, 0.5, rng=0, dtype=np.float64)],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_layers_of_ones_own_that_draw(layer):
+    net, stream = network(layer, nn.Dropout(0.3))
+    passes = own_passes(net, stream, inputs(40), 6, rng=2)
+    with Chunks(7, 5, 3):
+        found = net.predict_mc(inputs(40), 6, rng=2, samples=True)
+    np.testing.assert_allclose(found.samples, passes, rtol=1e-10, atol=1e-13)
+    with pytest.raises(ValueError, match="rows cannot share the masks of"):
+        net.predict_mc(inputs(3), 2, shared_masks=True)
+
+
+def test_sparse_inputs():
+    sparse = pytest.importorskip("scipy.sparse")
+    net, x = mlp(), inputs(40) * (inputs(40) > 0)
+    expected = net.predict_mc(x, 5, rng=0)
+    with Chunks(7, 11, 32):
+        check_same(net.predict_mc(sparse.csr_array(x), 5, rng=0), expected)
+    assert np.array_equal(net.predict(sparse.csr_matrix(x)), net.predict(x))
+    labels, states = np.arange(40) % 4, net.stream.state
+    loss = net.loss(x, labels)
+    net.stream.state = states
+    assert net.loss(sparse.csr_array(x), labels) == loss
+    with pytest.raises(ValueError, match=r"x must have shape \(batch, 7\), got \(40, 6\)"):
+        net.predict(sparse.csr_array(x[:, :6]))
+
+
 def test_shared_masks_of_weights_are_those_of_every_pass():
     net, _ = network(nn.DropConnect(5, 5, 0.4, rng=3, dtype=np.float64), nn.Dropout(0.5))
     whole = net.predict_mc(inputs(40), 5, rng=0, shared_masks=True)
-    check_same(net.predict_mc(inputs(40)[5:9], 5, rng=0, shared_masks=True), cut(whole, slice(5, 9)))
+    check_same(
+        net.predict_mc(inputs(40)[5:9], 5, rng=0, shared_masks=True), cut(whole, slice(5, 9))
+    )
 
 
 @pytest.mark.parametrize(
@@ -456,7 +515,9 @@ def test_masks_that_rows_cannot_share(layer):
 
 def test_no_rows():
     for loss, shared_masks in (("cross_entropy", False), ("squared_error", True)):
-        found = mlp(loss=loss).predict_mc(np.ones((0, 7)), 3, shared_masks=shared_masks, samples=True)
+        found = mlp(loss=loss).predict_mc(
+            np.ones((0, 7)), 3, shared_masks=shared_masks, samples=True
+        )
         assert found.mean.shape == found.std.shape == (0, 4)
         assert found.samples.shape == (3, 0, 4)
 

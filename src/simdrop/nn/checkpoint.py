@@ -13,7 +13,6 @@ import hashlib
 import inspect
 import json
 import reprlib
-import warnings
 import zipfile
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -25,6 +24,7 @@ import numpy as np
 import simdrop as sd
 from simdrop import _schema
 from simdrop._files import Target, is_file, replacing, spelled
+from simdrop._npz import Npz
 
 from .network import Network
 from .optimizers import Optimizer
@@ -141,14 +141,10 @@ def read(path: Target) -> Checkpoint:
                 f"{name} is no checkpoint: it starts with {magic.hex(' ') or 'no byte'}"
             )
         file.seek(-len(magic), 1)
-        # Damaged bytes make zipfile and NumPy's header parser raise a dozen kinds of error, and the
-        # parser warn.
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                arrays = _read_arrays(file)
-                digest, found = str(arrays.pop("sha256", "")), _digest(arrays)
-        except Exception as error:
+            arrays = _read_arrays(file)
+            digest, found = str(arrays.pop("sha256", "")), _digest(arrays)
+        except Exception as error:  # a damaged dtype may be one that has no digest
             raise ValueError(f"{name} is a damaged checkpoint: {error}") from error
     try:
         about = json.loads(arrays["about"].tobytes())
@@ -207,66 +203,49 @@ class Checkpoint:
         if name not in self.about:
             raise ValueError(f"{self.name} has no net {name!r}; it has {', '.join(self.about)}")
         saved, here = self.about[name], _about(net, optimizer)
+        for then, now in zip(_summary(saved), _summary(here), strict=True):
+            if then != now:
+                raise ValueError(f"{self.name} is of a net with {then}, and this one has {now}")
         described = json.loads(json.dumps(here["layers"], default=_plain))
-        for what in ("layers", "streams"):
-            if len(saved[what]) != len(here[what]):
-                raise ValueError(
-                    f"{self.name} is of a net with {len(saved[what])} {what}, "
-                    f"and this one has {len(here[what])}"
-                )
-        for i, layer in enumerate(net.layers):
-            then, now = saved["layers"][i], described[i]
+        for i, (then, now) in enumerate(zip(saved["layers"], described, strict=True)):
             for key in unlike(then, now):
                 was = f"its {key} is {then[key]!r}" if key in then else f"it has no {key}"
                 raise ValueError(
-                    f"{self.name} is of another net: layer {i} is {layer!r} here, and in the file "
-                    f"{was}"
+                    f"{self.name} is of another net: layer {i} is {net.layers[i]!r} here, and in "
+                    f"the file {was}"
                 )
-        if saved["criterion"] != here["criterion"]:
-            raise ValueError(
-                f"{self.name} is of a net with {saved['criterion']}, "
-                f"and this one has {here['criterion']}"
-            )
+        for key, array in _arrays(name, net).items():
+            self._compare_arrays(key, array)
         if optimizer is not None:
-            self._compare_optimizers(saved["optimizer"], here["optimizer"])
-        for key, array in _arrays(name, net, optimizer).items():
-            found = self.arrays.get(key)
-            if found is None:
-                raise ValueError(f"{self.name} has no {key}, which this net has")
-            there, here_too = (a.dtype.newbyteorder("=") for a in (found, array))
-            if (found.shape, there) != (array.shape, here_too):
-                raise ValueError(
-                    f"{self.name}: {key} is {found.dtype} {found.shape}, "
-                    f"and in this net {array.dtype} {array.shape}"
-                )
-            if not array.flags.writeable:
-                raise ValueError(f"{key} of this net cannot be written to")
-        if saved["parameters"] != here["parameters"]:
-            raise ValueError(
-                f"{self.name} is of a net with {saved['parameters']} parameters, "
-                f"and this one has {here['parameters']}"
-            )
+            self._compare_optimizers(name, optimizer)
 
-        if optimizer is not None:
-            try:
-                _check_numbers(saved["optimizer"]["numbers"], optimizer)
-            except (TypeError, ValueError) as error:
-                kind = saved["optimizer"]["kind"]
-                raise ValueError(f"{self.name} does not fit this {kind}: {error}") from error
-
-    def _compare_optimizers(self, saved: dict[str, Any] | None, here: dict[str, Any]) -> None:
+    def _compare_optimizers(self, name: str, optimizer: Optimizer) -> None:
+        saved, here = self.about[name]["optimizer"], _about_optimizer(optimizer)
         if saved is None:
             raise ValueError(f"{self.name} holds no optimizer")
-        if saved["kind"] != here["kind"]:
-            raise ValueError(
-                f"{self.name} is of {saved['kind']}, and this optimizer is {here['kind']}"
+        if (saved["kind"], saved["states"]) != (here["kind"], here["states"]):
+            then, now = (
+                f"{about['kind']} with {sum(about['states'])} arrays of {len(about['states'])} "
+                "parameters"
+                for about in (saved, here)
             )
-        if saved["states"] != here["states"]:
+            raise ValueError(f"{self.name} is of {then}, and this optimizer is {now}")
+        for key, array in _states(name, optimizer).items():
+            self._compare_arrays(key, array)
+        try:
+            _check_numbers(saved["numbers"], optimizer)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{self.name} does not fit this {saved['kind']}: {error}") from error
+
+    def _compare_arrays(self, key: str, array: Array) -> None:
+        found = self.arrays[key]
+        if (found.shape, _native(found)) != (array.shape, _native(array)):
             raise ValueError(
-                f"{self.name} is of an optimizer with {sum(saved['states'])} arrays of "
-                f"{len(saved['states'])} parameters, and this one has {sum(here['states'])} of "
-                f"{len(here['states'])}"
+                f"{self.name}: {key} is {found.dtype} {found.shape}, "
+                f"and in this net {array.dtype} {array.shape}"
             )
+        if not array.flags.writeable:
+            raise ValueError(f"{key} of this net cannot be written to")
 
 
 def _check_numbers(saved: dict[str, Any], optimizer: Optimizer) -> None:
@@ -377,16 +356,11 @@ def _check(about: Any, arrays: Mapping[str, Array]) -> None:
 
 
 def _read_arrays(file: BinaryIO) -> dict[str, Array]:
-    with np.load(file, allow_pickle=False) as npz:
-        # `numpy.savez` stores them as they are, so that nothing is larger than the file.
-        if any(member.compress_type != zipfile.ZIP_STORED for member in npz.zip.infolist()):
-            raise ValueError("its arrays are compressed")
-        if len(set(npz.files)) != len(npz.files):
-            raise ValueError("it has an array twice")
-        arrays = {member: npz[member] for member in npz.files}
-    for member, array in arrays.items():
-        if not isinstance(array, np.ndarray):
-            raise ValueError(f"{member} is no array")
+    # `numpy.savez` stores them as they are, so that nothing is larger than the file.
+    npz = Npz(file, methods=[zipfile.ZIP_STORED])
+    if len(set(npz.names)) != len(npz.names):
+        raise ValueError("it has an array twice")
+    arrays = {name: npz.read(number) for number, name in enumerate(npz.names)}
     about = arrays.get("about")
     if about is not None and (about.dtype != np.uint8 or about.ndim != 1):
         raise ValueError(f"about is {about.dtype} {about.shape}; wanted bytes")
@@ -424,21 +398,22 @@ def _plain(value: object) -> object:
 
 def _about(net: Network, optimizer: Optimizer | None) -> dict[str, Any]:
     """All of a net that is no array."""
-    about: dict[str, Any] = {
+    return {
         "criterion": net.criterion.__name__,
         "layers": [layer.describe() for layer in net.layers],
         "steps": [layer.steps for layer in net.layers],
         "streams": [stream.state for stream in net.streams()],
         "parameters": len(net.parameters()),
-        "optimizer": None,
+        "optimizer": None if optimizer is None else _about_optimizer(optimizer),
     }
-    if optimizer is not None:
-        about["optimizer"] = {
-            "kind": type(optimizer).__name__,
-            "numbers": _numbers(optimizer),
-            "states": [len(state) for state in optimizer.state],
-        }
-    return about
+
+
+def _about_optimizer(optimizer: Optimizer) -> dict[str, Any]:
+    return {
+        "kind": type(optimizer).__name__,
+        "numbers": _numbers(optimizer),
+        "states": [len(state) for state in optimizer.state],
+    }
 
 
 def _numbers(optimizer: Optimizer) -> dict[str, Any]:
@@ -450,9 +425,25 @@ def _numbers(optimizer: Optimizer) -> dict[str, Any]:
     }
 
 
-def _arrays(name: str, net: Network, optimizer: Optimizer | None) -> dict[str, Array]:
+def _summary(about: Mapping[str, Any]) -> list[str]:
+    """What must be the same in two nets, in words."""
+    counts = [f"{len(about[what])} {what}" for what in ("layers", "streams")]
+    return [*counts, f"{about['parameters']} parameters", about["criterion"]]
+
+
+def _arrays(name: str, net: Network, optimizer: Optimizer | None = None) -> dict[str, Array]:
     """The arrays themselves, under their names in the file."""
     arrays = {f"{name}/parameter/{i}": p.value for i, p in enumerate(net.parameters())}
-    for i, state in enumerate(optimizer.state if optimizer else []):
-        arrays |= {f"{name}/state/{i}/{j}": array for j, array in enumerate(state)}
-    return arrays
+    return arrays if optimizer is None else arrays | _states(name, optimizer)
+
+
+def _states(name: str, optimizer: Optimizer) -> dict[str, Array]:
+    return {
+        f"{name}/state/{i}/{j}": array
+        for i, state in enumerate(optimizer.state)
+        for j, array in enumerate(state)
+    }
+
+
+def _native(array: Array) -> np.dtype[Any]:
+    return array.dtype.newbyteorder("=")

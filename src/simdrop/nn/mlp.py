@@ -87,9 +87,9 @@ class MLP(Network):
 
         weights, draws = np.random.default_rng(rng).spawn(2)
         self.stream = sd.Stream(draws)
-        layers = make_layers(
-            self.sizes, activation, p, p_input, self.stream, inverted, rng=weights, dtype=dtype
-        )
+        dropping = {"stream": self.stream, "inverted": inverted}
+        learned = {"rng": weights, "dtype": dtype}
+        layers = make_layers(self.sizes, activation, p, p_input, dropping, learned)
         if activity_l1:
             hidden = layers[1:-1]
             penalized = [part for layer in hidden for part in (layer, ActivityL1(activity_l1))]
@@ -97,21 +97,23 @@ class MLP(Network):
         super().__init__(layers, criterion)
 
 
+Options = dict[str, Any]
+
+
 def _dense(
     sizes: Sequence[int],
     activation: str,
     p: Probability,
     p_input: Probability,
-    stream: sd.Stream,
-    inverted: bool,
-    **options: Any,
+    dropping: Options,
+    learned: Options,
 ) -> list[Layer]:
-    layers: list[Layer] = [Dropout(p_input, stream, inverted=inverted)]
-    for n_in, n_out in pairwise(sizes[:-1]):
-        layers.append(
-            Dense(n_in, n_out, p, stream, activation=activation, inverted=inverted, **options)
-        )
-    return [*layers, Linear(*sizes[-2:], activation="identity", **options)]
+    hidden = [
+        Dense(n_in, n_out, p, activation=activation, **dropping, **learned)
+        for n_in, n_out in pairwise(sizes[:-1])
+    ]
+    last = Linear(*sizes[-2:], activation="identity", **learned)
+    return [Dropout(p_input, **dropping), *hidden, last]
 
 
 def _batchwise(
@@ -119,14 +121,13 @@ def _batchwise(
     activation: str,
     p: Probability,
     p_input: Probability,
-    stream: sd.Stream,
-    inverted: bool,
-    **options: Any,
+    dropping: Options,
+    learned: Options,
 ) -> list[Layer]:
-    units = [
-        Units(n, p if i else p_input, stream, inverted=inverted) for i, n in enumerate(sizes[:-1])
+    units = [Units(n, p if i else p_input, **dropping) for i, n in enumerate(sizes[:-1])]
+    hidden = [
+        BatchwiseDense(units_in, units_out, activation=activation, **learned)
+        for units_in, units_out in pairwise(units)
     ]
-    layers: list[Layer] = [KeptInputs(units[0])]
-    for units_in, units_out in pairwise(units):
-        layers.append(BatchwiseDense(units_in, units_out, activation=activation, **options))
-    return [*layers, BatchwiseDense(units[-1], sizes[-1], activation="identity", **options)]
+    last = BatchwiseDense(units[-1], sizes[-1], activation="identity", **learned)
+    return [KeptInputs(units[0]), *hidden, last]

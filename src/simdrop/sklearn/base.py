@@ -656,7 +656,9 @@ class BaseDropoutMLP(BaseEstimator, ABC):
 
     # --- The net ---
 
-    def _predict_mc(self, X: Any, n: int, rng: Rng, shared_masks: bool, samples: bool) -> nn.Prediction:
+    def _predict_mc(
+        self, X: Any, n: int, rng: Rng, shared_masks: bool, samples: bool
+    ) -> nn.Prediction:
         """`predict_mc` of the net's own outputs."""
         check_is_fitted(self)
         if not (self._settings["p"] or self._settings["p_input"]):
