@@ -208,7 +208,7 @@ def test_what_is_not_there():
         nn.load("a.npz", net, name="with")
     with pytest.raises(FileNotFoundError):
         nn.load("b.npz", net)
-    with pytest.raises(TypeError, match="function does not go into JSON"):
+    with pytest.raises(TypeError, match="JSON cannot hold a function"):
         nn.save("b.npz", net, extra=steps)
     assert os.listdir() == ["a.npz"]
 

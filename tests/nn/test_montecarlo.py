@@ -537,7 +537,7 @@ def test_the_result_is_a_value():
 @pytest.mark.parametrize("name", ["label", "entropy", "expected_entropy", "mutual_information"])
 def test_numbers_have_no_classes(name, loss):
     found = mlp(loss=loss).predict_mc(inputs(3), 2)
-    with pytest.raises(AttributeError, match=f"{name} is of classes, but the net's loss is of"):
+    with pytest.raises(AttributeError, match=f"{name} needs classes, but the net's loss is for"):
         getattr(found, name)
 
 

@@ -42,9 +42,9 @@ class Units:
     Attributes
     ----------
     kept : simdrop.submatrix.Kept or None
-        Of the latest batch; None where all are.
+        The units kept in the latest batch; None if all are.
     factor : float
-        What the outputs of the kept ones are to be multiplied by.
+        By what the next layer multiplies the outputs of the kept units.
     """
 
     kept: Kept | None = None
@@ -58,7 +58,7 @@ class Units:
 
     @property
     def form(self) -> str:
-        """What a layer's repr says of `inverted`."""
+        """The part of a layer's repr about `inverted`."""
         return "" if self.inverted else ", inverted=False"
 
     def draw(self, steps: int, training: bool) -> None:
@@ -72,12 +72,12 @@ class Units:
         self.kept, self.factor = kept if kept.count < self.n else None, mask.scale
 
     def dropout(self, steps: int) -> Layer:
-        """Dropout that keeps them in place and sets those that it drops to zero."""
+        """The same as a layer that leaves x its shape: dropped units are zero."""
         return Dropout(at(self.p, steps), shared_axes=(0,), inverted=self.inverted)
 
 
 class KeptInputs(Layer):
-    """The kept columns of x: (batch, n) becomes (batch, units.kept.count). A call draws them."""
+    """The kept columns of x, drawn by each call: (batch, n) becomes (batch, units.kept.count)."""
 
     def __init__(self, units: Units) -> None:
         self.units = units
@@ -107,7 +107,7 @@ class KeptInputs(Layer):
 
 
 class BatchwiseDense(Linear):
-    """y = activation(f x W + b) of kept inputs and units alone: (batch, kept inputs) becomes
+    """y = activation(f x W + b) for kept inputs and units only: (batch, kept inputs) becomes
     (batch, kept units). Bias and activation are one pass over memory, as in `Dense`.
 
     Parameters
@@ -115,7 +115,7 @@ class BatchwiseDense(Linear):
     units_in : Units
         Which inputs x has, as drawn by the layer before; f is their factor.
     units_out : Units or int
-        Which outputs are computed: a call draws them. A number is all of so many.
+        Which outputs are computed, drawn by each call. An int computes all of that many.
     activation, rng, dtype
         As in `Linear`.
     """

@@ -1,9 +1,9 @@
-"""Checkpoints: nets and their optimizers in a file, from which training goes on bit for bit.
+"""Checkpoints: nets and their optimizers in a file, from which training continues bit for bit.
 
-The file is an .npz of NumPy, without pickles. Its array `about` holds bytes of JSON (`ABOUT` says
-which): the format's name and version, and for each net what its layers are, their steps, the states
-of its streams, the numbers of its optimizer; and whatever the caller adds. `sha256` is a digest of
-all else. The other arrays are weights and what optimizers remember of them: `NET/parameter/I` and
+The file is an .npz of NumPy, without pickles. Its array `about` holds bytes of JSON (its schema is
+`ABOUT`): the format's name and version; for each net what its layers are, their steps, the states
+of its streams and the settings of its optimizer; and what the caller adds. `sha256` is a digest of
+all else. The other arrays are the parameters and the optimizers' state: `NET/parameter/I` and
 `NET/state/I/J`.
 """
 
@@ -37,31 +37,30 @@ ZIP_MAGIC = b"PK\x03\x04"
 
 def save(path: Target, net: Network, optimizer: Optimizer | None = None, extra: Any = None) -> None:
     """
-    Write a net, its optimizer and where the training is to a file, all of it or nothing.
+    Write a net, its optimizer and the state of the training to a file, completely or not at all.
 
     Parameters
     ----------
     path : str, bytes, PathLike or file
-        The name as it is: none is added to it. A file of this name is replaced in one step once the
-        new one is on the disk, with the same permissions: neither a kill nor a full disk leaves a
-        part of one. A file that is open for bytes is written to and stays open.
+        The name is used as it is, without a suffix. An existing file is replaced in one step once
+        the new one is on the disk, and its permissions are kept: neither a kill nor a full disk
+        leaves a partial file. A file open for writing bytes is written to and stays open.
     net : Network
-        What its layers are, its parameters, its layers' steps and the states of its streams. What
-        layers without a stream of their own draw is not part of it.
+        Saved are what its layers are, its parameters, its layers' steps and the states of its
+        streams, but not that of the process-wide stream.
     optimizer : Optimizer or None
-        Its numbers, such as lr, its steps and its state.
+        Saved are its settings, such as lr, its steps and its state.
     extra : optional
-        Anything else that goes into JSON, such as the epoch; `load` returns it.
+        Anything else that JSON can hold, such as the epoch; `load` returns it.
 
     Raises
     ------
     TypeError
-        If `extra` does not go into JSON.
+        If JSON cannot hold `extra`.
     ValueError
-        If a number of the optimizer is not finite.
+        If a setting of the optimizer is not finite.
     OSError
-        If the file cannot be written, or is a folder, device or pipe; one that was there is as it
-        was.
+        If the file cannot be written, or is a folder, device or pipe; an existing file stays.
     """
     write(path, {"net": (net, optimizer)}, extra)
 
@@ -70,34 +69,33 @@ def load(
     path: Target, net: Network, optimizer: Optimizer | None = None, *, name: str = "net"
 ) -> Any:
     """
-    Bring a net and its optimizer to where `save` found them.
+    Restore a net and its optimizer to the state that `save` wrote.
 
     Parameters
     ----------
     path : str, bytes, PathLike or file
-        The file; an open one needs positions (`seek`), as `numpy.load` does.
+        The file; an open one must be seekable, as for `numpy.load`.
     net : Network
-        One that computes in evaluation what the saved one does, once it has its parameters: kinds
-        of layers, sizes, dtypes, activations, `inverted` and criterion are the same. What is for
-        training alone may differ, as one changes it between runs: p, unless ``inverted=False``
-        makes it a factor in evaluation, blocks, shared axes, penalties. It stays in training or
-        evaluation mode.
+        One that computes in evaluation what the saved one does, once it has its parameters: with
+        the same kinds of layers, sizes, dtypes, activations, `inverted` and criterion. What only
+        training uses may differ: p (unless ``inverted=False`` makes it a factor in evaluation),
+        block sizes, shared axes, penalties. It stays in training or evaluation mode.
     optimizer : Optimizer or None
-        Of the same kind as the one saved; its numbers, such as lr, become those saved. None takes
-        the net alone.
+        Of the same kind as the one saved, whose settings, such as lr, it gets. None loads the net
+        alone.
     name : str
         Which net, of a file with several: those of `simdrop train` are "without" and "with".
 
     Returns
     -------
     object
-        The `extra` that was saved, with lists for tuples.
+        The `extra` that was saved, with lists in the place of tuples.
 
     Raises
     ------
     ValueError
-        If the file is no checkpoint, damaged, of another version, or of another net or optimizer;
-        nothing is changed then, nor after an interruption.
+        If the file is not a checkpoint, is damaged, or is of another version, net or optimizer;
+        then, or after an interruption, nothing has changed.
     OSError
         If the file cannot be read.
     """
@@ -128,7 +126,7 @@ def write(path: Target, nets: Mapping[str, Pair], extra: Any = None) -> None:
 
 
 def read(path: Target) -> Checkpoint:
-    """All of a file; the errors are those of `load`."""
+    """Read and check a file; the errors are those of `load`."""
     name = spelled(path)
     with ExitStack() as stack:
         if is_file(path):
@@ -170,7 +168,7 @@ def read(path: Target) -> Checkpoint:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a file holds; `_check` has seen it."""
+    """The contents of a file, checked by `_check`."""
 
     name: str
     about: dict[str, Any]
@@ -178,12 +176,12 @@ class Checkpoint:
     extra: Any
 
     def restore(self, nets: Mapping[str, Pair]) -> None:
-        """Bring nets and optimizers to what the file holds, or change none of them.
+        """Set nets and optimizers to what the file holds, or change none of them.
 
         Raises
         ------
         ValueError
-            Naming the first thing in which they differ from those saved.
+            Naming the first difference from those saved.
         """
         for name, pair in nets.items():
             self._compare(name, *pair)
@@ -249,7 +247,7 @@ class Checkpoint:
 
 
 def _check_numbers(saved: dict[str, Any], optimizer: Optimizer) -> None:
-    """Refuse what the optimizer itself would."""
+    """Raise ValueError or TypeError for settings that the optimizer itself would refuse."""
     kinds = {
         name: _schema.boolean
         if isinstance(value, bool)
@@ -264,7 +262,7 @@ def _check_numbers(saved: dict[str, Any], optimizer: Optimizer) -> None:
     given = {name: saved[name] for name in inspect.signature(kind).parameters if name in saved}
     try:
         inspect.signature(kind).bind(optimizer.parameters, **given)
-    except TypeError:  # another one's, which keeps its arguments under other names
+    except TypeError:  # a class of its own, with other names for its arguments
         return
     kind(optimizer.parameters, **given)
 
@@ -334,7 +332,7 @@ ABOUT = _schema.fields(
 
 
 def _check(about: Any, arrays: Mapping[str, Array]) -> None:
-    """Refuse what no net and optimizer leave, with a ValueError."""
+    """Raise ValueError for contents that no net and optimizer have."""
     ABOUT(about, "about")
     nets = about["nets"]
     for name, net in nets.items():
@@ -390,14 +388,14 @@ def unlike(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 def _plain(value: object) -> object:
-    """What NumPy's numbers are to JSON."""
+    """NumPy's numbers as Python's, for JSON."""
     if isinstance(value, np.generic):
         return value.item()
-    raise TypeError(f"{type(value).__name__} does not go into JSON")
+    raise TypeError(f"JSON cannot hold a {type(value).__name__}")
 
 
 def _about(net: Network, optimizer: Optimizer | None) -> dict[str, Any]:
-    """All of a net that is no array."""
+    """All of a net and its optimizer that is not an array."""
     return {
         "criterion": net.criterion.__name__,
         "layers": [layer.describe() for layer in net.layers],
@@ -417,7 +415,7 @@ def _about_optimizer(optimizer: Optimizer) -> dict[str, Any]:
 
 
 def _numbers(optimizer: Optimizer) -> dict[str, Any]:
-    """All of an optimizer that is no array: its settings and steps."""
+    """All of an optimizer that is not an array: its settings and steps."""
     return {
         name: value
         for name, value in vars(optimizer).items()

@@ -31,9 +31,8 @@ class Transform(Layer):
     stream : simdrop.Stream or None
         Gives the draws; layers may share one. None is the process-wide stream.
     **options
-        Keyword arguments of the transform, which mean what they do there: with ``scale=False``
-        neither training nor eval scales. `inverted` is of the layers that are named after what they
-        drop.
+        Keyword arguments of the transform, with their meaning there: ``scale=False`` scales neither
+        in training nor in eval, unlike ``inverted=False`` of the layers below.
     """
 
     def __init__(
@@ -111,7 +110,7 @@ class Dropping(Transform):
         return y
 
     def _kept(self, p: float, shape: tuple[int, ...]) -> Any:
-        """The probability of each element of x to be kept."""
+        """The probability that an element of x is kept."""
         return 1 - p
 
     def _shown(self) -> list[str]:
@@ -158,7 +157,7 @@ class Dropout(Dropping):
         return [Dropout(at(self.p, self.steps), shared_axes=axes, inverted=self.inverted)]
 
     def sample(self, x: Array, draws: Draws) -> Array:
-        """As of any layer, but of some rows of a batch: they get their window of the mask."""
+        """As of any layer, also for some rows of a batch, with their window of its mask."""
         y = np.empty(x.shape, x.dtype)
         start = draws.start, *[0] * (x.ndim - 2)
         for drawn, one, out in zip(draws.masks, x, y, strict=True):
@@ -167,7 +166,7 @@ class Dropout(Dropping):
         return y
 
     def mask(self, drawn: sd.Mask, shape: tuple[int, ...]) -> sd.Mask:
-        """That of a pass with this key and draw over an x of this shape."""
+        """The mask of a pass with this key and draw for x of this shape."""
         p, shared = at(self.p, self.steps), {axis % len(shape) for axis in self.shared_axes}
         return sd.Mask(
             drawn.key, drawn.draw, p, shape, shared_axes=tuple(shared), scale=self.inverted

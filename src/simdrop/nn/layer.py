@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from simdrop._core.mask import STREAM_VERSION, Mask
+from simdrop._core.mask import Mask
 from simdrop._core.stream import Stream
 from simdrop._values import Values
 
@@ -21,9 +21,9 @@ Seed = int | Sequence[int] | np.random.SeedSequence | np.random.Generator | None
 class Layer(ABC):
     """A function of an array and its derivative; a new layer defines `__call__` and `backward`.
 
-    `__call__` keeps in `_saved` what `backward` needs. Neither changes its argument.
-    `backward` belongs to the most recent call; before any it is a RuntimeError. So a layer has one
-    place in a net, and each place a layer of its own.
+    `__call__` keeps in `_saved` what `backward` needs; neither changes its argument. `backward`
+    belongs to the most recent call, and raises RuntimeError before the first. So each place in a
+    net needs a layer of its own.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class Layer(ABC):
         Updates of the net's parameters so far, as an optimizer counts them: the argument of
         schedules.
     stream : simdrop.Stream or None
-        Only of layers that draw from one: each call in training takes its next draw.
+        Only layers that drop or add noise have it: each call in training takes a draw.
     """
 
     training = True
@@ -56,7 +56,7 @@ class Layer(ABC):
         return []
 
     def streams(self) -> list[Stream]:
-        """Those of its own from which the layer draws."""
+        """The streams from which the layer draws, without the process-wide one."""
         stream = getattr(self, "stream", None)
         return [] if stream is None else [stream]
 
@@ -72,11 +72,11 @@ class Layer(ABC):
         return self.train(False)
 
     def describe(self) -> dict[str, Any]:
-        """What it computes in evaluation, but for the values of parameters, as JSON has it.
+        """What the layer computes in evaluation, apart from parameter values, in JSON's types.
 
-        A checkpoint is for nets with layers of the same description: their class, activation and
-        form of dropout, but not a p that is for training alone. A layer with other arguments that
-        change what it computes adds them.
+        A checkpoint fits nets whose layers have the same descriptions: class, activation and form
+        of dropout, but not a p that only training uses. A layer with other arguments that change
+        what it computes adds them.
         """
         return {"layer": type(self).__name__} | in_evaluation(self)
 
@@ -86,10 +86,9 @@ class Layer(ABC):
         return hasattr(self, "stream")
 
     def parts(self, shared_masks: bool) -> list[Layer]:
-        """Layers that compute the same, one after the other, for Monte-Carlo dropout.
+        """Simpler layers that compute the same, one after the other, for Monte-Carlo dropout.
 
-        With `shared_masks` each of their masks is the same for all rows; a ValueError if it cannot
-        be.
+        With `shared_masks` their masks are the same for all rows; ValueError if that is impossible.
         """
         if shared_masks and self.is_random:
             raise ValueError(f"shared_masks=True, but rows cannot share the masks of {self!r}")
@@ -98,8 +97,8 @@ class Layer(ABC):
     def sample(self, x: Array, draws: Draws) -> Array:
         """y of several forward passes, (samples, batch, ...), for x (samples, batch, ...).
 
-        A random layer takes a draw for each, for all rows at once, as in training; others compute
-        as in evaluation. The layer itself is left as it is.
+        A random layer computes as in training, with a draw for each pass and all rows of the batch
+        at once; others compute as in evaluation. The layer itself is left as it is.
         """
         layer: Any = copy.copy(self)
         if self.is_random:
@@ -113,7 +112,7 @@ class Layer(ABC):
         return y.reshape(*x.shape[:2], *y.shape[1:])
 
     def __init_subclass__(cls) -> None:
-        """A class with a `__call__` of its own does not inherit its base's way of sampling."""
+        """A class that defines `__call__` inherits no `parts` or `sample` of another function."""
         super().__init_subclass__()
         if "__call__" in vars(cls):
             for method in (Layer.parts, Layer.sample):
@@ -139,9 +138,9 @@ class Draws(NamedTuple):
     Parameters
     ----------
     masks : sequence of Mask
-        One a sample, of which key and draw count.
+        One for each sample, of which only key and draw number are used.
     start, rows : int
-        The layer's rows begin with number `start` of a batch of so many.
+        Number of the first row at hand, and how many rows the whole batch has.
     """
 
     masks: Sequence[Mask] = ()
@@ -149,22 +148,17 @@ class Draws(NamedTuple):
     rows: int = 0
 
     def streams(self) -> Iterator[Stream]:
-        """Streams whose next draw is the sample's."""
+        """For each sample a stream whose next draw is the sample's."""
         for mask in self.masks:
             stream = Stream(0)
-            stream.state = {
-                "stream": STREAM_VERSION,
-                "key": mask.key.hex(),
-                "draw": mask.draw,
-                "spawned": 0,
-            }
+            stream.state = stream.state | {"key": mask.key.hex(), "draw": mask.draw}
             yield stream
 
 
 def in_evaluation(layer: object) -> dict[str, Any]:
-    """The attributes that decide what a layer computes in evaluation, as JSON has them.
+    """The attributes that decide what a layer computes in evaluation, in JSON's types.
 
-    With ``inverted=False`` these are p and what follows it, too: evaluation multiplies by the
+    With ``inverted=False`` p and what follows it are among them: evaluation multiplies by the
     probability of being kept.
     """
     names = ["activation", "transform", "inverted"]
@@ -174,7 +168,7 @@ def in_evaluation(layer: object) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON has it, the same in every process: callables by their names."""
+    """A value in JSON's types, the same in every process: callables become their names."""
     if value is None or isinstance(value, bool | str):
         return value
     if isinstance(value, int | float | np.number):

@@ -29,14 +29,14 @@ from .prediction import Prediction, Tally
 if TYPE_CHECKING:
     from simdrop._core.stream import Rng
 
-# Rows of a matrix product: of fewer, the weights would be packed too often; of more, the memory is
-# just more. All rows of a product may be samples of one row of x.
+# Rows of a matrix product: with fewer, BLAS packs the weights too often; more only take memory.
+# They may all be samples of one row of x.
 ROWS = 512
-# Products of kept weights are small, and what is gathered for a sample serves all rows at hand.
+# Rows of a product of a thinned net, whose weights are gathered once for all of them.
 THINNED_ROWS = 2048
-# From so many rows gathering the kept weights is faster than multiplying by all of them.
+# From this many rows on, gathering the kept weights is faster than multiplying by all of them.
 LEAST_THINNED = 32
-# Of x at a time: a sparse one becomes an array.
+# Elements of x at a time, since a sparse x is made dense.
 MOST_ELEMENTS = 2**22
 
 
@@ -58,8 +58,7 @@ class Product(NamedTuple):
 
 
 class Step(NamedTuple):
-    """A part of the net, and the draw that it takes in each sample: masks of which only key and
-    draw count."""
+    """A part of the net, and if it is random its draw in each sample, as in `Draws`."""
 
     part: Layer | Product
     draws: Sequence[sd.Mask]
@@ -77,7 +76,7 @@ def predict_mc(
     shared_masks: bool,
     samples: bool,
 ) -> Prediction:
-    """`Network.predict_mc` for an x, (batch, n_in), that was checked; it may be sparse."""
+    """`Network.predict_mc` for an x of the right shape, (batch, n_in), which may be sparse."""
     n = operator.index(n)
     if n < 1:
         raise ValueError(f"n must be 1 or more samples, got {n}")
@@ -119,7 +118,7 @@ def predict_mc(
 
 
 def _fused(parts: Sequence[Layer]) -> list[Layer | Product]:
-    """With a Product in the place of each Linear and the activation that follows it."""
+    """The parts, with a Product for each Linear and the activation that follows it."""
     names = {activation: name for name, activation in ACTIVATIONS.items()}
     fused: list[Layer | Product] = []
     for part in parts:
@@ -134,15 +133,15 @@ def _fused(parts: Sequence[Layer]) -> list[Layer | Product]:
 
 
 def _takes_all_rows(part: Layer | Product) -> bool:
-    """Whether its mask is that of a whole batch, without a window for some of the rows."""
+    """Whether it takes all rows of the batch at once."""
     return type(part).sample is Layer.sample
 
 
-# Thinned nets: what is dropped for all rows leaves out rows and columns of weights
+# Thinned nets: units that are dropped for all rows are rows and columns of weights left out
 
 
 def _can_thin(parts: Sequence[Layer | Product]) -> bool:
-    """Whether these, of which the first drops, leave out rows and columns of weights alone."""
+    """Whether all that these do, of which the first drops, is leaving out rows and columns."""
     return (
         len(parts) > 1
         and isinstance(parts[-1], Product)
@@ -173,7 +172,7 @@ def _thinned(y: Array, steps: Sequence[Step], sample: int) -> Array:
 
 
 def _kept(step: Step | None, sample: int, units: int) -> tuple[Kept | None, float]:
-    """Which units a step keeps, None for all, and what it multiplies them by."""
+    """Which units a step keeps, None for all, and by what it multiplies them."""
     if step is None or not isinstance(step.part, Dropout):
         return None, 1.0
     mask = step.part.mask(step.draws[sample], (1, units))

@@ -34,13 +34,13 @@ class Network:
     layers : iterable of Layer
         From input to output; as attribute a tuple, which cannot be changed.
     criterion : SoftmaxCrossEntropy, BinaryCrossEntropy, SquaredError or Poisson
-        The class itself. Its `check` says which y are a ValueError or TypeError in the methods.
+        The class itself; its `check` says which y the methods take, and what they raise for others.
 
     Raises
     ------
     ValueError
-        Without a Linear; or if a layer is there twice, or two parameters share memory: a layer
-        keeps what `backward` needs of its latest call alone, and a parameter one gradient.
+        Without a Linear, or if a layer occurs twice or two parameters share memory: a layer
+        remembers only its latest call, and a parameter has one gradient.
     """
 
     def __init__(self, layers: Iterable[Layer], criterion: type[Loss]) -> None:
@@ -88,7 +88,7 @@ class Network:
         return self.criterion.fn(output, target, share)
 
     def backward(self, *, input_gradient: bool = False) -> Array | None:
-        """Write the gradients of the last `loss`; return d loss / d x only where asked for.
+        """Write the gradients of the last `loss`; return d loss / d x only if asked for.
 
         RuntimeError if there was none, or a layer was called since, by itself or in another net.
         """
@@ -128,7 +128,7 @@ class Network:
             layer.advance()
 
     def predict(self, x: ArrayLike) -> Array:
-        """Labels (batch,), or with squared error outputs; in eval mode, whatever the mode is."""
+        """Labels (batch,), or with squared error outputs, in eval mode whatever the mode is."""
         rows = self._checked(x)
         modes = [layer.training for layer in self.layers]
         self.eval()
@@ -150,8 +150,8 @@ class Network:
     ) -> Prediction:
         """Mean and spread of n forward passes that drop as in training: Monte-Carlo dropout.
 
-        Gal and Ghahramani 2016, "Dropout as a Bayesian approximation". Whatever the mode is; the
-        net is left as it is: its stream, its mode, and what a `backward` needs.
+        Gal and Ghahramani 2016, "Dropout as a Bayesian approximation". The mode does not matter,
+        and the net stays as it is: its stream, its mode, and what `backward` needs.
 
         Parameters
         ----------
@@ -160,16 +160,16 @@ class Network:
         n : int
             Samples, at least 1.
         rng : None, int, sequence of ints, SeedSequence, BitGenerator, Generator or Stream
-            Where the masks come from; the same int gives the same ones. Each sample takes a draw
-            for each layer that drops, as a forward pass in training does. None: from the operating
-            system.
+            Gives the masks; the same int gives the same ones, and None those of a seed from the
+            operating system. Each sample takes a draw for each layer that drops, as a forward pass
+            in training does.
         shared_masks : bool
-            True: sample k drops the same units for every row, so that it is one thinned net, of
-            whose weights only the kept are multiplied. False: each row has masks of its own, by
-            its number in x. Layers that share their masks in training (`BatchwiseDense`,
-            ``shared_axes``) do so in both.
+            True: sample k drops the same units for every row, so it is one thinned net, and only
+            its kept weights are multiplied. False: each row has masks of its own, by its number in
+            x. Layers that share their masks in training (`BatchwiseDense`, ``shared_axes``) do so
+            in both cases.
         samples : bool
-            Whether the result holds all outputs, (n, batch, n_out).
+            Whether to return all outputs, (n, batch, n_out), too.
 
         Returns
         -------
@@ -183,14 +183,14 @@ class Network:
             If n < 1, x has another shape, no layer drops, or with ``shared_masks=True`` if a layer
             has no masks that rows can share.
         TypeError
-            If n is no int, or rng none of the above.
+            If n is not an int, or rng none of the above.
 
         Notes
         -----
-        Which units are dropped does not depend on how many rows are computed at a time, nor, of a
-        row, on those after it; with ``shared_masks=True``, on no other row. Outputs are rounded
-        as the matrix product of so many rows does it. Several threads may call this on one net
-        while none changes it, if its layers are those of this package.
+        The masks of a row depend neither on how many rows are computed at a time nor on the rows
+        after it; with ``shared_masks=True``, on no other row. The rounding of outputs depends on
+        how many rows BLAS multiplies at a time. Several threads may call this on one net while none
+        changes it, if its layers are those of this package.
         """
         return predict_mc(
             self.layers,
@@ -253,7 +253,7 @@ class Network:
 
 
 def _check_once(layers: Sequence[Layer]) -> None:
-    """Refuse layers and parameters that would have two places in a net."""
+    """Raise ValueError for a layer or a parameter's memory that occurs twice in a net."""
     places: dict[int, int] = {}
     for i, layer in enumerate(layers):
         first = places.setdefault(id(layer), i)

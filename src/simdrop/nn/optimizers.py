@@ -20,9 +20,9 @@ Action = Callable[[], None]
 class Optimizer(ABC):
     """What all optimizers share: a step is one pass over each parameter, its gradient and state.
 
-    Where dropout kept a part of a parameter alone (`Parameter.take_part`), the rest stays as it is,
-    and what the optimizer remembers of the rest, too. Numbers may be set between steps. A step that
-    is refused changes nothing. A parameter may have several optimizers, which take turns.
+    Where dropout kept only a part of a parameter (`Parameter.take_part`), a step changes that part
+    and its state alone. The settings may be changed between steps. A step that raises changes
+    nothing. A parameter may have several optimizers, which take turns.
 
     Parameters
     ----------
@@ -40,9 +40,9 @@ class Optimizer(ABC):
     Attributes
     ----------
     steps : int
-        How many have been made.
+        Steps made so far.
     state : list of list of ndarray
-        What is remembered of each parameter, of its shape: a checkpoint with `steps`.
+        The arrays kept for each parameter, of its shape.
 
     Raises
     ------
@@ -71,7 +71,7 @@ class Optimizer(ABC):
             [np.zeros(p.value.shape, _arrays.native(p.value.dtype)) for _ in range(self.states)]
             for p in self.parameters
         ]
-        self._prepared()  # refuses now what no step could do
+        self._prepared()  # raises now what every step would raise
 
     def step(self) -> None:
         """Update every value in place; the gradients stay as they are."""
@@ -81,7 +81,7 @@ class Optimizer(ABC):
             action()
 
     def _prepared(self) -> list[Action]:
-        """What the next step does, of which nothing can be refused any more."""
+        """The updates of the next step, after all checks: calling them cannot raise."""
         if len(self.state) != len(self.parameters):
             raise ValueError(
                 f"the state is of {len(self.state)} parameters, but there are "
@@ -122,7 +122,7 @@ class Optimizer(ABC):
             descend()
             if squares is not None and max_norm is not None:
                 _project(value, squares, max_norm)
-            for array, matrix in copies:  # of arrays that are laid out otherwise
+            for array, matrix in copies:  # back to where they came from
                 array[...] = matrix.reshape(array.shape)
 
         return update
@@ -226,21 +226,21 @@ def _checked_norm(max_norm: float | None) -> float | None:
 
 
 def _project(value: Array, squares: Array, max_norm: float) -> None:
-    """Scale columns, of which `squares` are the sums of squares, to a norm of at most max_norm."""
+    """Scale columns to a norm of at most max_norm; `squares` has their sums of squares."""
     norms = np.sqrt(squares)
     infinite = np.isinf(norms)
-    if infinite.any():  # the squares may have been too large, and the weights not
+    if infinite.any():  # the squares overflow before the weights do
         columns = value.reshape(-1, value.shape[-1])[:, infinite].astype(np.float64)
         largest = np.abs(columns).max(axis=0)
-        with np.errstate(invalid="ignore"):  # where they are: then all of the column is NaN
+        with np.errstate(invalid="ignore"):
             norms[infinite] = largest * np.sqrt(np.sum((columns / largest) ** 2, axis=0))
     if not (norms <= max_norm).all():  # exactly 1 where the norm is smaller
         value *= (max_norm / np.maximum(norms, max_norm)).astype(value.dtype)
 
 
 def _as_matrix(array: Array, *, changed: bool = False) -> Array:
-    """As the kernels take it, with one or two axes: the same memory, or where that is not
-    C-contiguous, aligned and of this machine's byte order, a copy."""
+    """The array as the kernels take it: one or two axes, C-contiguous, aligned, of native byte
+    order; a view where that is possible, else a copy."""
     flags = array.flags
     if not (flags.c_contiguous and flags.aligned and array.dtype.isnative):
         if changed:

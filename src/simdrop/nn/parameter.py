@@ -21,34 +21,33 @@ class Parameter:
     ----------
     value : ndarray
         float32 or float64, of any layout; it is changed in place, and no other parameter may share
-        its memory. Setting another one makes a gradient for it.
+        its memory. Setting another array allocates a new gradient.
     kind : "weight" or "bias"
         Penalties and max-norm are for weights alone.
 
     Attributes
     ----------
     grad : ndarray
-        Of value's dtype and, unless `take_part` says otherwise, its shape; each backward pass
-        overwrites it. An array of one's own may be set, apart from value.
+        Of value's dtype and, unless `take_part` chose a part, its shape; each backward pass
+        overwrites it. Another array may be set that shares no memory with value.
     rows, columns : simdrop.submatrix.Kept or None
-        What dropout kept of a weight matrix, or of a bias (columns), where it left out others for
-        the whole batch: `grad` is that of this part, and optimizers change it alone.
+        The rows and columns of a weight matrix (of a bias: the columns) that dropout kept for the
+        whole batch; None means all. `grad` is that of this part, and optimizers change it alone.
 
     Raises
     ------
     TypeError
-        If value or grad is no `numpy.ndarray` (subclasses have rules of their own) or of another
-        dtype.
+        If value or grad is not a `numpy.ndarray`, or a subclass, or has another dtype.
     ValueError
-        If it cannot be written or has several elements at one address, a grad does not fit, or kind
-        is another.
+        If one of them is read-only or has several elements at one address, if they do not fit each
+        other, or for another kind.
     """
 
     rows: Kept | None = None
     columns: Kept | None = None
     _value: Array
     _grad: Array
-    _room: Array  # for the gradient of all of value; that of a part begins where it does
+    _room: Array  # memory for the whole gradient; that of a part uses its beginning
 
     def __init__(self, value: Array, kind: Literal["weight", "bias"]) -> None:
         if kind not in ("weight", "bias"):
@@ -84,7 +83,7 @@ class Parameter:
         self._grad = grad
 
     def take_part(self, rows: Kept | None, columns: Kept | None) -> Array:
-        """Let `grad`, which is returned to be written, be that of these rows and columns.
+        """Make `grad` that of these rows and columns, and return it to be written.
 
         ValueError if they are not of value's size, or value has no rows or no columns.
         """
@@ -103,30 +102,28 @@ class Parameter:
         return whole
 
     def _axes(self, rows: Kept | None, columns: Kept | None) -> list[tuple[int, Kept | None]]:
-        """Each axis's length and what is kept of it."""
+        """The length of each axis, and what is kept of it."""
         shape = self._value.shape
-        named = {"rows": rows, "columns": columns}
-        axes = {1: ["columns"], 2: ["rows", "columns"]}.get(len(shape), [])
-        for name, kept in named.items():
+        names = {1: ["columns"], 2: ["rows", "columns"]}.get(len(shape), [None] * len(shape))
+        given = {"rows": rows, "columns": columns, None: None}
+        axes = dict(zip(names, shape, strict=True))
+        for name, kept in given.items():
             if kept is None:
                 continue
             if not isinstance(kept, Kept):
                 raise TypeError(f"{name} must be a Kept or None, not {type(kept).__name__}")
             if name not in axes:
-                number = "1 axis" if len(shape) == 1 else f"{len(shape)} axes"
-                raise ValueError(f"{name} must be None, since the value has {number}")
-            if kept.size != shape[axes.index(name)]:
-                n = shape[axes.index(name)]
-                raise ValueError(f"{name} is of {kept.size}, but the value has {n}")
-        parts = [named[name] for name in axes] or [None] * len(shape)
-        return list(zip(shape, parts, strict=True))
+                raise ValueError(f"{name} must be None, since the value has shape {shape}")
+            if kept.size != axes[name]:
+                raise ValueError(f"{name} is of {kept.size}, but the value has {axes[name]}")
+        return [(n, given[name]) for name, n in zip(names, shape, strict=True)]
 
     def __repr__(self) -> str:
         return f"Parameter({self.kind}, shape={self.value.shape}, dtype={self.value.dtype})"
 
 
 def check_learnable(name: str, array: Array) -> None:
-    """Refuse what no optimizer can change in place."""
+    """Raise TypeError or ValueError for what no optimizer can change in place."""
     if type(array) is not np.ndarray:
         hint = "; numpy.asarray(array) is one" if isinstance(array, np.ndarray) else ""
         raise TypeError(f"{name} must be a numpy.ndarray, not a {type(array).__name__}{hint}")

@@ -15,9 +15,9 @@ from .parameter import Array
 class Prediction(Values):
     """What `Network.predict_mc` returns. All arrays but `label` are float64.
 
-    Outputs are what the net's loss is about: with cross entropy the classes' probabilities (the
+    Outputs are what the net's loss predicts: with cross entropy the classes' probabilities (the
     softmax), with binary cross entropy each output's (the sigmoid), with Poisson means of counts.
-    The last four are for the first two alone; of others they are an AttributeError.
+    The last four exist for the two cross entropies only; else they raise AttributeError.
 
     Attributes
     ----------
@@ -25,7 +25,7 @@ class Prediction(Values):
         (batch, n_out), of the outputs over the samples; std is the root of the mean square
         deviation (the sum divided by n).
     samples : ndarray or None
-        (n, batch, n_out), where asked for.
+        (n, batch, n_out), if asked for.
     label : ndarray
         (batch,), the class of the largest mean probability. With binary cross entropy this and the
         next three are (batch, n_out), since each output is a question of its own; and the label is
@@ -34,8 +34,7 @@ class Prediction(Values):
         (batch,), in nats, of the mean probabilities: 0 where one class is certain, log(n_out) where
         all are alike.
     expected_entropy : ndarray
-        (batch,), in nats, the mean of the samples' entropies: what each of the thinned nets is
-        unsure of.
+        (batch,), in nats, the mean of the samples' entropies: how unsure a thinned net is.
     mutual_information : ndarray
         (batch,), in nats, entropy - expected_entropy >= 0: how much the thinned nets disagree
         (Houlsby et al. 2011, "Bayesian active learning for classification and preference learning",
@@ -75,15 +74,15 @@ class Prediction(Values):
 
 def _of_classes(array: Array | None, name: str) -> Array:
     if array is None:
-        raise AttributeError(f"{name} is of classes, but the net's loss is of numbers")
+        raise AttributeError(f"{name} needs classes, but the net's loss is for numbers")
     return array
 
 
 class Tally:
-    """Sums over samples, in float64, of how much each differs from the first.
+    """Sums over samples, in float64, of their differences from the first.
 
-    So sums lose nothing to a large mean (Chan, Golub and LeVeque 1983, "Algorithms for computing
-    the sample variance"), and what does not vary has a deviation of exactly 0.
+    So a large mean costs no precision (Chan, Golub and LeVeque 1983, "Algorithms for computing the
+    sample variance"), and outputs that do not vary have a deviation of exactly 0.
     """
 
     def __init__(self, rows: int, n_out: int, criterion: type[Loss], n: int, samples: bool) -> None:
@@ -94,13 +93,13 @@ class Tally:
         self.samples = np.empty((n, rows, n_out)) if samples else None
 
     def add(self, outputs: Array, sample: int, row: int) -> None:
-        """Count outputs (samples, batch, n_out), of which the first is number `sample`."""
+        """Add outputs (samples, batch, n_out), the first of sample `sample` and row `row`."""
         count, batch, n_out = outputs.shape
         flat = outputs.reshape(count * batch, n_out).astype(np.float64)
         y = self.criterion.expected(flat)
         if self.samples is not None:
             self.samples[sample : sample + count, row : row + batch] = y.reshape(outputs.shape)
-        if self.entropy:  # they go the same way as outputs
+        if self.entropy:  # averaged as outputs are
             y = np.concatenate([y, self.entropy(y).reshape(count * batch, -1)], axis=1)
         y = y.reshape(count, batch, -1)
         rows = slice(row, row + batch)

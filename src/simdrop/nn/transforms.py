@@ -63,7 +63,7 @@ class LockedDropout(Dropping):
 
 
 class AlphaDropout(Transform):
-    """Elements of a SELU net are set to what it saturates at, as `simdrop.alpha_dropout`."""
+    """Elements of a SELU net are set to SELU's negative limit, as `simdrop.alpha_dropout`."""
 
     def __init__(
         self,
