@@ -452,9 +452,13 @@ class Doubling(nn.Dropout):
         return 2 * super().__call__(x)
 
 
-class DoublingDense(nn.Dense):
+class Twice:
     def __call__(self, x):
         return 2 * super().__call__(x)
+
+
+class DoublingDense(Twice, nn.Dense):
+    """Another `__call__` by way of a class that is no layer."""
 
 
 @pytest.mark.parametrize(

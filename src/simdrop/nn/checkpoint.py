@@ -201,49 +201,29 @@ class Checkpoint:
         if name not in self.about:
             raise ValueError(f"{self.name} has no net {name!r}; it has {', '.join(self.about)}")
         saved, here = self.about[name], _about(net, optimizer)
-        for then, now in zip(_summary(saved), _summary(here), strict=True):
-            if then != now:
-                raise ValueError(f"{self.name} is of a net with {then}, and this one has {now}")
-        described = json.loads(json.dumps(here["layers"], default=_plain))
-        for i, (then, now) in enumerate(zip(saved["layers"], described, strict=True)):
-            for key in unlike(then, now):
-                was = f"its {key} is {then[key]!r}" if key in then else f"it has no {key}"
-                raise ValueError(
-                    f"{self.name} is of another net: layer {i} is {net.layers[i]!r} here, and in "
-                    f"the file {was}"
-                )
-        for key, array in _arrays(name, net).items():
-            self._compare_arrays(key, array)
-        if optimizer is not None:
-            self._compare_optimizers(name, optimizer)
-
-    def _compare_optimizers(self, name: str, optimizer: Optimizer) -> None:
-        saved, here = self.about[name]["optimizer"], _about_optimizer(optimizer)
-        if saved is None:
+        if optimizer is None:
+            saved = saved | {"optimizer": None}
+        elif saved["optimizer"] is None:
             raise ValueError(f"{self.name} holds no optimizer")
-        if (saved["kind"], saved["states"]) != (here["kind"], here["states"]):
-            then, now = (
-                f"{about['kind']} with {sum(about['states'])} arrays of {len(about['states'])} "
-                "parameters"
-                for about in (saved, here)
+        different = _difference(
+            _common(saved), json.loads(json.dumps(_common(here), default=_plain))
+        )
+        if not different:
+            arrays = _arrays(name, net, optimizer)
+            different = _difference(
+                _kinds({key: self.arrays[key] for key in arrays}), _kinds(arrays)
             )
-            raise ValueError(f"{self.name} is of {then}, and this optimizer is {now}")
-        for key, array in _states(name, optimizer).items():
-            self._compare_arrays(key, array)
-        try:
-            _check_numbers(saved["numbers"], optimizer)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{self.name} does not fit this {saved['kind']}: {error}") from error
-
-    def _compare_arrays(self, key: str, array: Array) -> None:
-        found = self.arrays[key]
-        if (found.shape, _native(found)) != (array.shape, _native(array)):
-            raise ValueError(
-                f"{self.name}: {key} is {found.dtype} {found.shape}, "
-                f"and in this net {array.dtype} {array.shape}"
-            )
-        if not array.flags.writeable:
-            raise ValueError(f"{key} of this net cannot be written to")
+        if different:
+            raise ValueError(f"{self.name} is of another net or optimizer: {different}")
+        for key, array in arrays.items():
+            if not array.flags.writeable:
+                raise ValueError(f"{key} of this net cannot be written to")
+        if optimizer is not None:
+            try:
+                _check_numbers(saved["optimizer"]["numbers"], optimizer)
+            except (TypeError, ValueError) as error:
+                kind = saved["optimizer"]["kind"]
+                raise ValueError(f"{self.name} does not fit this {kind}: {error}") from error
 
 
 def _check_numbers(saved: dict[str, Any], optimizer: Optimizer) -> None:
@@ -402,15 +382,12 @@ def _about(net: Network, optimizer: Optimizer | None) -> dict[str, Any]:
         "steps": [layer.steps for layer in net.layers],
         "streams": [stream.state for stream in net.streams()],
         "parameters": len(net.parameters()),
-        "optimizer": None if optimizer is None else _about_optimizer(optimizer),
-    }
-
-
-def _about_optimizer(optimizer: Optimizer) -> dict[str, Any]:
-    return {
-        "kind": type(optimizer).__name__,
-        "numbers": _numbers(optimizer),
-        "states": [len(state) for state in optimizer.state],
+        "optimizer": optimizer
+        and {
+            "kind": type(optimizer).__name__,
+            "numbers": _numbers(optimizer),
+            "states": [len(state) for state in optimizer.state],
+        },
     }
 
 
@@ -423,25 +400,41 @@ def _numbers(optimizer: Optimizer) -> dict[str, Any]:
     }
 
 
-def _summary(about: Mapping[str, Any]) -> list[str]:
-    """What must be the same in two nets, in words."""
-    counts = [f"{len(about[what])} {what}" for what in ("layers", "streams")]
-    return [*counts, f"{about['parameters']} parameters", about["criterion"]]
+def _common(about: Mapping[str, Any]) -> dict[str, Any]:
+    """What must be the same in a saved net and in the one to restore."""
+    common = {what: about[what] for what in ("layers", "criterion", "parameters")}
+    common["streams"] = len(about["streams"])
+    if about["optimizer"] is not None:
+        common["optimizer"] = {what: about["optimizer"][what] for what in ("kind", "states")}
+    return common
 
 
-def _arrays(name: str, net: Network, optimizer: Optimizer | None = None) -> dict[str, Array]:
+def _kinds(arrays: Mapping[str, Array]) -> dict[str, str]:
+    return {key: f"{a.dtype.newbyteorder('=')} {a.shape}" for key, a in arrays.items()}
+
+
+def _difference(then: Any, now: Any, name: str = "") -> str:
+    """The first difference between two values of JSON, in words; empty if there is none."""
+    if isinstance(then, dict) and isinstance(now, dict):
+        for key in unlike(then, now):
+            where = f"{name}.{key}" if name else key
+            if key not in then or key not in now:
+                return f"it has {'no' if key in now else 'a'} {where}, unlike this one"
+            return _difference(then[key], now[key], where)
+    elif isinstance(then, list) and isinstance(now, list) and len(then) == len(now):
+        for i, pair in enumerate(zip(then, now, strict=True)):
+            if different := _difference(*pair, f"{name}[{i}]"):
+                return different
+    elif isinstance(then, list) and isinstance(now, list):
+        return f"it has {len(then)} {name}, and this one has {len(now)}"
+    elif json.dumps(then) != json.dumps(now):
+        return f"its {name} is {then!r}, and here {now!r}"
+    return ""
+
+
+def _arrays(name: str, net: Network, optimizer: Optimizer | None) -> dict[str, Array]:
     """The arrays themselves, under their names in the file."""
     arrays = {f"{name}/parameter/{i}": p.value for i, p in enumerate(net.parameters())}
-    return arrays if optimizer is None else arrays | _states(name, optimizer)
-
-
-def _states(name: str, optimizer: Optimizer) -> dict[str, Array]:
-    return {
-        f"{name}/state/{i}/{j}": array
-        for i, state in enumerate(optimizer.state)
-        for j, array in enumerate(state)
-    }
-
-
-def _native(array: Array) -> np.dtype[Any]:
-    return array.dtype.newbyteorder("=")
+    for i, state in enumerate(optimizer.state if optimizer else []):
+        arrays |= {f"{name}/state/{i}/{j}": array for j, array in enumerate(state)}
+    return arrays

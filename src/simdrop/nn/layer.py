@@ -112,12 +112,15 @@ class Layer(ABC):
         return y.reshape(*x.shape[:2], *y.shape[1:])
 
     def __init_subclass__(cls) -> None:
-        """A class that defines `__call__` inherits no `parts` or `sample` of another function."""
+        """A class with another `__call__` than its base inherits no `parts` or `sample` from it."""
         super().__init_subclass__()
-        if "__call__" in vars(cls):
-            for method in (Layer.parts, Layer.sample):
-                if method.__name__ not in vars(cls):
-                    setattr(cls, method.__name__, method)
+
+        def depth(name: str) -> int:
+            return next(i for i, base in enumerate(cls.__mro__) if name in vars(base))
+
+        for method in (Layer.parts, Layer.sample):
+            if depth("__call__") < depth(method.__name__):
+                setattr(cls, method.__name__, method)
 
     def _from_forward(self) -> Any:
         if self._saved is None:

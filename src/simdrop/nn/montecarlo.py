@@ -80,14 +80,7 @@ def predict_mc(
     n = operator.index(n)
     if n < 1:
         raise ValueError(f"n must be 1 or more samples, got {n}")
-    parts = _fused([part for layer in layers for part in layer.parts(shared_masks)])
-    random = sum(part.is_random for part in parts)
-    if random == 0:
-        raise ValueError("the net has no layer that drops, so that all samples would be the same")
-    stream = rng if isinstance(rng, sd.Stream) else sd.Stream(rng)
-    drawn = iter(zip(*[[stream.mask(1) for _ in range(random)] for _ in range(n)], strict=True))
-    steps = [Step(part, next(drawn) if part.is_random else ()) for part in parts]
-    steps = [step for step in steps if not (type(step.part) is Dropout and step.part.p == 0)]
+    steps = _steps(layers, n, rng, shared_masks)
 
     # What comes before anything is dropped is the same for all samples.
     certain = next((i for i, step in enumerate(steps) if step.part.is_random), len(steps))
@@ -115,6 +108,18 @@ def predict_mc(
                     outputs = step.part.sample(outputs, Draws(step.draws[group], start, rows))
             tally.add(outputs, first, start)
     return tally.prediction()
+
+
+def _steps(layers: Sequence[Layer], n: int, rng: Rng, shared_masks: bool) -> list[Step]:
+    """What a sample consists of, without what drops nothing."""
+    parts = _fused([part for layer in layers for part in layer.parts(shared_masks)])
+    random = sum(part.is_random for part in parts)
+    if random == 0:
+        raise ValueError("the net has no layer that drops, so that all samples would be the same")
+    stream = rng if isinstance(rng, sd.Stream) else sd.Stream(rng)
+    drawn = iter(zip(*[[stream.mask(1) for _ in range(random)] for _ in range(n)], strict=True))
+    steps = [Step(part, next(drawn) if part.is_random else ()) for part in parts]
+    return [step for step in steps if not (type(step.part) is Dropout and step.part.p == 0)]
 
 
 def _fused(parts: Sequence[Layer]) -> list[Layer | Product]:
