@@ -1,7 +1,7 @@
 """Checkpoints: nets and their optimizers in a file, from which training continues bit for bit.
 
 The file is an .npz of NumPy, without pickles. Its array `about` holds bytes of JSON (its schema is
-`ABOUT`): the format's name and version; for each net what its layers are, their steps, the states
+`_ABOUT`): the format's name and version; for each net what its layers are, their steps, the states
 of its streams and the settings of its optimizer; and what the caller adds. `sha256` is a digest of
 all else. The other arrays are the parameters and the optimizers' state: `NET/parameter/I` and
 `NET/state/I/J`.
@@ -231,7 +231,7 @@ def _check_numbers(saved: dict[str, Any], optimizer: Optimizer) -> None:
     kinds = {
         name: _schema.boolean
         if isinstance(value, bool)
-        else _schema.optional(finite)
+        else _schema.optional(_finite)
         if value is None or isinstance(value, int | float | np.number)
         else _schema.anything
         for name, value in _numbers(optimizer).items()
@@ -267,53 +267,53 @@ def _put(
 
 # What is in a file
 
-STREAM = _schema.fields(
+_STREAM = _schema.fields(
     stream=_schema.count, key=_schema.text, draw=_schema.count, spawned=_schema.count
 )
-finite = _schema.number("that is finite", lambda value: True)
+_finite = _schema.number("that is finite", lambda value: True)
 
 
-def stream_state(value: Any, name: str) -> None:
+def _stream_state(value: Any, name: str) -> None:
     """What `Stream.state` gives and takes."""
-    STREAM(value, name)
+    _STREAM(value, name)
     try:
         sd.Stream(0).state = value
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name}: {error}") from error
 
 
-def setting(value: Any, name: str) -> None:
+def _setting(value: Any, name: str) -> None:
     """What an optimizer may have."""
     if isinstance(value, float):
-        finite(value, name)
+        _finite(value, name)
 
 
-NET = _schema.fields(
+_NET = _schema.fields(
     criterion=_schema.text,
     layers=_schema.items(_schema.mapping(_schema.anything)),  # what `Layer.describe` gives
     steps=_schema.items(_schema.count),
-    streams=_schema.items(stream_state),
+    streams=_schema.items(_stream_state),
     parameters=_schema.count,
     optimizer=_schema.optional(
         _schema.fields(
             kind=_schema.text,
-            numbers=_schema.mapping(setting),
+            numbers=_schema.mapping(_setting),
             states=_schema.items(_schema.count),  # arrays for each of its parameters
         )
     ),
 )
-ABOUT = _schema.fields(
+_ABOUT = _schema.fields(
     format=_schema.text,
     version=_schema.count,
     simdrop=_schema.text,
-    nets=_schema.mapping(NET),
+    nets=_schema.mapping(_NET),
     extra=_schema.anything,
 )
 
 
 def _check(about: Any, arrays: Mapping[str, Array]) -> None:
     """Raise ValueError for contents that no net and optimizer have."""
-    ABOUT(about, "about")
+    _ABOUT(about, "about")
     nets = about["nets"]
     for name, net in nets.items():
         if len(net["steps"]) != len(net["layers"]):

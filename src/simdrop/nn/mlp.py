@@ -97,7 +97,7 @@ class MLP(Network):
         super().__init__(layers, criterion)
 
 
-Options = dict[str, Any]
+_Options = dict[str, Any]
 
 
 def _dense(
@@ -105,8 +105,8 @@ def _dense(
     activation: str,
     p: Probability,
     p_input: Probability,
-    dropping: Options,
-    learned: Options,
+    dropping: _Options,
+    learned: _Options,
 ) -> list[Layer]:
     hidden = [
         Dense(n_in, n_out, p, activation=activation, **dropping, **learned)
@@ -121,8 +121,8 @@ def _batchwise(
     activation: str,
     p: Probability,
     p_input: Probability,
-    dropping: Options,
-    learned: Options,
+    dropping: _Options,
+    learned: _Options,
 ) -> list[Layer]:
     units = [Units(n, p if i else p_input, **dropping) for i, n in enumerate(sizes[:-1])]
     hidden = [

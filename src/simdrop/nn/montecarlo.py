@@ -40,7 +40,7 @@ LEAST_THINNED = 32
 MOST_ELEMENTS = 2**22
 
 
-class Product(NamedTuple):
+class _Product(NamedTuple):
     """activation(x W + b): a Linear and the activation after it, in one pass over memory."""
 
     weight: Array
@@ -57,10 +57,10 @@ class Product(NamedTuple):
         return y.reshape(*x.shape[:-1], -1)
 
 
-class Step(NamedTuple):
+class _Step(NamedTuple):
     """A part of the net, and if it is random its draw in each sample, as in `Draws`."""
 
-    part: Layer | Product
+    part: Layer | _Product
     draws: Sequence[sd.Mask]
 
 
@@ -110,7 +110,7 @@ def predict_mc(
     return tally.prediction()
 
 
-def _steps(layers: Sequence[Layer], n: int, rng: Rng, shared_masks: bool) -> list[Step]:
+def _steps(layers: Sequence[Layer], n: int, rng: Rng, shared_masks: bool) -> list[_Step]:
     """What a sample consists of, without what drops nothing."""
     parts = _fused([part for layer in layers for part in layer.parts(shared_masks)])
     random = sum(part.is_random for part in parts)
@@ -118,26 +118,26 @@ def _steps(layers: Sequence[Layer], n: int, rng: Rng, shared_masks: bool) -> lis
         raise ValueError("the net has no layer that drops, so that all samples would be the same")
     stream = rng if isinstance(rng, sd.Stream) else sd.Stream(rng)
     drawn = iter(zip(*[[stream.mask(1) for _ in range(random)] for _ in range(n)], strict=True))
-    steps = [Step(part, next(drawn) if part.is_random else ()) for part in parts]
+    steps = [_Step(part, next(drawn) if part.is_random else ()) for part in parts]
     return [step for step in steps if not (type(step.part) is Dropout and step.part.p == 0)]
 
 
-def _fused(parts: Sequence[Layer]) -> list[Layer | Product]:
-    """The parts, with a Product for each Linear and the activation that follows it."""
+def _fused(parts: Sequence[Layer]) -> list[Layer | _Product]:
+    """The parts, with a _Product for each Linear and the activation that follows it."""
     names = {activation: name for name, activation in ACTIVATIONS.items()}
-    fused: list[Layer | Product] = []
+    fused: list[Layer | _Product] = []
     for part in parts:
         last = fused[-1] if fused else None
         if type(part) is Linear:
-            fused.append(Product(part.weight.value, part.bias.value, "identity"))
-        elif type(part) in names and isinstance(last, Product) and last.activation == "identity":
+            fused.append(_Product(part.weight.value, part.bias.value, "identity"))
+        elif type(part) in names and isinstance(last, _Product) and last.activation == "identity":
             fused[-1] = last._replace(activation=names[type(part)])
         else:
             fused.append(part)
     return fused
 
 
-def _takes_all_rows(part: Layer | Product) -> bool:
+def _takes_all_rows(part: Layer | _Product) -> bool:
     """Whether it takes all rows of the batch at once."""
     return type(part).sample is Layer.sample
 
@@ -145,26 +145,26 @@ def _takes_all_rows(part: Layer | Product) -> bool:
 # Thinned nets: units that are dropped for all rows are rows and columns of weights left out
 
 
-def _can_thin(parts: Sequence[Layer | Product]) -> bool:
+def _can_thin(parts: Sequence[Layer | _Product]) -> bool:
     """Whether all that these do, of which the first drops, is leaving out rows and columns."""
     return (
         len(parts) > 1
-        and isinstance(parts[-1], Product)
-        and all(isinstance(a, Product) or isinstance(b, Product) for a, b in pairwise(parts))
+        and isinstance(parts[-1], _Product)
+        and all(isinstance(a, _Product) or isinstance(b, _Product) for a, b in pairwise(parts))
         and all(
-            isinstance(part, Product) or type(part) is Dropout and set(part.shared_axes) == {0}
+            isinstance(part, _Product) or type(part) is Dropout and set(part.shared_axes) == {0}
             for part in parts
         )
     )
 
 
-def _thinned(y: Array, steps: Sequence[Step], sample: int) -> Array:
+def _thinned(y: Array, steps: Sequence[_Step], sample: int) -> Array:
     """Outputs (batch, n_out) of one thinned net, of whose weights only the kept are multiplied."""
     first, *others = steps
     rows, factor = _kept(first, sample, y.shape[1])
     y = gather(np.ascontiguousarray(y), None, rows)
     for step, following in zip(others, [*others[1:], None], strict=True):
-        if isinstance(step.part, Product):
+        if isinstance(step.part, _Product):
             weight, bias = step.part.weight, step.part.bias
             columns, next_factor = _kept(following, sample, len(bias))
             if rows or columns:
@@ -176,7 +176,7 @@ def _thinned(y: Array, steps: Sequence[Step], sample: int) -> Array:
     return y
 
 
-def _kept(step: Step | None, sample: int, units: int) -> tuple[Kept | None, float]:
+def _kept(step: _Step | None, sample: int, units: int) -> tuple[Kept | None, float]:
     """Which units a step keeps, None for all, and by what it multiplies them."""
     if step is None or not isinstance(step.part, Dropout):
         return None, 1.0
