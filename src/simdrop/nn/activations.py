@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import TypeVar
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -104,11 +103,7 @@ class ActivityL1(Layer):
         return f"ActivityL1({self.strength})"
 
 
-T = TypeVar("T")
-
-
-def chosen(what: str, name: str, choices: Mapping[str, T]) -> T:
-    """What a name stands for; ValueError if it is none of the choices."""
+def check_choice(what: str, name: str, choices: Iterable[str]) -> None:
+    """Raise ValueError for a name that is none of the choices."""
     if name not in choices:
         raise ValueError(f"{what} must be one of {', '.join(choices)}, got {name!r}")
-    return choices[name]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .activations import ACTIVATIONS, chosen
+from .activations import ACTIVATIONS, check_choice
 from .layer import Layer, Seed
 from .parameter import Array, Parameter
 
@@ -73,7 +73,7 @@ class Linear(Layer):
 
 def _initial_weight(n_in: int, n_out: int, rng: Seed, activation: str) -> Array:
     """Random weights that keep the spread of activations from layer to layer, float64."""
-    chosen("activation", activation, ACTIVATIONS)
+    check_choice("activation", activation, ACTIVATIONS)
     generator = np.random.default_rng(rng)
     if activation == "relu":  # He et al. 2015, "Delving deep into rectifiers", equation 10
         return generator.normal(0, np.sqrt(2 / n_in), (n_in, n_out))

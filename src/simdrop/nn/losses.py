@@ -17,35 +17,33 @@ from .parameter import Array
 
 
 class Loss(ABC):
-    """What the losses share.
+    """What the losses share: `check` makes the target an array that `fn` and `delta` can take, and
+    `expected` is what outputs (batch, n_out) stand for, the mean of the target.
 
-    The output is (batch, n_out). `share` is None for the plain mean over the rows, or (batch,), the
-    share of each row in a weighted mean; shares sum to 1.
+    `share` is None for the plain mean over the rows, or (batch,), the share of each row in a
+    weighted mean; shares sum to 1.
     """
 
     @staticmethod
     @abstractmethod
-    def check(target: ArrayLike, batch: int, n_out: int) -> Array:
-        """The target as an array that `fn` and `delta` can take."""
+    def check(target: ArrayLike, batch: int, n_out: int) -> Array: ...
 
     @staticmethod
     @abstractmethod
-    def fn(output: Array, target: Array, share: Array | None = None) -> float:
-        """The mean loss."""
+    def fn(output: Array, target: Array, share: Array | None = None) -> float: ...
+
+    @staticmethod
+    @abstractmethod
+    def expected(output: Array) -> Array: ...
 
     @classmethod
     def delta(cls, output: Array, target: Array, share: Array | None = None) -> Array:
-        """d fn / d output, (batch, n_out): each loss belongs to its link, so it has this form."""
+        """d fn / d output, (batch, n_out), which has this form for each loss with its link."""
         return _of_mean((cls.expected(output) - target).astype(output.dtype, copy=False), share)
-
-    @staticmethod
-    @abstractmethod
-    def expected(output: Array) -> Array:
-        """What outputs stand for: the mean of the target, (batch, n_out)."""
 
     @classmethod
     def predict(cls, output: Array) -> Array:
-        """The prediction for a user: labels of classes, else what is expected."""
+        """What a user wants to know: labels of classes, else what is expected."""
         return cls.expected(output)
 
 

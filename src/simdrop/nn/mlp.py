@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike
 
 import simdrop as sd
 
-from .activations import ACTIVATIONS, ActivityL1, chosen
+from .activations import ACTIVATIONS, ActivityL1, check_choice
 from .batchwise import BatchwiseDense, KeptInputs, Units
 from .dense import Dense
 from .dropout import Dropout, Probability
@@ -81,53 +81,33 @@ class MLP(Network):
             raise ValueError(f"sizes must be two or more positive integers, got {self.sizes}")
         if np.dtype(dtype) not in (np.float32, np.float64):
             raise ValueError(f"dtype must be float32 or float64, got {np.dtype(dtype)}")
-        chosen("activation", activation, ACTIVATIONS)
-        criterion = chosen("loss", loss, LOSSES)
-        make_layers = chosen("dropout", dropout, {"elementwise": _dense, "batchwise": _batchwise})
+        check_choice("activation", activation, ACTIVATIONS)
+        check_choice("loss", loss, LOSSES)
+        check_choice("dropout", dropout, ("elementwise", "batchwise"))
 
         weights, draws = np.random.default_rng(rng).spawn(2)
         self.stream = sd.Stream(draws)
-        dropping = {"stream": self.stream, "inverted": inverted}
-        learned = {"rng": weights, "dtype": dtype}
-        layers = make_layers(self.sizes, activation, p, p_input, dropping, learned)
+        dropping: dict[str, Any] = {"stream": self.stream, "inverted": inverted}
+        learned: dict[str, Any] = {"rng": weights, "dtype": dtype}
+        first: Layer
+        hidden: list[Layer]
+        if dropout == "elementwise":
+            first = Dropout(p_input, **dropping)
+            hidden = [
+                Dense(n_in, n_out, p, activation=activation, **dropping, **learned)
+                for n_in, n_out in pairwise(self.sizes[:-1])
+            ]
+            last = Linear(*self.sizes[-2:], activation="identity", **learned)
+        else:
+            units = [
+                Units(n, p if i else p_input, **dropping) for i, n in enumerate(self.sizes[:-1])
+            ]
+            first = KeptInputs(units[0])
+            hidden = [
+                BatchwiseDense(units_in, units_out, activation=activation, **learned)
+                for units_in, units_out in pairwise(units)
+            ]
+            last = BatchwiseDense(units[-1], self.sizes[-1], activation="identity", **learned)
         if activity_l1:
-            hidden = layers[1:-1]
-            penalized = [part for layer in hidden for part in (layer, ActivityL1(activity_l1))]
-            layers = [layers[0], *penalized, layers[-1]]
-        super().__init__(layers, criterion)
-
-
-_Options = dict[str, Any]
-
-
-def _dense(
-    sizes: Sequence[int],
-    activation: str,
-    p: Probability,
-    p_input: Probability,
-    dropping: _Options,
-    learned: _Options,
-) -> list[Layer]:
-    hidden = [
-        Dense(n_in, n_out, p, activation=activation, **dropping, **learned)
-        for n_in, n_out in pairwise(sizes[:-1])
-    ]
-    last = Linear(*sizes[-2:], activation="identity", **learned)
-    return [Dropout(p_input, **dropping), *hidden, last]
-
-
-def _batchwise(
-    sizes: Sequence[int],
-    activation: str,
-    p: Probability,
-    p_input: Probability,
-    dropping: _Options,
-    learned: _Options,
-) -> list[Layer]:
-    units = [Units(n, p if i else p_input, **dropping) for i, n in enumerate(sizes[:-1])]
-    hidden = [
-        BatchwiseDense(units_in, units_out, activation=activation, **learned)
-        for units_in, units_out in pairwise(units)
-    ]
-    last = BatchwiseDense(units[-1], sizes[-1], activation="identity", **learned)
-    return [KeptInputs(units[0]), *hidden, last]
+            hidden = [part for layer in hidden for part in (layer, ActivityL1(activity_l1))]
+        super().__init__([first, *hidden, last], LOSSES[loss])
