@@ -23,7 +23,7 @@ class Identity(Layer):
         return dy
 
     def parts(self, shared_masks: bool) -> list[Layer]:
-        return []
+        return []  # there is nothing to compute
 
 
 class ReLU(Layer):
