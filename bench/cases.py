@@ -9,7 +9,7 @@ from itertools import chain, product
 from math import prod
 from typing import NamedTuple
 
-from simdrop._core.mask import instruction_set, instruction_sets
+from simdrop._core.kernels import instruction_set, instruction_sets
 
 from . import mc
 

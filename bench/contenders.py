@@ -13,7 +13,7 @@ import numpy as np
 
 import simdrop as sd
 from simdrop import fused
-from simdrop._core.mask import instruction_set, use_instruction_set
+from simdrop._core.kernels import instruction_set, use_instruction_set
 from simdrop._threads import available_cpus
 
 from . import mc, steps, structured

@@ -17,7 +17,7 @@ static const struct {
 };
 
 const size_t simdrop_type_bytes[SIMDROP_TYPES] = {2, 2, 4, 8, 8, 16, 1, 2, 4, 8, 16};
-const size_t simdrop_type_part[SIMDROP_TYPES] = {2, 2, 4, 8, 4, 8, 1, 2, 4, 8, 8};
+const size_t simdrop_type_alignment[SIMDROP_TYPES] = {2, 2, 4, 8, 4, 8, 1, 2, 4, 8, 8};
 
 static const simdrop_kernels *chosen = &simdrop_kernels_portable;
 
@@ -36,6 +36,8 @@ const char *simdrop_isa_available(size_t i) {
     return kernels ? kernels->name : NULL;
 }
 
+const char *simdrop_version(void) { return SIMDROP_VERSION; }
+
 const char *simdrop_compiler(void) {
 #ifdef __clang__
     return __VERSION__; /* begins with its name */
@@ -43,6 +45,8 @@ const char *simdrop_compiler(void) {
     return "GCC " __VERSION__;
 #endif
 }
+
+const simdrop_kernels *simdrop_chosen_kernels(void) { return chosen; }
 
 const char *simdrop_isa_name(void) { return chosen->name; }
 
@@ -57,11 +61,14 @@ int simdrop_isa_choose(const char *name) {
     return 0;
 }
 
+/* The index of a floating-point type in the tables. */
+static int is_double(simdrop_type type) { return type == SIMDROP_F64; }
+
 void simdrop_keystream(const simdrop_rule *rule, uint64_t plane, uint64_t block, size_t blocks, uint8_t *out) {
     chosen->keystream(rule, plane, block, blocks, out);
 }
 
-void simdrop_apply(const simdrop_rule *rule, uint64_t start, simdrop_type type, size_t n, const void *x, void *y,
+void simdrop_apply(simdrop_type type, const simdrop_rule *rule, uint64_t start, size_t n, const void *x, void *y,
                    double scale) {
     chosen->apply[type](rule, start, n, x, y, scale);
 }
@@ -89,12 +96,69 @@ void simdrop_packbits_array(const simdrop_rule *rule, uint64_t start, int axes_c
     chosen->packbits_array(rule, start, axes_count, axes, p, bits);
 }
 
-const simdrop_fused *simdrop_fused_kernels(void) { return &chosen->fused; }
-
-const simdrop_noise *simdrop_noise_kernels(void) { return &chosen->noise; }
-
-const simdrop_weights *simdrop_weights_kernels(void) { return &chosen->weights; }
-
 void simdrop_indices(const uint8_t *bits, size_t n, intptr_t *indices, size_t count) {
     chosen->indices(bits, n, indices, count);
+}
+
+void simdrop_bias_dropout(simdrop_type type, simdrop_activation activation, const simdrop_rule *rule, uint64_t start,
+                          size_t n, size_t columns, const void *x, const void *bias, void *y, double scale) {
+    chosen->bias_dropout[is_double(type)][activation](rule, start, n, columns, x, bias, y, scale);
+}
+
+void simdrop_bias_dropout_backward(simdrop_type type, simdrop_activation activation, const simdrop_rule *rule,
+                                   uint64_t start, size_t n, size_t columns, const void *x, const void *bias,
+                                   const void *dy, void *dx, double *sums, double scale) {
+    chosen->bias_dropout_backward[is_double(type)][activation](rule, start, n, columns, x, bias, dy, dx, sums, scale);
+}
+
+void simdrop_dropout_add(simdrop_type type, const simdrop_rule *rule, uint64_t start, size_t n, const void *x,
+                         const void *residual, void *y, double scale) {
+    chosen->dropout_add[is_double(type)](rule, start, n, x, residual, y, scale);
+}
+
+void simdrop_relu_dropout(simdrop_type type, const simdrop_rule *rule, uint64_t start, size_t n, const void *x, void *y,
+                          double scale) {
+    chosen->relu_dropout[is_double(type)](rule, start, n, x, y, scale);
+}
+
+void simdrop_relu_dropout_backward(simdrop_type type, size_t n, size_t columns, const void *y, const void *dy, void *dx,
+                                   double *sums, double scale) {
+    chosen->relu_dropout_backward[is_double(type)](n, columns, y, dy, dx, sums, scale);
+}
+
+void simdrop_finish_sums(simdrop_type type, size_t columns, size_t repeats, size_t blocks, double *sums, void *dbias) {
+    chosen->finish_sums[is_double(type)](columns, repeats, blocks, sums, dbias);
+}
+
+void simdrop_normals(const simdrop_rule *rule, uint64_t start, size_t n, float *z) {
+    chosen->normals(rule, start, n, z);
+}
+
+void simdrop_multiply_noise(simdrop_type type, const simdrop_rule *rule, uint64_t start, size_t n, const void *x,
+                            void *y, double deviation) {
+    chosen->multiply_noise[is_double(type)](rule, start, n, x, y, deviation);
+}
+
+void simdrop_add_noise(simdrop_type type, const simdrop_rule *rule, uint64_t start, size_t n, const void *x, void *y,
+                       double deviation) {
+    chosen->add_noise[is_double(type)](rule, start, n, x, y, deviation);
+}
+
+void simdrop_dropout_shift(simdrop_type type, const simdrop_rule *rule, uint64_t start, size_t n, const void *x,
+                           void *y, double scale, double kept, double dropped) {
+    chosen->dropout_shift[is_double(type)](rule, start, n, x, y, scale, kept, dropped);
+}
+
+void simdrop_gather(simdrop_type type, const simdrop_submatrix *submatrix, const void *matrix, void *compact) {
+    chosen->gather[is_double(type)](submatrix, matrix, compact);
+}
+
+void simdrop_sgd(simdrop_type type, const simdrop_submatrix *submatrix, const simdrop_step *step, void *w, void *v,
+                 const void *g, double *squares) {
+    chosen->sgd[is_double(type)](submatrix, step, w, v, g, squares);
+}
+
+void simdrop_adam(simdrop_type type, const simdrop_submatrix *submatrix, const simdrop_step *step, void *w, void *m,
+                  void *v, const void *g, double *squares) {
+    chosen->adam[is_double(type)](submatrix, step, w, m, v, g, squares);
 }

@@ -4,13 +4,9 @@
 
 #include "simdrop.h"
 
-/* Elements whose bits are drawn before they are used: small enough for the CPU to overlap one chunk's memory with the
-   next one's AES, large enough to settle ties together. */
-enum { SIMDROP_CHUNK = 1024 };
+#include <math.h>
 
-/* Words that `draw` may write for a chunk that begins inside a word, and one that may be read behind them. */
-enum { SIMDROP_CHUNK_WORDS = SIMDROP_CHUNK / 64 + 2 };
-
+/* The kernels of one instruction set: simdrop.h says what each does. Where an index is [2], 0 is float and 1 double. */
 typedef struct simdrop_kernels {
     const char *name;
     void (*keystream)(const simdrop_rule *rule, uint64_t plane, uint64_t block, size_t blocks, uint8_t *out);
@@ -25,9 +21,29 @@ typedef struct simdrop_kernels {
     void (*packbits_array)(const simdrop_rule *rule, uint64_t start, int axes_count, const simdrop_axis *axes,
                            const double *p, uint8_t *bits);
     void (*indices)(const uint8_t *bits, size_t n, intptr_t *indices, size_t count);
-    simdrop_fused fused;
-    simdrop_noise noise;
-    simdrop_weights weights;
+    void (*bias_dropout[2][SIMDROP_ACTIVATIONS])(const simdrop_rule *rule, uint64_t start, size_t n, size_t columns,
+                                                 const void *x, const void *bias, void *y, double scale);
+    /* NULL for SIMDROP_RELU, whose result says enough. */
+    void (*bias_dropout_backward[2][SIMDROP_ACTIVATIONS])(const simdrop_rule *rule, uint64_t start, size_t n,
+                                                          size_t columns, const void *x, const void *bias,
+                                                          const void *dy, void *dx, double *sums, double scale);
+    void (*dropout_add[2])(const simdrop_rule *rule, uint64_t start, size_t n, const void *x, const void *residual,
+                           void *y, double scale);
+    void (*relu_dropout[2])(const simdrop_rule *rule, uint64_t start, size_t n, const void *x, void *y, double scale);
+    void (*relu_dropout_backward[2])(size_t n, size_t columns, const void *y, const void *dy, void *dx, double *sums,
+                                     double scale);
+    void (*finish_sums[2])(size_t columns, size_t repeats, size_t blocks, double *sums, void *dbias);
+    void (*normals)(const simdrop_rule *rule, uint64_t start, size_t n, float *z);
+    void (*multiply_noise[2])(const simdrop_rule *rule, uint64_t start, size_t n, const void *x, void *y,
+                              double deviation);
+    void (*add_noise[2])(const simdrop_rule *rule, uint64_t start, size_t n, const void *x, void *y, double deviation);
+    void (*dropout_shift[2])(const simdrop_rule *rule, uint64_t start, size_t n, const void *x, void *y, double scale,
+                             double kept, double dropped);
+    void (*gather[2])(const simdrop_submatrix *submatrix, const void *matrix, void *compact);
+    void (*sgd[2])(const simdrop_submatrix *submatrix, const simdrop_step *step, void *w, void *v, const void *g,
+                   double *squares);
+    void (*adam[2])(const simdrop_submatrix *submatrix, const simdrop_step *step, void *w, void *m, void *v,
+                    const void *g, double *squares);
 } simdrop_kernels;
 
 /* One table an instruction set, from kernels.c compiled once for each. */
@@ -35,9 +51,15 @@ typedef struct simdrop_kernels {
 #include "isas.def"
 #undef ISA
 
-/* Bytes of an element of each type, and of the numbers that it is made of, which are its alignment (dispatch.c). */
+/* The table that simdrop_isa_choose chose. */
+const simdrop_kernels *simdrop_chosen_kernels(void);
+
+/* Bytes of an element of each type, and of its alignment (dispatch.c). */
 extern const size_t simdrop_type_bytes[SIMDROP_TYPES];
-extern const size_t simdrop_type_part[SIMDROP_TYPES];
+extern const size_t simdrop_type_alignment[SIMDROP_TYPES];
+
+/* p as eight base-256 digits. p 2^64 is exact; only a p below 2^-11 has digits left to round. */
+static inline uint64_t simdrop_digits(double p) { return p < 1 ? (uint64_t)nearbyint(p * 0x1p64) : UINT64_MAX; }
 
 /* What this CPU, and its operating system, can run (cpu.c). */
 enum { SIMDROP_CPU_AESNI = 1, SIMDROP_CPU_VAES256 = 2, SIMDROP_CPU_VAES512 = 4, SIMDROP_CPU_NEON = 8 };

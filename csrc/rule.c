@@ -1,9 +1,8 @@
 /* From a key and a probability to the rule that decides which elements are dropped. */
-#include <math.h>
-#include <string.h>
-
+#include "kernels.h"
 #include "tables/sbox.h"
-#include "simdrop.h"
+
+#include <string.h>
 
 #define BYTE(s) s,
 static const uint8_t sbox[256] = {SBOX(BYTE)};
@@ -28,8 +27,7 @@ void simdrop_expand_key(const uint8_t key[SIMDROP_KEY_BYTES], uint8_t round_keys
 }
 
 void simdrop_set_p(simdrop_rule *rule, double p) {
-    /* Times 2^64 is exact; only a p below 2^-11 has digits left to round. */
-    rule->digits = p < 1 ? (uint64_t)nearbyint(p * 0x1p64) : UINT64_MAX;
+    rule->digits = simdrop_digits(p);
     rule->planes = 0;
     if (p < 1) {
         for (uint64_t rest = rule->digits; rest != 0; rest <<= 8) {

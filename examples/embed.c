@@ -20,11 +20,12 @@ int main(void) {
     simdrop_expand_key(key, rule.round_keys);
     simdrop_set_p(&rule, p);
 
+    printf("simdrop %s\n", simdrop_version());
     const char *isa;
     for (size_t i = 0; (isa = simdrop_isa_available(i)) != NULL; i++) {
         simdrop_isa_choose(isa);
-        simdrop_apply(&rule, 0, SIMDROP_F32, N, x, whole, 1 / (1 - p));
-        simdrop_apply(&rule, 0, SIMDROP_F64, N, x64, whole64, 1 / (1 - p));
+        simdrop_apply(SIMDROP_F32, &rule, 0, N, x, whole, 1 / (1 - p));
+        simdrop_apply(SIMDROP_F64, &rule, 0, N, x64, whole64, 1 / (1 - p));
 
         /* Any part of a mask can be made by itself, in any order: here, pieces that end anywhere, last one first. */
         memset(parts, 0xca, sizeof parts);
@@ -32,8 +33,8 @@ int main(void) {
         for (size_t end = N, length = 1; end > 0; end -= length, length = length * 5 % 1031 + 1) {
             length = length < end ? length : end;
             const size_t start = end - length;
-            simdrop_apply(&rule, start, SIMDROP_F32, length, x + start, parts + start, 1 / (1 - p));
-            simdrop_apply(&rule, start, SIMDROP_F64, length, x64 + start, parts64 + start, 1 / (1 - p));
+            simdrop_apply(SIMDROP_F32, &rule, start, length, x + start, parts + start, 1 / (1 - p));
+            simdrop_apply(SIMDROP_F64, &rule, start, length, x64 + start, parts64 + start, 1 / (1 - p));
         }
         if (memcmp(whole, parts, sizeof whole) != 0 || memcmp(whole64, parts64, sizeof whole64) != 0) {
             fprintf(stderr, "%s: the parts differ from the whole\n", isa);

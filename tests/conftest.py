@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import simdrop as sd
-from simdrop._core import mask as kernels
+from simdrop._core import kernels
 
 INSTRUCTION_SETS = ("portable", "aesni", "vaes256", "vaes512", "neon")
 

@@ -34,7 +34,7 @@ ENVIRONMENT = {
 def libraries():
     """The names of the shared libraries that the compiled part of simdrop is linked with."""
     package = importlib.util.find_spec("simdrop").submodule_search_locations[0]
-    extension = next(pathlib.Path(package).glob("_core/mask.*.so"))
+    extension = next(pathlib.Path(package).glob("_core/kernels.*.so"))
     linked = subprocess.run(["ldd", extension], check=True, capture_output=True, text=True).stdout
     return re.findall(r"^\s*(\S+) =>", linked, re.MULTILINE)
 
@@ -56,7 +56,7 @@ def pytest(*arguments, **more):
 
 
 def main(arguments):
-    script = "from simdrop._core.mask import instruction_sets; print(*instruction_sets())"
+    script = "from simdrop._core.kernels import instruction_sets; print(*instruction_sets())"
     listed = subprocess.run(
         [sys.executable, "-c", script], env=environment(), capture_output=True, text=True
     )

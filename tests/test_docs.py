@@ -11,8 +11,8 @@ import pytest
 import simdrop as sd
 import simdrop._core.dropout
 import simdrop._core.stream
-from simdrop import connect, fused, recurrent, structured
-from simdrop._core import mask as kernels
+from simdrop import fused
+from simdrop._core import kernels
 from simdrop.cli import sources
 from simdrop.cli.presets import PRESETS
 
@@ -122,7 +122,7 @@ def test_the_page_of_transforms():
     names = {}
     for block in blocks:
         exec(block, names)
-    np.testing.assert_array_equal(names["dx"] == 0, ~names["m"].keep())
+    np.testing.assert_array_equal(names["dx"] == 0, ~names["ctx"].keep())
     assert names["net"].stream.draw == 5 and names["h"].any()
     page = (ROOT / "docs/transforms.md").read_text()
     for name in {one.__name__ for one in FAMILY} - {"expectation", "monte_carlo", "weight_scaling"}:
@@ -133,19 +133,19 @@ FAMILY = [sd.drop_path, sd.drop_block, sd.embedding_dropout, sd.locked_dropout, 
 FAMILY += [sd.drop_connect, sd.drop_connect_matmul]
 FAMILY += [sd.schedule.linear, sd.schedule.cosine, sd.schedule.curriculum]
 FAMILY += [sd.theory.expectation, sd.theory.monte_carlo, sd.theory.weight_scaling]
-CONTEXTS = [structured.DropBlock, structured.EmbeddingDropout]
-CONTEXTS += [connect.DropConnectMatmul, recurrent.Zoneout]
+CONTEXTS = [sd.DropBlockContext, sd.EmbeddingDropoutContext]
+CONTEXTS += [sd.DropConnectMatmulContext, sd.ZoneoutContext]
 
 FUNCTIONS = [sd.dropout, sd.dropout_backward, sd.apply_packed]
 FUSED = [fused.bias_dropout, fused.dropout_add, fused.relu_dropout]
 NOISE = [sd.gaussian_dropout, sd.gaussian_noise, sd.alpha_dropout]
-NOISE += [sd.GaussianDropout, sd.GaussianNoise, sd.AlphaDropout]
-FUSED += [fused.BiasDropout, fused.DropoutAdd, fused.ReluDropout]
+NOISE += [sd.GaussianDropoutContext, sd.GaussianNoiseContext, sd.AlphaDropoutContext]
+FUSED += [fused.BiasDropoutContext, fused.DropoutAddContext, fused.ReluDropoutContext]
 
 
 @pytest.mark.parametrize(
     "thing",
-    [sd.Mask, sd.PackedMask, sd.Stream, *FUNCTIONS, *FUSED, *NOISE, *FAMILY, *CONTEXTS],
+    [sd.Draw, sd.Mask, sd.StoredMask, sd.Stream, *FUNCTIONS, *FUSED, *NOISE, *FAMILY, *CONTEXTS],
     ids=lambda thing: thing.__name__,
 )
 def test_docstrings(thing):

@@ -85,7 +85,7 @@ def masks():
     p = np.linspace(0, 1, 53)
     mask = sd.Stream(3).mask((37, 53), p)
     yield "mask of an array p", digest(mask.keep(), mask.scale, mask.apply(values((37, 53), "f4")))
-    stored = sd.PackedMask(mask.packbits(), 0.25, (37, 53))
+    stored = sd.StoredMask(mask.packbits(), 0.25, (37, 53))
     yield (
         "stored mask",
         digest(stored.apply(values((37, 53), "f4")), stored.window((3, 4), (9, 9)).keep()),

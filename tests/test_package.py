@@ -1,6 +1,7 @@
 """`import simdrop`: its submodules are there when they are used, and cost nothing before."""
 
 import sys
+from importlib.metadata import version
 
 import pytest
 
@@ -58,3 +59,28 @@ def test_other_names_are_attribute_errors():
 def test_all_names_are_there():
     assert all(getattr(sd, name) is not None for name in sd.__all__)
     assert sys.modules["simdrop"] is sd
+
+
+def test_the_version_is_that_of_the_package():
+    assert sd.__version__ == version("simdrop")
+
+
+def test_no_module_imports_one_above_it(run_python):
+    """Each compiled module can be the first that is imported."""
+    modules = "seedsequence kernels draw task apply stored mask stream dropout elements".split()
+    modules += "gaussian alpha fused submatrix".split()
+    for module in modules:
+        code = f"""
+import sys, types
+package = types.ModuleType("simdrop")
+package.__path__ = [{sd.__path__[0]!r}]
+sys.modules["simdrop"] = package  # without what simdrop/__init__.py imports
+import simdrop._core.{module}
+print(*[name[14:] for name in sys.modules if name.startswith("simdrop._core.")])
+"""
+        result = run_python(code)
+        assert result.stderr == ""
+        loaded = result.stdout.split()
+        assert module in loaded
+        later = modules[modules.index(module) + 1 :]
+        assert not set(loaded) & set(later), (module, loaded)

@@ -20,36 +20,31 @@ static inline cipher load_cipher(const uint8_t *round_keys) {
 }
 
 static inline counters counters_at(const uint64_t block[4], uint64_t high) {
-    counters these;
+    counters ctr;
     for (int i = 0; i < 4; i++) {
-        these.block[i] = _mm_set_epi64x((int64_t)high, (int64_t)block[i]);
+        ctr.block[i] = _mm_set_epi64x((int64_t)high, (int64_t)block[i]);
     }
-    return these;
+    return ctr;
 }
 
-static inline counters counters_from(uint64_t block, uint64_t high) {
-    return counters_at((const uint64_t[4]){block, block + 1, block + 2, block + 3}, high);
-}
-
-static inline counters counters_after(counters these) {
+static inline counters counters_after(counters ctr) {
     for (int i = 0; i < 4; i++) {
-        these.block[i] = _mm_add_epi64(these.block[i], _mm_set_epi64x(0, 4));
+        ctr.block[i] = _mm_add_epi64(ctr.block[i], _mm_set_epi64x(0, 4));
     }
-    return these;
+    return ctr;
 }
 
-static inline bytes64 encrypt(cipher keys, counters these) {
+static inline bytes64 encrypt(cipher keys, counters ctr) {
     for (int i = 0; i < 4; i++) {
-        these.block[i] = _mm_xor_si128(these.block[i], keys.round_key[0]);
+        ctr.block[i] = _mm_xor_si128(ctr.block[i], keys.round_key[0]);
     }
     for (int round = 1; round < 10; round++) {
         for (int i = 0; i < 4; i++) {
-            these.block[i] = _mm_aesenc_si128(these.block[i], keys.round_key[round]);
+            ctr.block[i] = _mm_aesenc_si128(ctr.block[i], keys.round_key[round]);
         }
     }
     for (int i = 0; i < 4; i++) {
-        these.block[i] = _mm_aesenclast_si128(these.block[i], keys.round_key[10]);
+        ctr.block[i] = _mm_aesenclast_si128(ctr.block[i], keys.round_key[10]);
     }
-    return (bytes64){
-        {_mm256_set_m128i(these.block[1], these.block[0]), _mm256_set_m128i(these.block[3], these.block[2])}};
+    return (bytes64){{_mm256_set_m128i(ctr.block[1], ctr.block[0]), _mm256_set_m128i(ctr.block[3], ctr.block[2])}};
 }

@@ -60,7 +60,7 @@ static inline void store_bools(uint8_t *out, uint64_t keep) {
     }
 }
 
-/* The numbers from `first` on of the set bits among eight; writes eight, returns how many count. */
+/* The positions of the set bits among eight, counted from `first`; writes eight, returns how many are set. */
 static inline int store_indices(intptr_t *out, intptr_t first, uint8_t bits) {
     const uint64_t bytes = _pdep_u64(bits, 0x0101010101010101) * 0xff;
     const __m128i numbers = _mm_cvtsi64_si128((int64_t)_pext_u64(0x0706050403020100, bytes));
@@ -154,7 +154,7 @@ static inline void tile_u64(uint64_t keep, const uint64_t *x, uint64_t *y) {
 
 /* Normal numbers: normals.h says what each step is. */
 
-#define NORMALS
+#define HAS_NORMALS
 
 /* z of eight numbers in [2^24, 2^31], all but one in 128: their pieces are eight of sixteen. */
 static inline __m256 normals_near_zero(__m256 t, __m256i piece, const float (*columns)[NORMAL_PIECES]) {

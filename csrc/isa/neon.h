@@ -24,30 +24,26 @@ static inline cipher load_cipher(const uint8_t *round_keys) {
 }
 
 static inline counters counters_at(const uint64_t block[4], uint64_t high) {
-    counters these;
+    counters ctr;
     for (int i = 0; i < 4; i++) {
-        these.block[i] = vcombine_u64(vcreate_u64(block[i]), vcreate_u64(high));
+        ctr.block[i] = vcombine_u64(vcreate_u64(block[i]), vcreate_u64(high));
     }
-    return these;
+    return ctr;
 }
 
-static inline counters counters_from(uint64_t block, uint64_t high) {
-    return counters_at((const uint64_t[4]){block, block + 1, block + 2, block + 3}, high);
-}
-
-static inline counters counters_after(counters these) {
+static inline counters counters_after(counters ctr) {
     for (int i = 0; i < 4; i++) {
-        these.block[i] = vaddq_u64(these.block[i], vcombine_u64(vcreate_u64(4), vcreate_u64(0)));
+        ctr.block[i] = vaddq_u64(ctr.block[i], vcombine_u64(vcreate_u64(4), vcreate_u64(0)));
     }
-    return these;
+    return ctr;
 }
 
 /* AESE adds the round key before it substitutes, where x86 adds it after it mixes: so a round here takes the key of the
    one before, and the last key is added by itself. */
-static inline bytes64 encrypt(cipher keys, counters these) {
+static inline bytes64 encrypt(cipher keys, counters ctr) {
     bytes64 state;
     for (int i = 0; i < 4; i++) {
-        state.block[i] = vreinterpretq_u8_u64(these.block[i]);
+        state.block[i] = vreinterpretq_u8_u64(ctr.block[i]);
     }
     for (int round = 0; round < 9; round++) {
         for (int i = 0; i < 4; i++) {
@@ -125,7 +121,7 @@ static inline void store_bools(uint8_t *out, uint64_t keep) {
     }
 }
 
-/* The numbers from `first` on of the set bits among eight; may write eight, returns how many count. */
+/* The positions of the set bits among eight, counted from `first`; may write eight, returns how many are set. */
 static inline int store_indices(intptr_t *out, intptr_t first, uint8_t bits) {
     int count = 0;
     for (int i = 0; i < 8; i++) {

@@ -1,6 +1,8 @@
-/* The vector operations in plain C99, for any CPU; vectors of 16 bytes as GCC and Clang have them for all, in one
+/* The vector operations for any CPU, in C11 with the vector extensions of GCC and Clang, which put 16 bytes in one
    register where there are such, else in a few. AES in two ways, for a few blocks by tables and for many by their bits.
    The masks are no secret, so tables may be looked up by data. */
+#include <string.h>
+
 #include "../tables/sbox.h"
 #include "../parts/transpose.h"
 
@@ -38,11 +40,12 @@ static inline counters counters_at(const uint64_t block[4], uint64_t high) {
     return (counters){{block[0], block[1], block[2], block[3]}, high};
 }
 
-static inline counters counters_from(uint64_t block, uint64_t high) {
-    return (counters){{block, block + 1, block + 2, block + 3}, high};
+static inline counters counters_after(counters ctr) {
+    for (int i = 0; i < 4; i++) {
+        ctr.block[i] += 4;
+    }
+    return ctr;
 }
-
-static inline counters counters_after(counters these) { return counters_from(these.block[3] + 1, these.high); }
 
 /* A block's state. */
 typedef struct {
@@ -76,10 +79,10 @@ static inline void encrypt_block(const cipher *keys, uint64_t block, uint64_t hi
     }
 }
 
-static __attribute__((noinline)) bytes64 encrypt(cipher keys, counters these) { /* it is large */
+static __attribute__((noinline)) bytes64 encrypt(cipher keys, counters ctr) { /* it is large */
     bytes64 keystream;
     for (int i = 0; i < 4; i++) {
-        encrypt_block(&keys, these.block[i], these.high, keystream.byte + 16 * i);
+        encrypt_block(&keys, ctr.block[i], ctr.high, keystream.byte + 16 * i);
     }
     return keystream;
 }
@@ -108,7 +111,7 @@ static inline bytes64 load_bytes(const uint8_t *bytes) {
 
 static inline void store_bytes(uint8_t *out, bytes64 keystream) { memcpy(out, keystream.byte, 64); }
 
-/* The numbers from `first` on of the set bits among eight; may write eight, returns how many count. */
+/* The positions of the set bits among eight, counted from `first`; may write eight, returns how many are set. */
 static inline int store_indices(intptr_t *out, intptr_t first, uint8_t bits) {
     int count = 0;
     for (int i = 0; i < 8; i++) {
@@ -290,7 +293,7 @@ static inline void in_element_order(lanes row[4], uint64_t *bits) {
     }
 }
 
-/* At_least and equal for the tiles of a batch from `block` on; `equal` may be NULL. */
+/* at_least and equal for the tiles of a batch from `block` on; `equal` may be NULL. */
 static __attribute__((noinline)) void compare_batch(const cipher *keys, const batch_cipher *batch, uint64_t block,
                                                     uint64_t high, uint8_t digit, uint64_t *at_least, uint64_t *equal) {
     lanes state[4][8], more[4], same[4];
@@ -329,15 +332,15 @@ static __attribute__((noinline)) void compare_batch(const cipher *keys, const ba
 
 /* --- What is done with the bits --- */
 
-/* Lanes of all ones where the bits of `keep` are set that stand in `bit`. */
-static inline lanes where_kept(uint64_t keep, lanes bit) { return (lanes)(((uint32_t)keep & bit) == bit); }
+/* Lanes of all ones where `keep` has the lane's bit. */
+static inline lanes keep_lanes(uint64_t keep, lanes bit) { return (lanes)(((uint32_t)keep & bit) == bit); }
 
-static inline halves where_kept_u16(uint16_t keep) {
+static inline halves keep_lanes_u16(uint16_t keep) {
     const halves bit = {1, 2, 4, 8, 16, 32, 64, 128};
     return (halves)((keep & bit) == bit);
 }
 
-static inline bytes where_kept_u8(uint64_t keep) {
+static inline bytes keep_lanes_u8(uint64_t keep) {
     const bytes bit = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
     const uint32_t low = (uint8_t)keep * 0x01010101u, high = (uint8_t)(keep >> 8) * 0x01010101u;
     return (bytes)(((bytes)(lanes){low, low, high, high} & bit) == bit);
@@ -345,7 +348,7 @@ static inline bytes where_kept_u8(uint64_t keep) {
 
 static inline void store_bools(uint8_t *out, uint64_t keep) {
     for (int i = 0; i < 64; i += 16) {
-        const bytes ones = where_kept_u8(keep >> i) & 1;
+        const bytes ones = keep_lanes_u8(keep >> i) & 1;
         memcpy(out + i, &ones, sizeof ones);
     }
 }
@@ -356,7 +359,7 @@ static inline void tile_u8(uint64_t keep, const uint8_t *x, uint8_t *y) {
     for (int i = 0; i < 64; i += 16) {
         bytes values;
         memcpy(&values, x + i, sizeof values);
-        values &= where_kept_u8(keep >> i);
+        values &= keep_lanes_u8(keep >> i);
         memcpy(y + i, &values, sizeof values);
     }
 }
@@ -365,7 +368,7 @@ static inline void tile_u16(uint64_t keep, const uint16_t *x, uint16_t *y) {
     for (int i = 0; i < 64; i += 8) {
         halves values;
         memcpy(&values, x + i, sizeof values);
-        values &= where_kept_u16((uint16_t)(keep >> i));
+        values &= keep_lanes_u16((uint16_t)(keep >> i));
         memcpy(y + i, &values, sizeof values);
     }
 }
@@ -374,7 +377,7 @@ static inline void tile_u32(uint64_t keep, const uint32_t *x, uint32_t *y) {
     for (int i = 0; i < 64; i += 4) {
         lanes values;
         memcpy(&values, x + i, sizeof values);
-        values &= where_kept(keep >> i, (lanes){1, 2, 4, 8});
+        values &= keep_lanes(keep >> i, (lanes){1, 2, 4, 8});
         memcpy(y + i, &values, sizeof values);
     }
 }
@@ -383,7 +386,7 @@ static inline void tile_u64(uint64_t keep, const uint64_t *x, uint64_t *y) {
     for (int i = 0; i < 64; i += 2) {
         lanes values;
         memcpy(&values, x + i, sizeof values);
-        values &= where_kept(keep >> i, (lanes){1, 1, 2, 2});
+        values &= keep_lanes(keep >> i, (lanes){1, 1, 2, 2});
         memcpy(y + i, &values, sizeof values);
     }
 }
@@ -393,7 +396,7 @@ static inline void tile_f32(uint64_t keep, const float *x, float *y, float scale
     for (int i = 0; i < 64; i += 4) {
         floats values;
         memcpy(&values, x + i, sizeof values);
-        const lanes kept = (lanes)(values * scales) & where_kept(keep >> i, (lanes){1, 2, 4, 8});
+        const lanes kept = (lanes)(values * scales) & keep_lanes(keep >> i, (lanes){1, 2, 4, 8});
         memcpy(y + i, &kept, sizeof kept);
     }
 }
@@ -403,7 +406,7 @@ static inline void tile_f64(uint64_t keep, const double *x, double *y, double sc
     for (int i = 0; i < 64; i += 2) {
         doubles values;
         memcpy(&values, x + i, sizeof values);
-        const lanes kept = (lanes)(values * scales) & where_kept(keep >> i, (lanes){1, 1, 2, 2});
+        const lanes kept = (lanes)(values * scales) & keep_lanes(keep >> i, (lanes){1, 1, 2, 2});
         memcpy(y + i, &kept, sizeof kept);
     }
 }

@@ -26,18 +26,14 @@ static inline counters counters_at(const uint64_t block[4], uint64_t high) {
     }};
 }
 
-static inline counters counters_from(uint64_t block, uint64_t high) {
-    return counters_at((const uint64_t[4]){block, block + 1, block + 2, block + 3}, high);
-}
-
-static inline counters counters_after(counters these) {
+static inline counters counters_after(counters ctr) {
     const __m256i four = _mm256_set_epi64x(0, 4, 0, 4);
-    return (counters){{_mm256_add_epi64(these.half[0], four), _mm256_add_epi64(these.half[1], four)}};
+    return (counters){{_mm256_add_epi64(ctr.half[0], four), _mm256_add_epi64(ctr.half[1], four)}};
 }
 
-static inline bytes64 encrypt(cipher keys, counters these) {
-    __m256i low = _mm256_xor_si256(these.half[0], keys.round_key[0]);
-    __m256i high = _mm256_xor_si256(these.half[1], keys.round_key[0]);
+static inline bytes64 encrypt(cipher keys, counters ctr) {
+    __m256i low = _mm256_xor_si256(ctr.half[0], keys.round_key[0]);
+    __m256i high = _mm256_xor_si256(ctr.half[1], keys.round_key[0]);
     for (int i = 1; i < 10; i++) {
         low = _mm256_aesenc_epi128(low, keys.round_key[i]);
         high = _mm256_aesenc_epi128(high, keys.round_key[i]);

@@ -21,16 +21,12 @@ static inline counters counters_at(const uint64_t block[4], uint64_t high) {
                             (int64_t)block[1], (int64_t)high, (int64_t)block[0]);
 }
 
-static inline counters counters_from(uint64_t block, uint64_t high) {
-    return counters_at((const uint64_t[4]){block, block + 1, block + 2, block + 3}, high);
+static inline counters counters_after(counters ctr) {
+    return _mm512_add_epi64(ctr, _mm512_set_epi64(0, 4, 0, 4, 0, 4, 0, 4));
 }
 
-static inline counters counters_after(counters these) {
-    return _mm512_add_epi64(these, _mm512_set_epi64(0, 4, 0, 4, 0, 4, 0, 4));
-}
-
-static inline bytes64 encrypt(cipher keys, counters these) {
-    __m512i state = _mm512_xor_si512(these, keys.round_key[0]);
+static inline bytes64 encrypt(cipher keys, counters ctr) {
+    __m512i state = _mm512_xor_si512(ctr, keys.round_key[0]);
     for (int i = 1; i < 10; i++) {
         state = _mm512_aesenc_epi128(state, keys.round_key[i]);
     }
@@ -53,7 +49,7 @@ static inline void store_bools(uint8_t *out, uint64_t keep) {
     _mm512_storeu_si512(out, _mm512_maskz_set1_epi8(_cvtu64_mask64(keep), 1));
 }
 
-/* The numbers from `first` on of the set bits among eight; writes eight, returns how many count. */
+/* The positions of the set bits among eight, counted from `first`; writes eight, returns how many are set. */
 static inline int store_indices(intptr_t *out, intptr_t first, uint8_t bits) {
     const __m512i numbers = _mm512_add_epi64(_mm512_set1_epi64(first), _mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0));
     _mm512_storeu_si512(out, _mm512_maskz_compress_epi64(bits, numbers));
@@ -156,61 +152,61 @@ static inline void tile_u64(uint64_t keep, const uint64_t *x, uint64_t *y) {
     }
 }
 
-/* The elements of a tile whose bits are set, one after the other: how many. Writes whole vectors, up to a tile. */
+/* The elements of a tile whose bits are set, contiguously; returns how many. Writes whole vectors, up to a tile. */
 
-#define PACKS
+#define HAS_COMPRESS
 
-static inline size_t pack_f32(uint64_t keep, const float *x, float *packed) {
+static inline size_t compress_f32(uint64_t keep, const float *x, float *compressed) {
     size_t count = 0;
     for (int i = 0; i < 64; i += 16) {
         const __mmask16 lanes = (__mmask16)(keep >> i);
-        _mm512_storeu_ps(packed + count, _mm512_maskz_compress_ps(lanes, _mm512_loadu_ps(x + i)));
+        _mm512_storeu_ps(compressed + count, _mm512_maskz_compress_ps(lanes, _mm512_loadu_ps(x + i)));
         count += (size_t)_mm_popcnt_u32(lanes);
     }
     return count;
 }
 
-static inline size_t pack_f64(uint64_t keep, const double *x, double *packed) {
+static inline size_t compress_f64(uint64_t keep, const double *x, double *compressed) {
     size_t count = 0;
     for (int i = 0; i < 64; i += 8) {
         const __mmask8 lanes = (__mmask8)(keep >> i);
-        _mm512_storeu_pd(packed + count, _mm512_maskz_compress_pd(lanes, _mm512_loadu_pd(x + i)));
+        _mm512_storeu_pd(compressed + count, _mm512_maskz_compress_pd(lanes, _mm512_loadu_pd(x + i)));
         count += (size_t)_mm_popcnt_u32(lanes);
     }
     return count;
 }
 
-/* Back to their places, zero elsewhere. */
+/* The inverse, with zero where a bit is not set. */
 
-static inline size_t unpack_f32(uint64_t keep, const float *packed, float *y) {
+static inline size_t expand_f32(uint64_t keep, const float *compressed, float *y) {
     size_t count = 0;
     for (int i = 0; i < 64; i += 16) {
         const __mmask16 lanes = (__mmask16)(keep >> i);
-        _mm512_storeu_ps(y + i, _mm512_maskz_expand_ps(lanes, _mm512_loadu_ps(packed + count)));
+        _mm512_storeu_ps(y + i, _mm512_maskz_expand_ps(lanes, _mm512_loadu_ps(compressed + count)));
         count += (size_t)_mm_popcnt_u32(lanes);
     }
     return count;
 }
 
-static inline size_t unpack_f64(uint64_t keep, const double *packed, double *y) {
+static inline size_t expand_f64(uint64_t keep, const double *compressed, double *y) {
     size_t count = 0;
     for (int i = 0; i < 64; i += 8) {
         const __mmask8 lanes = (__mmask8)(keep >> i);
-        _mm512_storeu_pd(y + i, _mm512_maskz_expand_pd(lanes, _mm512_loadu_pd(packed + count)));
+        _mm512_storeu_pd(y + i, _mm512_maskz_expand_pd(lanes, _mm512_loadu_pd(compressed + count)));
         count += (size_t)_mm_popcnt_u32(lanes);
     }
     return count;
 }
 
-/* What is kept of a tile, to its places among others. */
+/* Stores the elements whose bits are set, and leaves the others of y alone. */
 
-static inline void put_f32(uint64_t keep, const float *x, float *y) {
+static inline void store_kept_f32(uint64_t keep, const float *x, float *y) {
     for (int i = 0; i < 64; i += 16) {
         _mm512_mask_storeu_ps(y + i, (__mmask16)(keep >> i), _mm512_loadu_ps(x + i));
     }
 }
 
-static inline void put_f64(uint64_t keep, const double *x, double *y) {
+static inline void store_kept_f64(uint64_t keep, const double *x, double *y) {
     for (int i = 0; i < 64; i += 8) {
         _mm512_mask_storeu_pd(y + i, (__mmask8)(keep >> i), _mm512_loadu_pd(x + i));
     }
@@ -218,7 +214,7 @@ static inline void put_f64(uint64_t keep, const double *x, double *y) {
 
 /* Normal numbers: normals.h says what each step is. */
 
-#define NORMALS
+#define HAS_NORMALS
 
 typedef __m512 least_word; /* of those so far, as floats without their signs */
 

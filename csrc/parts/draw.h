@@ -1,7 +1,31 @@
 /* From a rule to the keep bits of a chunk: keystream, comparison, ties. Part of kernels.c. */
+#ifndef SIMDROP_DRAW_H
+#define SIMDROP_DRAW_H
 
-/* Counter word that stands above the block number. */
+#include "common.h"
+
+/* The upper word of a counter block, above the block number. */
 static inline uint64_t counter_high(const simdrop_rule *rule, uint64_t plane) { return rule->draw | plane << 56; }
+
+/* The counters of four blocks from `block` on. */
+static inline counters counters_from(uint64_t block, uint64_t high) {
+    return counters_at((const uint64_t[4]){block, block + 1, block + 2, block + 3}, high);
+}
+
+/* The values of p of elements that follow each other, `stride` bytes apart. */
+typedef struct {
+    const char *at;
+    ptrdiff_t stride;
+} p_array;
+
+static inline double p_at(p_array p, size_t i) {
+    double value;
+    memcpy(&value, p.at + (ptrdiff_t)i * p.stride, sizeof value);
+    return value;
+}
+
+/* The first of p's digits; rounding does not reach it. */
+static inline uint8_t first_digit(double p) { return (uint8_t)(int)(p < 1 ? p * 256 : 255); }
 
 /* The positions of the set bits of tied[0..tiles), and how many there are. Mostly a tile has none or one, which needs
    no branch that could be mispredicted. */
@@ -17,18 +41,18 @@ INLINE size_t positions_of(const uint64_t *tied, size_t tiles, uint16_t *positio
     return count;
 }
 
-/* The elements of a chunk whose bits are set in `tied` are equal to p in plane 0, one in 256 of all. Draw their bytes
-   in the next planes, four blocks a vector, until each is decided; clear the bits of those dropped. */
-INLINE void settle_ties(const simdrop_rule *rule, cipher keys, uint64_t tile, uint64_t *bits, const uint64_t *tied,
-                        size_t tiles) {
-    uint16_t positions[CHUNK_TILES * TILE + 4];
-    size_t count = positions_of(tied, tiles, positions);
+/* The elements at `positions`, counted from the first one of `tile`, are equal to p in plane 0, one in 256 of all. Draw
+   their bytes in the next planes, four blocks a vector, until each is decided; clear the bits of those dropped. Returns
+   how many are equal to p in all planes, and moves their positions to the front. If `each` is not NULL, the element
+   `shift` from the first one of `tile` and those after it have these p instead of the rule's. Overwrites four positions
+   more. */
+INLINE size_t settle_ties(const simdrop_rule *rule, cipher keys, uint64_t tile, uint64_t planes, uint64_t *bits,
+                          uint16_t *positions, size_t count, const p_array *each, size_t shift) {
     const uint64_t first_block = tile * (TILE / SIMDROP_BLOCK_BYTES);
-    for (uint64_t plane = 1; plane < rule->planes && count != 0; plane++) {
+    for (uint64_t plane = 1; plane < planes && count != 0; plane++) {
         const uint64_t high = counter_high(rule, plane);
-        const uint8_t digit = (uint8_t)(rule->digits >> (56 - 8 * plane));
         size_t still_tied = 0;
-        memset(positions + count, 0, 4 * sizeof *positions); /* the last vector may draw what nobody needs */
+        memset(positions + count, 0, 4 * sizeof *positions); /* the last vector may have fewer than four */
         for (size_t i = 0; i < count; i += 4) {
             uint64_t blocks[4];
             for (size_t j = 0; j < 4; j++) {
@@ -39,6 +63,8 @@ INLINE void settle_ties(const simdrop_rule *rule, cipher keys, uint64_t tile, ui
             for (size_t j = 0; j < 4 && i + j < count; j++) {
                 const size_t e = positions[i + j];
                 const uint8_t byte = keystream[j * SIMDROP_BLOCK_BYTES + e % SIMDROP_BLOCK_BYTES];
+                const uint64_t digits = each ? simdrop_digits(p_at(*each, e - shift)) : rule->digits;
+                const uint8_t digit = (uint8_t)(digits >> (56 - 8 * plane));
                 bits[e / TILE] &= ~((uint64_t)(byte < digit) << e % TILE);
                 positions[still_tied] = (uint16_t)e;
                 still_tied += byte == digit;
@@ -46,38 +72,10 @@ INLINE void settle_ties(const simdrop_rule *rule, cipher keys, uint64_t tile, ui
         }
         count = still_tied;
     }
+    return count;
 }
 
-/* What the caller touches next, `bytes` a tile: the AES units leave the memory idle, so it is fetched while they work.
- */
-typedef struct {
-    const void *read, *written, *also_read; /* NULL where there is nothing to fetch */
-    size_t bytes;
-} lookahead;
-
-/* What is some whole elements later. */
-INLINE lookahead ahead_by(lookahead next, size_t elements) {
-    const size_t bytes = elements * (next.bytes / TILE);
-    next.read = (const char *)next.read + bytes;
-    next.written = next.written ? (const char *)next.written + bytes : NULL;
-    next.also_read = next.also_read ? (const char *)next.also_read + bytes : NULL;
-    return next;
-}
-
-INLINE void fetch(lookahead next, size_t tile) {
-    const size_t first = tile * next.bytes;
-    for (size_t line = 0; line < next.bytes; line += LINE) {
-        __builtin_prefetch((const char *)next.read + first + line, 0);
-    }
-    for (size_t line = 0; next.written && line < next.bytes; line += LINE) {
-        __builtin_prefetch((const char *)next.written + first + line, 1);
-    }
-    for (size_t line = 0; next.also_read && line < next.bytes; line += LINE) {
-        __builtin_prefetch((const char *)next.also_read + first + line, 0);
-    }
-}
-
-/* What draws the tiles of a chunk one after the other. */
+/* Keystream state for one chunk, whose tiles are drawn one after the other. */
 typedef struct {
     cipher keys;
     uint64_t tile; /* the first, and how many */
@@ -88,100 +86,141 @@ typedef struct {
 #else
     counters next;
 #endif
-} drawing;
+} chunk_keystream;
 
-INLINE void begin_drawing(drawing *drawing, const simdrop_rule *rule) {
-    drawing->keys = load_cipher(rule->round_keys);
+INLINE void begin_keystream(chunk_keystream *state, const simdrop_rule *rule) {
+    state->keys = load_cipher(rule->round_keys);
 #ifdef BATCH_TILES
-    drawing->has_batch = 0;
+    state->has_batch = 0;
 #endif
 }
 
-INLINE void begin_chunk(drawing *drawing, const simdrop_rule *rule, uint64_t tile, size_t tiles) {
-    drawing->tile = tile;
-    drawing->tiles = tiles;
+INLINE void begin_chunk(chunk_keystream *state, const simdrop_rule *rule, uint64_t tile, size_t tiles) {
+    state->tile = tile;
+    state->tiles = tiles;
 #ifdef BATCH_TILES
     (void)rule;
-    if (!drawing->has_batch && tiles >= BATCH_LEAST) {
-        load_batch_cipher(&drawing->batch, &drawing->keys);
-        drawing->has_batch = 1;
+    if (!state->has_batch && tiles >= BATCH_LEAST) {
+        load_batch_cipher(&state->batch, &state->keys);
+        state->has_batch = 1;
     }
 #else
-    drawing->next = counters_from(tile * (TILE / SIMDROP_BLOCK_BYTES), counter_high(rule, 0));
+    state->next = counters_from(tile * (TILE / SIMDROP_BLOCK_BYTES), counter_high(rule, 0));
 #endif
 }
 
-#ifdef BATCH_TILES
-/* Tile t of a chunk, and those after it in its batch. */
-INLINE void compare_tiles(drawing *drawing, const simdrop_rule *rule, size_t t, uint64_t *bits, uint64_t *tied,
-                          int planes) {
-    const uint64_t tile = drawing->tile + t, high = counter_high(rule, 0);
+/* Tile t of a chunk, and in batches those after it: the bits of those that plane 0 keeps, and if it does not decide all
+   (planes > 1), those equal to p's first digit. */
+INLINE void draw_tile(chunk_keystream *state, const simdrop_rule *rule, size_t t, uint64_t *bits, uint64_t *tied,
+                      int planes) {
     const uint8_t digit = (uint8_t)(rule->digits >> 56);
-    if (drawing->tiles < BATCH_LEAST) {
-        const bytes64 keystream = encrypt(drawing->keys, counters_from(tile * (TILE / SIMDROP_BLOCK_BYTES), high));
+#ifdef BATCH_TILES
+    const uint64_t tile = state->tile + t, high = counter_high(rule, 0);
+    if (state->tiles < BATCH_LEAST) {
+        const bytes64 keystream = encrypt(state->keys, counters_from(tile * (TILE / SIMDROP_BLOCK_BYTES), high));
         bits[t] = at_least(keystream, digit);
         tied[t] = equal(keystream, digit);
     } else if (t == 0 || tile % BATCH_TILES == 0) {
-        const size_t skip = tile % BATCH_TILES, count = smaller(drawing->tiles - t, BATCH_TILES - skip);
+        const size_t skip = tile % BATCH_TILES, count = smaller(state->tiles - t, BATCH_TILES - skip);
         uint64_t batch_bits[BATCH_TILES], batch_tied[BATCH_TILES];
-        compare_batch(&drawing->keys, &drawing->batch, (tile - skip) * (TILE / SIMDROP_BLOCK_BYTES), high, digit,
+        compare_batch(&state->keys, &state->batch, (tile - skip) * (TILE / SIMDROP_BLOCK_BYTES), high, digit,
                       batch_bits, planes > 1 ? batch_tied : NULL);
         memcpy(bits + t, batch_bits + skip, count * sizeof *bits);
         if (planes > 1) {
             memcpy(tied + t, batch_tied + skip, count * sizeof *tied);
         }
     }
-}
 #else
-INLINE void compare_tiles(drawing *drawing, const simdrop_rule *rule, size_t t, uint64_t *bits, uint64_t *tied,
-                          int planes) {
-    const uint8_t digit = (uint8_t)(rule->digits >> 56);
-    const bytes64 keystream = encrypt(drawing->keys, drawing->next);
-    drawing->next = counters_after(drawing->next);
+    const bytes64 keystream = encrypt(state->keys, state->next);
+    state->next = counters_after(state->next);
     bits[t] = at_least(keystream, digit);
     if (planes > 1) {
         tied[t] = equal(keystream, digit);
     }
-}
 #endif
-
-/* Tile t of a chunk: the bits of those that plane 0 keeps, and where it does not decide all (planes > 1) of those equal
-   to p's first digit. */
-INLINE void draw_tile(drawing *drawing, const simdrop_rule *rule, size_t t, uint64_t *bits, uint64_t *tied,
-                      lookahead ahead, int planes) {
-    fetch(ahead, t);
-    compare_tiles(drawing, rule, t, bits, tied, planes);
 }
 
-INLINE void draw_planes(const simdrop_rule *rule, uint64_t tile, size_t tiles, uint64_t *bits, lookahead ahead,
-                        int planes) {
+/* The ties of a chunk whose tiles are drawn. */
+INLINE void finish_chunk(const chunk_keystream *state, const simdrop_rule *rule, uint64_t *bits, const uint64_t *tied) {
+    uint16_t positions[CHUNK_TILES * TILE + 4];
+    const size_t count = positions_of(tied, state->tiles, positions);
+    settle_ties(rule, state->keys, state->tile, rule->planes, bits, positions, count, NULL, 0);
+}
+
+INLINE void draw_chunk(const simdrop_rule *rule, uint64_t tile, size_t tiles, uint64_t *bits, int planes) {
     uint64_t tied[CHUNK_TILES];
-    drawing drawing;
-    begin_drawing(&drawing, rule);
-    begin_chunk(&drawing, rule, tile, tiles);
+    chunk_keystream state;
+    begin_keystream(&state, rule);
+    begin_chunk(&state, rule, tile, tiles);
     for (size_t t = 0; t < tiles; t++) {
-        draw_tile(&drawing, rule, t, bits, tied, ahead, planes);
+        draw_tile(&state, rule, t, bits, tied, planes);
     }
     if (planes > 1) {
-        settle_ties(rule, drawing.keys, tile, bits, tied, tiles);
+        finish_chunk(&state, rule, bits, tied);
     }
 }
 
-/* The keep bits of whole tiles, at most a chunk: bit i of bits[t] is element 64 (tile + t) + i. */
-INLINE void draw_keep_bits(const simdrop_rule *rule, uint64_t tile, size_t tiles, uint64_t *bits, lookahead ahead) {
-    if (rule->planes == 0) {
-        memset(bits, rule->digits ? 0 : 0xff, tiles * sizeof *bits);
-    } else if (rule->planes == 1) {
-        draw_planes(rule, tile, tiles, bits, ahead, 1);
-    } else {
-        draw_planes(rule, tile, tiles, bits, ahead, 2);
-    }
-}
-
-/* Keep bits from element `start` on; they begin start % 64 bits into bits[0]. */
+/* The keep bits of n elements from `start` on; they begin start % 64 bits into bits[0]. */
 static void draw(const simdrop_rule *rule, uint64_t start, size_t n, uint64_t *bits) {
     const size_t tiles = tiles_of(start % TILE, n);
+    if (rule->planes == 0) {
+        memset(bits, rule->digits ? 0 : 0xff, tiles * sizeof *bits);
+        return;
+    }
     for (size_t t = 0; t < tiles; t += CHUNK / TILE) {
-        draw_keep_bits(rule, start / TILE + t, smaller(tiles - t, CHUNK / TILE), bits + t, (lookahead){0});
+        const size_t count = smaller(tiles - t, CHUNK / TILE);
+        if (rule->planes == 1) {
+            draw_chunk(rule, start / TILE + t, count, bits + t, 1);
+        } else {
+            draw_chunk(rule, start / TILE + t, count, bits + t, 2);
+        }
     }
 }
+
+/* The same for at most a chunk of elements that each have a p of their own. */
+static void draw_each(const simdrop_rule *rule, uint64_t start, size_t n, p_array p, uint64_t *bits) {
+    const cipher keys = load_cipher(rule->round_keys);
+    const size_t shift = start % TILE, tiles = tiles_of(shift, n);
+    uint8_t digit[CHUNK_TILES * TILE], kept[CHUNK_TILES * TILE], equal_digit[CHUNK_TILES * TILE];
+    memset(digit, 0, TILE); /* where there is no p in the first tile, and in the last */
+    memset(digit + (tiles - 1) * TILE, 0, TILE);
+    if (p.stride == sizeof(double)) { /* a constant stride is faster */
+        for (size_t i = 0; i < n; i++) {
+            digit[shift + i] = first_digit(p_at((p_array){p.at, sizeof(double)}, i));
+        }
+    } else {
+        for (size_t i = 0; i < n; i++) {
+            digit[shift + i] = first_digit(p_at(p, i));
+        }
+    }
+    counters next = counters_from(start / TILE * (TILE / SIMDROP_BLOCK_BYTES), counter_high(rule, 0));
+    for (size_t i = 0; i < tiles * TILE; i += TILE) {
+        uint8_t keystream[TILE];
+        store_bytes(keystream, encrypt(keys, next));
+        next = counters_after(next);
+        for (size_t j = 0; j < TILE; j++) {
+            kept[i + j] = keystream[j] >= digit[i + j];
+            equal_digit[i + j] = keystream[j] == digit[i + j];
+        }
+    }
+    uint64_t tied[CHUNK_TILES];
+    for (size_t t = 0; t < tiles; t++) {
+        bits[t] = equal(load_bytes(kept + t * TILE), 1);
+        tied[t] = equal(load_bytes(equal_digit + t * TILE), 1);
+    }
+    uint16_t positions[CHUNK_TILES * TILE + 4];
+    const size_t equal_count = positions_of(tied, tiles, positions);
+    size_t count = 0;
+    for (size_t i = 0; i < equal_count; i++) {
+        const size_t element = positions[i] - shift;
+        positions[count] = positions[i];
+        count += element < n && simdrop_digits(p_at(p, element)) << 8 != 0; /* else an equal byte is kept */
+    }
+    count = settle_ties(rule, keys, start / TILE, 8, bits, positions, count, &p, shift);
+    for (size_t i = 0; i < count; i++) { /* p = 1 drops even 0.(255)(255)... */
+        const size_t e = positions[i];
+        bits[e / TILE] &= ~((uint64_t)(simdrop_digits(p_at(p, e - shift)) == UINT64_MAX) << e % TILE);
+    }
+}
+
+#endif

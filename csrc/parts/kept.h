@@ -1,32 +1,37 @@
 /* Which of a matrix's rows or columns are kept: a bit each, or NULL for all. Part of kernels.c. */
+#ifndef SIMDROP_KEPT_H
+#define SIMDROP_KEPT_H
+
+#include "common.h"
 
 static inline int is_kept(const uint8_t *keep, size_t i) { return keep == NULL || (keep[i / 8] >> i % 8 & 1); }
 
-/* Of the n <= TILE from i on, i a multiple of TILE. */
-static inline uint64_t tile_kept(const uint8_t *keep, size_t i, size_t n) {
-    const uint64_t all = n < TILE ? (UINT64_C(1) << n) - 1 : UINT64_MAX;
-    return keep ? load_little_endian(keep + i / 8) & all : all;
+/* The bits of the n <= TILE from i on, i a multiple of TILE. */
+static inline uint64_t keep_bits_of_tile(const uint8_t *keep, size_t i, size_t n) {
+    return keep ? load_little_endian(keep + i / 8) & low_bits(n) : low_bits(n);
 }
 
-/* Of the first n. */
+/* How many of the first n. */
 static inline size_t count_kept(const uint8_t *keep, size_t n) {
     size_t count = 0;
     for (size_t i = 0; i < n; i += TILE) {
-        count += (size_t)__builtin_popcountll(tile_kept(keep, i, smaller(TILE, n - i)));
+        count += (size_t)__builtin_popcountll(keep_bits_of_tile(keep, i, smaller(TILE, n - i)));
     }
     return count;
 }
 
-enum { FETCHED = 2048, WIDE_ROW = 1 << 14 }; /* bytes */
+enum { PREFETCH_BYTES = 2048, WIDE_ROW = 1 << 14 }; /* bytes */
 
-/* How many elements further on memory is to be fetched: the next kept row's, or where rows are wide, this one's. */
-static inline size_t fetch_ahead(const simdrop_part *part, size_t row, size_t size) {
-    if (part->columns * size > WIDE_ROW) {
-        return FETCHED / size;
+/* How many elements ahead to prefetch: the next kept row's, or if rows are wide, this one's. */
+static inline size_t row_prefetch_distance(const simdrop_submatrix *submatrix, size_t row, size_t size) {
+    if (submatrix->columns * size > WIDE_ROW) {
+        return PREFETCH_BYTES / size;
     }
     size_t next = row + 1;
-    while (next < part->stop && !is_kept(part->keep_rows, next)) {
+    while (next < submatrix->stop && !is_kept(submatrix->keep_rows, next)) {
         next++;
     }
-    return (next - row) * part->columns;
+    return (next - row) * submatrix->columns;
 }
+
+#endif

@@ -1,14 +1,18 @@
-/* Normal numbers from keystream, and what adds or multiplies them: a part of kernels.c.
+/* Normal numbers from keystream, and their keystream. Part of kernels.c.
 
    Element e of a draw has word e of plane 16, 32 bits. The word as a signed number says how far in the tails of the
    normal distribution the element's number is: the inverse of the distribution function, a polynomial in each half of
    each octave, of which vectors look up the coefficients. docs/stream.md has the rule. Every step is an integer
    operation or a correctly rounded one of floats, so vectors of any length, on any machine, give the same bits. */
+#ifndef SIMDROP_NORMALS_H
+#define SIMDROP_NORMALS_H
+
+#include "draw.h"
 
 enum {
     NORMALS_PLANE = 16,
     MORE_PLANE = 17,             /* what follows a word that is tiny */
-    TINY = 1 << 16,              /* words nearer to 0 have too few digits */
+    TINY_WORD = 1 << 16,         /* words nearer to 0 have too few digits */
     WORD_BLOCKS = TILE * 4 / 16, /* blocks that hold a tile's words */
     WORD_VECTORS = WORD_BLOCKS / 4,
     WORDS = TILE / WORD_VECTORS, /* of a vector */
@@ -24,7 +28,7 @@ static inline uint32_t little_endian(uint32_t word) {
 #endif
 }
 
-#ifndef NORMALS
+#ifndef HAS_NORMALS
 /* a b + c, rounded once. Of the polynomials' steps, the sum has no more than 53 bits: a double holds it as it is. */
 INLINE float multiply_add(float a, float b, float c) {
 #ifdef __FP_FAST_FMAF
@@ -38,7 +42,7 @@ typedef uint32_t least_word; /* of those so far, as floats without their signs *
 
 static inline least_word no_word(void) { return UINT32_MAX; }
 
-/* The normal numbers of sixteen words, and the least of these and those before. */
+/* The normal numbers of sixteen words; returns the least of these words and those before. */
 static inline least_word normals_of(bytes64 keystream, const float (*columns)[NORMAL_PIECES], float *restrict z,
                                     least_word least) {
     uint32_t words[WORDS], piece[WORDS], sign[WORDS];
@@ -77,7 +81,7 @@ static inline least_word normals_of(bytes64 keystream, const float (*columns)[NO
     return least;
 }
 
-static inline int is_tiny(least_word least) { return least < 0x47800000; } /* TINY as a float */
+static inline int is_tiny(least_word least) { return least < 0x47800000; } /* TINY_WORD as a float */
 #endif
 
 /* The normal number that a word of 64 bits gives, of magnitude below 2^48: r is the square root of -2 log U, with the
@@ -105,63 +109,65 @@ static __attribute__((noinline)) void settle_tiny(const simdrop_rule *rule, uint
         store_bytes((uint8_t *)more, encrypt(keys, counters_from(block, counter_high(rule, MORE_PLANE))));
         for (size_t j = 0; j < WORDS; j++) {
             const uint32_t word = little_endian(words[j]);
-            if ((word | 1) + TINY < 2 * TINY) {
+            if ((word | 1) + TINY_WORD < 2 * TINY_WORD) {
                 z[i + j] = normal_in_tail((int64_t)((uint64_t)word << 32 | little_endian(more[j]) | 1));
             }
         }
     }
 }
 
-/* What draws the normal numbers of one tile after the other. The keystream of the next is drawn before the numbers of
-   this one are made: the AES units work while the CPU multiplies. */
+/* Keystream state for the normal numbers of consecutive tiles. The keystream of the next tile is drawn before this
+   one's numbers are computed: the AES units work while the CPU multiplies. */
 typedef struct {
     cipher keys;
     counters next;
     uint64_t tile;
     bytes64 words[WORD_VECTORS]; /* the keystream of this tile */
-} normal_drawing;
+} normal_stream;
 
-INLINE void draw_word_vector(normal_drawing *drawing, size_t i) {
-    drawing->words[i] = encrypt(drawing->keys, drawing->next);
-    drawing->next = counters_after(drawing->next);
+INLINE void draw_word_vector(normal_stream *stream, size_t i) {
+    stream->words[i] = encrypt(stream->keys, stream->next);
+    stream->next = counters_after(stream->next);
 }
 
-INLINE void begin_normals(normal_drawing *drawing, const simdrop_rule *rule, uint64_t tile) {
-    drawing->keys = load_cipher(rule->round_keys);
-    drawing->next = counters_from(tile * WORD_BLOCKS, counter_high(rule, NORMALS_PLANE));
-    drawing->tile = tile;
+INLINE void begin_normals(normal_stream *stream, const simdrop_rule *rule, uint64_t tile) {
+    stream->keys = load_cipher(rule->round_keys);
+    stream->next = counters_from(tile * WORD_BLOCKS, counter_high(rule, NORMALS_PLANE));
+    stream->tile = tile;
     for (size_t i = 0; i < WORD_VECTORS; i++) {
-        draw_word_vector(drawing, i);
+        draw_word_vector(stream, i);
     }
 }
 
-INLINE void next_normals(normal_drawing *drawing, const simdrop_rule *rule, int is_last, float *z) {
+INLINE void next_normals(normal_stream *stream, const simdrop_rule *rule, int is_last, float *z) {
     least_word least = no_word();
     for (size_t i = 0; i < WORD_VECTORS; i++) {
-        const bytes64 words = drawing->words[i];
+        const bytes64 words = stream->words[i];
         if (!is_last) {
-            draw_word_vector(drawing, i);
+            draw_word_vector(stream, i);
         }
         least = normals_of(words, normal_columns, z + i * WORDS, least);
     }
     if (__builtin_expect(is_tiny(least), 0)) {
-        settle_tiny(rule, drawing->tile, z);
+        settle_tiny(rule, stream->tile, z);
     }
-    drawing->tile++;
+    stream->tile++;
 }
 
 static void normals(const simdrop_rule *rule, uint64_t start, size_t n, float *z) {
-    normal_drawing drawing;
-    begin_normals(&drawing, rule, start / TILE);
+    normal_stream stream;
+    begin_normals(&stream, rule, start / TILE);
     while (n != 0) {
         const size_t at = start % TILE, count = smaller(TILE - at, n);
         if (count == TILE) {
-            next_normals(&drawing, rule, n == count, z);
+            next_normals(&stream, rule, n == count, z);
         } else {
             float tile[TILE];
-            next_normals(&drawing, rule, n == count, tile);
+            next_normals(&stream, rule, n == count, tile);
             memcpy(z, tile + at, count * sizeof *z);
         }
         start += count, z += count, n -= count;
     }
 }
+
+#endif

@@ -1,18 +1,49 @@
-/* Keep bits in memory: of blocks of a mask, where p may differ from element to element, and those that were stored.
-   Part of kernels.c. */
+/* Keep bits in memory: as bools, packed, appended to each other, loaded, and listed. Part of kernels.c. */
+#ifndef SIMDROP_PACK_H
+#define SIMDROP_PACK_H
 
-/* Eight bytes, the lowest first, whatever the machine's order. */
-static inline uint64_t load_little_endian(const uint8_t *byte) {
-    uint64_t word = 0;
-    for (int i = 0; i < 8; i++) {
-        word |= (uint64_t)byte[i] << 8 * i;
+#include "axes.h"
+#include "tiles.h"
+
+INLINE void keep_tile(void *args, uint64_t keep, size_t i, size_t column, size_t count) {
+    uint8_t *bools = (uint8_t *)args + i, last[TILE];
+    (void)column;
+    if (count == TILE) {
+        store_bools(bools, keep);
+    } else {
+        store_bools(last, keep);
+        memcpy(bools, last, count);
     }
-    return word;
 }
 
-static inline void store_little_endian(uint8_t *byte, uint64_t word) {
-    for (int i = 0; i < 8; i++) {
-        byte[i] = (uint8_t)(word >> 8 * i);
+static void keep(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *keep) {
+    for_each_tile_of_array(rule, start, n, CHUNK, (prefetch){0}, keep, keep_tile);
+}
+
+INLINE void pack_tile(void *args, uint64_t keep, size_t i, size_t column, size_t count) {
+    uint8_t *packed = (uint8_t *)args + i / 8, last[8];
+    (void)column;
+    if (count == TILE) {
+        store_little_endian(packed, keep);
+    } else {
+        store_little_endian(last, keep & low_bits(count));
+        memcpy(packed, last, (count + 7) / 8);
+    }
+}
+
+static void packbits(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *packed) {
+    for_each_tile_of_array(rule, start, n, CHUNK, (prefetch){0}, packed, pack_tile);
+}
+
+static void indices(const uint8_t *packed, size_t n, intptr_t *out, size_t count) {
+    size_t written = 0, byte = 0;
+    for (; byte < (n + 7) / 8 && written + 8 <= count; byte++) {
+        written += (size_t)store_indices(out + written, (intptr_t)(8 * byte), packed[byte]);
+    }
+    for (; byte < (n + 7) / 8; byte++) {
+        for (unsigned rest = packed[byte]; rest != 0; rest &= rest - 1) {
+            out[written++] = (intptr_t)(8 * byte) + __builtin_ctz(rest);
+        }
     }
 }
 
@@ -31,209 +62,131 @@ static void load_packed(const uint8_t *packed, uint64_t start, size_t n, uint64_
     }
 }
 
-/* Bits that are put behind each other: those that do not fill a word yet, and how many they are. */
+/* Bits appended to each other: those of the last word that is not full, and how many there are in all. */
 typedef struct {
-    uint8_t *to;
-    uint64_t word;
+    uint64_t last;
     size_t count;
-} bit_writer;
+} bit_queue;
 
-/* n <= 64 more: the low ones of `bits`. */
-static inline void put_bits(bit_writer *writer, uint64_t bits, size_t n) {
-    bits &= n < 64 ? (UINT64_C(1) << n) - 1 : UINT64_MAX;
-    writer->word |= bits << writer->count;
-    if (writer->count + n >= 64) {
-        store_little_endian(writer->to, writer->word);
-        writer->to += 8;
-        writer->word = bits >> 1 >> (63 - writer->count);
-        writer->count -= 64;
+/* n more, from words `step` apart, in which the bits above them are 0. */
+static inline bit_queue append_bits(bit_queue queue, uint64_t *to, const uint64_t *from, size_t step, size_t n) {
+    const size_t shift = queue.count % WORD, end = shift + n % WORD;
+    uint64_t *word = to + queue.count / WORD;
+    queue.count += n;
+    for (; n >= WORD; n -= WORD, from += step) {
+        *word++ = queue.last | *from << shift;
+        queue.last = *from >> 1 >> (63 - shift);
     }
-    writer->count += n;
-}
-
-/* p of elements that follow each other: `stride` bytes apart. */
-typedef struct {
-    const char *at;
-    ptrdiff_t stride;
-} each_p;
-
-static inline double p_at(each_p p, size_t i) {
-    double value;
-    memcpy(&value, p.at + (ptrdiff_t)i * p.stride, sizeof value);
-    return value;
-}
-
-/* As simdrop_set_p. */
-static inline uint64_t digits_of(double p) { return p < 1 ? (uint64_t)nearbyint(p * 0x1p64) : UINT64_MAX; }
-
-/* The first of them; rounding does not reach it. */
-static inline uint8_t first_digit(double p) { return (uint8_t)(int)(p < 1 ? p * 256 : 255); }
-
-/* The keep bits, from bit 0 on, of at most a chunk of elements that each have a p of their own. */
-static void draw_each(const simdrop_rule *rule, uint64_t start, size_t n, each_p p, uint64_t *bits) {
-    const cipher keys = load_cipher(rule->round_keys);
-    const size_t shift = start % TILE, tiles = tiles_of(shift, n);
-    uint8_t keystream[(CHUNK_TILES + 1) * TILE], first[CHUNK], kept[CHUNK], tied[CHUNK];
-    counters next = counters_from(start / TILE * (TILE / SIMDROP_BLOCK_BYTES), counter_high(rule, 0));
-    for (size_t t = 0; t < tiles; t++) {
-        store_bytes(keystream + t * TILE, encrypt(keys, next));
-        next = counters_after(next);
-    }
-    const size_t whole = (n + TILE - 1) / TILE * TILE;
-    memset(first + whole - TILE, 0, TILE);
-    memset(keystream + tiles * TILE, 0, TILE);
-    if (p.stride == sizeof(double)) {
-        for (size_t i = 0; i < n; i++) {
-            first[i] = first_digit(p_at((each_p){p.at, sizeof(double)}, i));
-        }
+    if (n != 0) {
+        word[0] = queue.last | *from << shift;
+        word[1] = *from >> 1 >> (63 - shift);
+        queue.last = word[end / WORD];
     } else {
-        for (size_t i = 0; i < n; i++) {
-            first[i] = first_digit(p_at(p, i));
-        }
+        word[0] = queue.last;
     }
-    for (size_t i = 0; i < whole; i++) {
-        kept[i] = keystream[shift + i] >= first[i];
-        tied[i] = keystream[shift + i] == first[i];
-    }
-    uint16_t positions[CHUNK + 4];
-    size_t count = 0;
-    for (size_t i = 0; i < whole; i += TILE) {
-        bits[i / TILE] = equal(load_bytes(kept + i), 1);
-        for (uint64_t rest = equal(load_bytes(tied + i), 1); rest != 0; rest &= rest - 1) {
-            const size_t e = i + (size_t)__builtin_ctzll(rest);
-            if (e < n && digits_of(p_at(p, e)) << 8 != 0) { /* else equal is enough to be kept */
-                positions[count++] = (uint16_t)e;
-            }
-        }
-    }
-    /* As settle_ties. */
-    for (uint64_t plane = 1; plane < 8 && count != 0; plane++) {
-        const uint64_t high = counter_high(rule, plane);
-        size_t still_tied = 0;
-        memset(positions + count, 0, 4 * sizeof *positions);
-        for (size_t i = 0; i < count; i += 4) {
-            uint64_t blocks[4];
-            for (size_t j = 0; j < 4; j++) {
-                blocks[j] = (start + positions[i + j]) / SIMDROP_BLOCK_BYTES;
-            }
-            uint8_t more[TILE];
-            store_bytes(more, encrypt(keys, counters_at(blocks, high)));
-            for (size_t j = 0; j < 4 && i + j < count; j++) {
-                const size_t e = positions[i + j];
-                const uint8_t byte = more[j * SIMDROP_BLOCK_BYTES + (start + e) % SIMDROP_BLOCK_BYTES];
-                const uint8_t digit = (uint8_t)(digits_of(p_at(p, e)) >> (56 - 8 * plane));
-                bits[e / TILE] &= ~((uint64_t)(byte < digit) << e % TILE);
-                positions[still_tied] = (uint16_t)e;
-                still_tied += byte == digit;
-            }
-        }
-        count = still_tied;
-    }
-    for (size_t i = 0; i < count; i++) { /* p = 1 drops even 0.(255)(255)... */
-        const size_t e = positions[i];
-        bits[e / TILE] &= ~((uint64_t)(digits_of(p_at(p, e)) == UINT64_MAX) << e % TILE);
-    }
+    return queue;
 }
 
-/* Bits of elements that have one p; those around them that were drawn last are kept for the next call. */
+/* Where a block's bits are written, and those drawn last, which its next elements may be among. */
 typedef struct {
+    uint8_t *packed;
+    bit_queue queue;
     simdrop_rule rule;
-    uint64_t bits[SIMDROP_CHUNK_WORDS], drawn_from;
-    int drawn;
-} drawn_bits;
+    uint64_t drawn[SHORT_CHUNK_WORDS], drawn_from;
+    int has_drawn;
+} packer;
 
-static int keep_bit(drawn_bits *cache, uint64_t element) {
-    if (!cache->drawn || element - cache->drawn_from >= SIMDROP_CHUNK) {
-        cache->drawn_from = element / TILE * TILE;
-        cache->drawn = 1;
-        draw(&cache->rule, cache->drawn_from, SIMDROP_CHUNK, cache->bits);
+/* n <= CHUNK bits more, which begin `shift` bits into a word. */
+static void pack_bits(packer *packer, const uint64_t *bits, size_t shift, size_t n) {
+    uint64_t words[CHUNK_WORDS];
+    bit_queue queue = packer->queue;
+    for (size_t i = 0; i < n; i += WORD) {
+        const size_t count = smaller(n - i, WORD);
+        const uint64_t word = bits_at(bits + i / WORD, shift) & low_bits(count);
+        queue = append_bits(queue, words, &word, 1, count);
     }
-    const uint64_t i = element - cache->drawn_from;
-    return (int)(cache->bits[i / TILE] >> i % TILE & 1);
+    for (size_t i = 0; i < queue.count / WORD; i++, packer->packed += 8) {
+        store_little_endian(packer->packed, words[i]);
+    }
+    queue.count %= WORD;
+    packer->queue = queue;
+}
+
+static int keep_bit(packer *packer, uint64_t element) {
+    if (!packer->has_drawn || element - packer->drawn_from >= SHORT_CHUNK) {
+        packer->drawn_from = element / TILE * TILE;
+        packer->has_drawn = 1;
+        draw(&packer->rule, packer->drawn_from, SHORT_CHUNK, packer->drawn);
+    }
+    const uint64_t i = element - packer->drawn_from;
+    return (int)(packer->drawn[i / TILE] >> i % TILE & 1);
 }
 
 /* The bits along the innermost axis of a block. */
-static void pack_row(drawn_bits *cache, uint64_t start, simdrop_axis along, const char *p, bit_writer *writer) {
-    uint64_t bits[CHUNK_TILES + 1];
-    const int one_p = p == NULL || along.x == 0;
+static void pack_row(packer *packer, uint64_t start, simdrop_axis axis, const char *p) {
+    uint64_t bits[CHUNK_WORDS];
+    const int one_p = p == NULL || axis.x == 0;
     if (p != NULL && one_p) {
-        const double one = p_at((each_p){p, 0}, 0);
-        if (digits_of(one) != cache->rule.digits) {
-            simdrop_set_p(&cache->rule, one);
-            cache->drawn = 0;
+        const double one = p_at((p_array){p, 0}, 0);
+        if (simdrop_digits(one) != packer->rule.digits) {
+            simdrop_set_p(&packer->rule, one);
+            packer->has_drawn = 0;
         }
     }
-    if (along.element == 0 && one_p) {
-        const uint64_t word = keep_bit(cache, start) ? UINT64_MAX : 0;
-        for (size_t n = along.n; n != 0; n -= smaller(n, TILE)) {
-            put_bits(writer, word, smaller(n, TILE));
-        }
-    } else if (along.element == 1) {
-        for (size_t i = 0; i < along.n; i += CHUNK) {
-            const size_t n = smaller(along.n - i, CHUNK);
-            size_t shift = (start + i) % TILE;
-            if (one_p) {
-                draw(&cache->rule, start + i, n, bits);
-            } else {
-                const each_p these = {p + (ptrdiff_t)i * along.x, along.x};
-                draw_each(&cache->rule, start + i, n, these, bits);
-                shift = 0;
+    size_t step = smaller(axis.n, CHUNK);
+    if (one_p && axis.element == 0) {
+        memset(bits, keep_bit(packer, start) ? 0xff : 0, sizeof bits);
+    } else if (axis.element != 1) {
+        step = 1;
+    }
+    for (size_t i = 0; i < axis.n; i += step) {
+        const size_t n = smaller(axis.n - i, step);
+        const uint64_t element = start + i * axis.element;
+        size_t shift = element % TILE;
+        if (!one_p) {
+            draw_each(&packer->rule, element, n, (p_array){p + (ptrdiff_t)i * axis.x, axis.x}, bits);
+        } else if (axis.element == 1) {
+            draw(&packer->rule, element, n, bits);
+        } else {
+            if (axis.element != 0) {
+                bits[0] = (uint64_t)keep_bit(packer, element);
             }
-            for (size_t j = 0; j < n; j += TILE) {
-                put_bits(writer, bits_at(bits + j / TILE, shift), smaller(n - j, TILE));
-            }
+            shift = 0;
         }
-    } else {
-        for (size_t i = 0; i < along.n; i++) {
-            const uint64_t element = start + i * along.element;
-            if (one_p) {
-                put_bits(writer, (uint64_t)keep_bit(cache, element), 1);
-            } else {
-                draw_each(&cache->rule, element, 1, (each_p){p + (ptrdiff_t)i * along.x, 0}, bits);
-                put_bits(writer, bits[0], 1);
-            }
-        }
+        pack_bits(packer, bits, shift, n);
     }
 }
 
-static void pack_block(drawn_bits *cache, uint64_t start, int count, const simdrop_axis *axes, const char *p,
-                       bit_writer *writer) {
+static void pack_block(packer *packer, uint64_t start, int count, const simdrop_axis *axes, const char *p) {
+    const simdrop_axis outer = axes[count - 1];
     if (count == 1) {
-        pack_row(cache, start, axes[0], p, writer);
+        pack_row(packer, start, outer, p);
         return;
     }
-    for (size_t i = 0; i < axes[0].n; i++) {
-        pack_block(cache, start + i * axes[0].element, count - 1, axes + 1,
-                   p == NULL ? NULL : p + (ptrdiff_t)i * axes[0].x, writer);
+    for (size_t i = 0; i < outer.n; i++) {
+        pack_block(packer, start + i * outer.element, count - 1, axes, p == NULL ? NULL : p + (ptrdiff_t)i * outer.x);
     }
 }
 
 static void packbits_array(const simdrop_rule *rule, uint64_t start, int count, const simdrop_axis *axes,
                            const double *p, uint8_t *packed) {
-    /* Neighbours that continue each other become one, from the innermost on. */
-    simdrop_axis simple[SIMDROP_MOST_AXES] = {{.n = 1, .element = 1}};
-    int first = SIMDROP_MOST_AXES;
+    simdrop_axis joined[SIMDROP_MAX_AXES] = {{.n = 1, .element = 1}}; /* innermost first, as strides of p alone */
+    int joined_count = 0;
     for (int axis = count - 1; axis >= 0; axis--) {
         if (axes[axis].n == 0) {
             return;
         }
-        simdrop_axis *inner = first < SIMDROP_MOST_AXES ? &simple[first] : NULL;
-        if (axes[axis].n == 1) {
-            continue;
-        }
-        if (inner && axes[axis].element == inner->n * inner->element &&
-            (p == NULL || axes[axis].x == (ptrdiff_t)inner->n * inner->x)) {
-            inner->n *= axes[axis].n;
-        } else {
-            simple[--first] = axes[axis];
+        if (axes[axis].n != 1) {
+            joined[joined_count++] =
+                (simdrop_axis){.n = axes[axis].n, .x = p == NULL ? 0 : axes[axis].x, .element = axes[axis].element};
         }
     }
-    drawn_bits cache = {.rule = *rule};
-    bit_writer writer = {.to = packed};
-    const int none = first == SIMDROP_MOST_AXES; /* a single element */
-    pack_block(&cache, start, none ? 1 : SIMDROP_MOST_AXES - first, none ? simple : simple + first, (const char *)p,
-               &writer);
-    for (; writer.count != 0; writer.count -= smaller(writer.count, 8), writer.word >>= 8) {
-        *writer.to++ = (uint8_t)writer.word;
+    joined_count = joined_count == 0 ? 1 : join_axes(joined_count, joined);
+    packer packer = {.packed = packed, .rule = *rule};
+    pack_block(&packer, start, joined_count, joined, (const char *)p);
+    for (; packer.queue.count != 0; packer.queue.count -= smaller(packer.queue.count, 8), packer.queue.last >>= 8) {
+        *packer.packed++ = (uint8_t)packer.queue.last;
     }
 }
+
+#endif

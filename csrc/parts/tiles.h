@@ -1,5 +1,35 @@
-/* Tiles of elements: those of composed types, and the loop that draws a chunk's while it uses the one before. Part of
-   kernels.c. */
+/* The loop over the tiles of an array, which draws one chunk while it uses the one before. Part of kernels.c. */
+#ifndef SIMDROP_TILES_H
+#define SIMDROP_TILES_H
+
+#include "draw.h"
+
+/* What to prefetch: the AES units leave the memory idle. */
+typedef struct {
+    const void *read, *written, *also_read; /* NULL where there is nothing to prefetch */
+    size_t bytes;                           /* of a tile */
+} prefetch;
+
+INLINE void prefetch_tile(prefetch from, size_t tile) {
+    const size_t first = tile * from.bytes;
+    for (size_t line = 0; line < from.bytes; line += LINE) {
+        __builtin_prefetch((const char *)from.read + first + line, 0);
+    }
+    for (size_t line = 0; from.written && line < from.bytes; line += LINE) {
+        __builtin_prefetch((const char *)from.written + first + line, 1);
+    }
+    for (size_t line = 0; from.also_read && line < from.bytes; line += LINE) {
+        __builtin_prefetch((const char *)from.also_read + first + line, 0);
+    }
+}
+
+INLINE prefetch prefetch_after(prefetch from, size_t elements) {
+    const size_t bytes = elements * (from.bytes / TILE);
+    from.read = (const char *)from.read + bytes;
+    from.written = from.written ? (const char *)from.written + bytes : NULL;
+    from.also_read = from.also_read ? (const char *)from.also_read + bytes : NULL;
+    return from;
+}
 
 /* Elements of the first chunk of a large array: those before a batch begins, or else a line of y. */
 static inline size_t first_chunk(uint64_t start, const void *y, size_t bytes) {
@@ -13,42 +43,48 @@ static inline size_t first_chunk(uint64_t start, const void *y, size_t bytes) {
 }
 
 /* What a kernel does with a tile: `count` elements from its i-th on, of one row, whose first is in that column. */
-typedef void tile_use(void *kernel, uint64_t keep, size_t i, size_t column, size_t count);
+typedef void tile_kernel(void *args, uint64_t keep, size_t i, size_t column, size_t count);
 
-/* And with a chunk after its tiles; tile t has bits_at(bits + t, shift). */
-typedef void chunk_use(void *kernel, const uint64_t *bits, size_t shift, size_t i, size_t count);
+/* What it does with a chunk after its tiles; tile t has bits_at(bits + t, shift). */
+typedef void chunk_kernel(void *args, const uint64_t *bits, size_t shift, size_t i, size_t count);
 
-/* Goes over n elements of rows of `columns`, the first of them element `start`. As in templates/apply.h, the tiles of
-   a chunk, which ends where its row ends, are drawn between those of the one before it. */
-INLINE void over_tiles(const simdrop_rule *rule, uint64_t start, size_t n, size_t columns, lookahead ahead,
-                       void *kernel, tile_use *use, chunk_use *finish) {
-    uint64_t bits[2][CHUNK_TILES + 1], tied[CHUNK_TILES];
-    drawing drawing;
-    begin_drawing(&drawing, rule);
-    memset(bits, rule->digits ? 0 : 0xff, sizeof bits);
-    size_t i = 0, column = 0, count = 0, next_column = 0, next = smaller(smaller(n, CHUNK), columns);
+/* Goes over n elements of rows of `columns`, the first of them element `start`. A chunk ends where its row ends; the
+   first has at most `first` elements. The tiles of a chunk are drawn one by one between those of the one before it: the
+   AES units work while the CPU waits for memory, and the ties of a chunk are settled together. `planes` is 1 where
+   plane 0 decides all, else 2. */
+INLINE void for_each_tile(const simdrop_rule *rule, uint64_t start, size_t n, size_t columns, size_t first, int planes,
+                          prefetch memory, void *args, tile_kernel *use, chunk_kernel *finish) {
+    uint64_t bits[2][CHUNK_WORDS], tied[CHUNK_TILES];
+    chunk_keystream state;
+    begin_keystream(&state, rule);
+    if (rule->planes == 0) {
+        memset(bits, rule->digits ? 0 : 0xff, sizeof bits);
+    }
+    size_t i = 0, column = 0, count = 0, next_column = 0, next = smaller(smaller(n, first), columns);
     for (int turn = 0; i != n; turn = !turn) {
         const size_t later = i + count, shift = (start + i) % TILE;
         const size_t tiles = rule->planes && next ? tiles_of((start + later) % TILE, next) : 0;
-        const lookahead of_next = ahead_by(ahead, later);
-        begin_chunk(&drawing, rule, (start + later) / TILE, tiles);
+        const prefetch next_memory = prefetch_after(memory, later);
+        begin_chunk(&state, rule, (start + later) / TILE, tiles);
         size_t t = 0, drawn = 0;
         for (; drawn < tiles && (t + 1) * TILE <= count; t++, drawn++) {
-            draw_tile(&drawing, rule, drawn, bits[turn], tied, of_next, 2);
-            use(kernel, bits_at(bits[!turn] + t, shift), i + t * TILE, column + t * TILE, TILE);
+            prefetch_tile(next_memory, drawn);
+            draw_tile(&state, rule, drawn, bits[turn], tied, planes);
+            use(args, bits_at(bits[!turn] + t, shift), i + t * TILE, column + t * TILE, TILE);
         }
         for (; drawn < tiles; drawn++) {
-            draw_tile(&drawing, rule, drawn, bits[turn], tied, of_next, 2);
+            prefetch_tile(next_memory, drawn);
+            draw_tile(&state, rule, drawn, bits[turn], tied, planes);
         }
         for (; t * TILE < count; t++) {
-            use(kernel, bits_at(bits[!turn] + t, shift), i + t * TILE, column + t * TILE,
+            use(args, bits_at(bits[!turn] + t, shift), i + t * TILE, column + t * TILE,
                 smaller(count - t * TILE, TILE));
         }
         if (finish) {
-            finish(kernel, bits[!turn], shift, i, count);
+            finish(args, bits[!turn], shift, i, count);
         }
-        if (rule->planes > 1) {
-            settle_ties(rule, drawing.keys, drawing.tile, bits[turn], tied, tiles);
+        if (planes > 1 && rule->planes > 1) {
+            finish_chunk(&state, rule, bits[turn], tied);
         }
         i = later, column = next_column, count = next;
         next_column = column + count < columns ? column + count : 0;
@@ -56,40 +92,14 @@ INLINE void over_tiles(const simdrop_rule *rule, uint64_t start, size_t n, size_
     }
 }
 
-/* Every bit twice: a complex number has two parts and one decision. */
-static inline uint64_t twice(uint64_t bits) {
-    bits &= 0xffffffff;
-    bits = (bits | bits << 16) & 0x0000ffff0000ffff;
-    bits = (bits | bits << 8) & 0x00ff00ff00ff00ff;
-    bits = (bits | bits << 4) & 0x0f0f0f0f0f0f0f0f;
-    bits = (bits | bits << 2) & 0x3333333333333333;
-    bits = (bits | bits << 1) & 0x5555555555555555;
-    return bits * 3;
+/* The same for an array without rows, compiled for either number of planes. */
+INLINE void for_each_tile_of_array(const simdrop_rule *rule, uint64_t start, size_t n, size_t first, prefetch memory,
+                                   void *args, tile_kernel *use) {
+    if (rule->planes == 1) {
+        for_each_tile(rule, start, n, n, first, 1, memory, args, use, NULL);
+    } else {
+        for_each_tile(rule, start, n, n, first, 2, memory, args, use, NULL);
+    }
 }
 
-typedef struct {
-    float part[2];
-} c64;
-
-typedef struct {
-    double part[2];
-} c128;
-
-typedef struct {
-    uint64_t part[2];
-} u128;
-
-static inline void tile_c64(uint64_t keep, const c64 *x, c64 *y, float scale) {
-    tile_f32(twice(keep), x[0].part, y[0].part, scale);
-    tile_f32(twice(keep >> 32), x[TILE / 2].part, y[TILE / 2].part, scale);
-}
-
-static inline void tile_c128(uint64_t keep, const c128 *x, c128 *y, double scale) {
-    tile_f64(twice(keep), x[0].part, y[0].part, scale);
-    tile_f64(twice(keep >> 32), x[TILE / 2].part, y[TILE / 2].part, scale);
-}
-
-static inline void tile_u128(uint64_t keep, const u128 *x, u128 *y) {
-    tile_u64(twice(keep), x[0].part, y[0].part);
-    tile_u64(twice(keep >> 32), x[TILE / 2].part, y[TILE / 2].part);
-}
+#endif

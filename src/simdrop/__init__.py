@@ -5,23 +5,30 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from simdrop import schedule, theory
+from simdrop._core.alpha import AlphaDropoutContext, alpha_dropout
+from simdrop._core.draw import Draw
 from simdrop._core.dropout import dropout, dropout_backward
-from simdrop._core.mask import Mask
-from simdrop._core.noise import (
-    AlphaDropout,
-    GaussianDropout,
-    GaussianNoise,
-    alpha_dropout,
+from simdrop._core.gaussian import (
+    GaussianDropoutContext,
+    GaussianNoiseContext,
     gaussian_dropout,
     gaussian_noise,
 )
-from simdrop._core.stored import PackedMask, apply_packed
+from simdrop._core.mask import Mask
+from simdrop._core.stored import StoredMask, apply_packed
 from simdrop._core.stream import Stream
 from simdrop._threads import get_num_threads, set_num_threads
+from simdrop._version import __version__ as __version__
 from simdrop.config import show_config
-from simdrop.connect import drop_connect, drop_connect_matmul
-from simdrop.recurrent import locked_dropout, zoneout
-from simdrop.structured import drop_block, drop_path, embedding_dropout
+from simdrop.connect import DropConnectMatmulContext, drop_connect, drop_connect_matmul
+from simdrop.recurrent import ZoneoutContext, locked_dropout, zoneout
+from simdrop.structured import (
+    DropBlockContext,
+    EmbeddingDropoutContext,
+    drop_block,
+    drop_path,
+    embedding_dropout,
+)
 
 if TYPE_CHECKING:
     from simdrop import fused as fused
@@ -29,19 +36,22 @@ if TYPE_CHECKING:
     from simdrop import sklearn as sklearn
     from simdrop import submatrix as submatrix
 
-__version__ = "0.1.0"
-
 # Submodules that are imported when first used. Not in __all__: `from simdrop import *` must not
 # need an extra, nor hide scikit-learn's own name.
 _LAZY = ("fused", "nn", "sklearn", "submatrix")
 
 __all__ = [
-    "AlphaDropout",
-    "GaussianDropout",
-    "GaussianNoise",
+    "AlphaDropoutContext",
+    "Draw",
+    "DropBlockContext",
+    "DropConnectMatmulContext",
+    "EmbeddingDropoutContext",
+    "GaussianDropoutContext",
+    "GaussianNoiseContext",
     "Mask",
-    "PackedMask",
+    "StoredMask",
     "Stream",
+    "ZoneoutContext",
     "alpha_dropout",
     "apply_packed",
     "drop_block",

@@ -1,4 +1,4 @@
-"""From what a user passes as `rng`, or saved as a stream's state, to the 16 bytes of a key."""
+"""The 16 bytes of a key, from what a user passes as `rng` or saved as a stream's state."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from simdrop._core.mask import keystream
+from simdrop._core.kernels import keystream
 from simdrop._core.seedsequence import seed_bytes
 
 KEY_BYTES = 16
@@ -44,7 +44,7 @@ def is_sequence(rng: Any) -> bool:
 
 
 def seeds_of(rng: Any) -> Any:
-    """A sequence of ints, nested or not, as SeedSequence takes it; TypeError for other things."""
+    """A sequence of ints, nested or not, as SeedSequence takes it; TypeError if it has others."""
     if isinstance(rng, np.ndarray):
         rng = rng.tolist()
     return [seeds_of(seed) for seed in rng] if is_sequence(rng) else operator.index(rng)
@@ -65,8 +65,8 @@ def forked_key(key: bytes) -> bytes:
     """
     The key of a stream in a forked child, from its parent's and 119 bits of the operating system's.
 
-    Siblings forked from one state have nothing else that tells them apart for sure: process ids
-    come again. It is a block of plane 255 that no spawned child has, whose blocks are 0.
+    Nothing else is certain to tell siblings apart that were forked from one state: process ids are
+    reused. It is a block of plane 255 other than block 0, which is for spawned children.
     """
     block = int.from_bytes(os.urandom(8), "little") | 1
     draw = int.from_bytes(os.urandom(7), "little")

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import math
-import operator
 import os
 import sys
 from functools import lru_cache
 from pathlib import Path
 from typing import SupportsIndex
 
-# Bytes of an array from which a second thread was measured to win over what it costs to wake it.
+from simdrop._args import checked_threads
+
+# Bytes of an array from which a second thread was measured to save more than waking it costs.
 SPLIT_FROM = 12 << 20
 
-# Elements from which it was of normal numbers, which take longer than their memory does.
+# The same for normal numbers, in elements: computing them takes longer than writing them.
 SPLIT_NORMALS_FROM = 3 << 19
 
-# Bytes that a thread does at a time at most, and at least half as many: enough to be written past
-# the caches. In between it looks whether another one has failed.
+# The most bytes that a thread does at a time, and at least half of what it does: enough to be
+# written past the caches. Between pieces it checks whether another thread has failed.
 PIECE = 32 << 20
 
 # Bytes that a thread is worth waking for, however many were asked for.
@@ -42,13 +43,13 @@ def get_num_threads() -> int:
     Raises
     ------
     ValueError
-        If ``SIMDROP_NUM_THREADS`` is no positive integer. What is wrong with ``OMP_NUM_THREADS`` is
-        for OpenMP to say: it is not used then.
+        If ``SIMDROP_NUM_THREADS`` is no positive integer. An invalid ``OMP_NUM_THREADS`` is ignored:
+        OpenMP reports it.
 
     Notes
     -----
-    Limits of threadpoolctl do not act here: they are for libraries that have threads of their own
-    to limit, by functions that it knows. `set_num_threads` does.
+    threadpoolctl has no effect here: it limits libraries that it knows, through their own
+    functions. Use `set_num_threads`.
     """
     if _count is not None:
         return _count
@@ -64,7 +65,7 @@ def get_num_threads() -> int:
 
 
 def positive(text: str) -> int | None:
-    """The positive integer that a text is; None if it is none, or one of thousands of digits."""
+    """The text as a positive integer; None if it is not one, or has thousands of digits."""
     try:
         return int(text) or None if text.isdecimal() else None
     except ValueError:
@@ -84,8 +85,8 @@ def cpu_quota(process: str = "/proc/self/cgroup", cgroups: str = "/sys/fs/cgroup
     """
     CPUs that Linux lets this process use at a time, rounded up; sys.maxsize if there is no limit.
 
-    A cgroup has at most what each of those has that it is in. The one of a container may be at the
-    root of the files, though the process knows it by a longer path: what is not there is no limit.
+    A cgroup has at most the quota of each cgroup that contains it. A container's may be mounted at
+    the root, though the process knows it by a longer path: a missing file is no limit.
     """
     try:
         lines = Path(process).read_text().splitlines()
@@ -131,16 +132,4 @@ def set_num_threads(n: SupportsIndex | None) -> None:
         If n is no positive integer.
     """
     global _count
-    _count = None if n is None else checked_count(n)
-
-
-def checked_count(n: SupportsIndex) -> int:
-    try:
-        count = operator.index(n)
-    except TypeError:
-        count = None
-    if count is None or isinstance(n, bool):
-        raise TypeError(f"the number of threads must be an int, not {n!r}")
-    if count < 1:
-        raise ValueError(f"the number of threads must be at least 1, not {count}")
-    return count
+    _count = None if n is None else checked_threads(n)

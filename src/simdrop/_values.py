@@ -6,14 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from simdrop import _arrays
+from simdrop import _args
 
 
 class Values:
     """
     An immutable object whose `__slots__` name its values: it compares, hashes and pickles by them.
 
-    As a frozen dataclass, but made in a hundredth of the time, which every import would take.
+    Like a frozen dataclass, but the class is made in a hundredth of the time, which every import
+    of simdrop takes.
     """
 
     __slots__: tuple[str, ...] = ()
@@ -33,7 +34,7 @@ class Values:
         raise AttributeError(f"a {type(self).__name__} cannot be changed")
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **named: Any) -> Any:
-        _arrays.refuse_ufunc(self, ufunc)
+        _args.refuse_ufunc(self, ufunc)
 
     def _values(self) -> tuple[Any, ...]:
         return tuple(getattr(self, name) for name in self.__slots__)

@@ -7,10 +7,10 @@ import sys
 
 import numpy as np
 
-import simdrop
-from simdrop._core.mask import COMPILER, STREAM_VERSION, instruction_set, instruction_sets
+from simdrop._core.kernels import COMPILER, STREAM_VERSION, instruction_set, instruction_sets
 from simdrop._terminal import fitted
 from simdrop._threads import get_num_threads
+from simdrop._version import __version__
 
 INDENT = 18  # of the values that `show_config` prints
 
@@ -18,7 +18,7 @@ INDENT = 18  # of the values that `show_config` prints
 def config() -> dict[str, str]:
     """Versions, the stream's version, instruction sets found and chosen, and threads, by name."""
     return {
-        "simdrop": simdrop.__version__,
+        "simdrop": __version__,
         "stream version": str(STREAM_VERSION),
         "instruction sets": ", ".join(instruction_sets()),
         "chosen": instruction_set(),

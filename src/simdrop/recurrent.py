@@ -1,4 +1,4 @@
-"""Dropout for recurrent nets: the same units at all time steps, states that stay as they were."""
+"""Dropout for recurrent nets: one mask for all time steps, and zoneout."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simdrop import _arrays
-from simdrop._core.dropout import draw_mask, dropout
+from simdrop import _args, _arrays
+from simdrop._core.dropout import dropout
 from simdrop._core.mask import Mask
+from simdrop._core.stream import next_mask
 from simdrop._values import Values
 
 if TYPE_CHECKING:
@@ -30,28 +31,28 @@ def locked_dropout(
     out: Array | None = None,
 ) -> tuple[Array, Mask]:
     """
-    Variational dropout: drop the same elements at all time steps.
+    Variational (locked) dropout: drop the same elements at all time steps.
 
-    ``y[t, e] = x[t, e] * d[e] / (1 - p)``, with ``d[e] = 0`` with probability p, else 1. It is
+    ``y[t, e] = x[t, e] * d[e] / (1 - p)``, where ``d[e]`` is 0 with probability p, else 1. It is
     `dropout` with the time axis shared.
 
     Parameters
     ----------
     x : array_like
-        (time steps, batch, features) or in another order, of the types that `dropout` takes.
+        (time steps, batch, features) or in another order, of the dtypes that `dropout` takes.
     p : float
         Probability of DROPPING an element, in [0, 1].
     time_axis : int, optional
         The axis along which decisions are shared: 1 for (batch, time steps, features).
     rng, training, scale, out
-        As `dropout`.
+        As in `dropout`.
 
     Returns
     -------
     y : ndarray
-        Of x's shape and type; x itself as from `dropout`.
+        As from `dropout`.
     mask : Mask
-        With `backward`; its `shared_axes` are the time axis.
+        Its `shared_axes` are the time axis.
 
     Raises
     ------
@@ -74,18 +75,18 @@ def locked_dropout(
     return dropout(x, p, rng=rng, shared_axes=time_axis, training=training, scale=scale, out=out)
 
 
-class Zoneout(Values):
+class ZoneoutContext(Values):
     """
-    Which elements of a state stay as they were, as a few numbers; what `zoneout` returns.
+    What `zoneout` leaves for its backward pass, ``dh_prev, dh = ctx.backward(dy)``: a few numbers.
 
     Attributes
     ----------
     mask : Mask
-        Where it drops, the previous value stays. It is not scaled.
+        Where it drops, the previous value is kept. It does not scale.
     p : float
         As given.
     training : bool
-        Whether elements were chosen; if not, both states were weighted.
+        As given; if False, y is the weighted mean of the two states.
     """
 
     __slots__ = ("mask", "p", "training")
@@ -97,24 +98,39 @@ class Zoneout(Values):
         self, dy: ArrayLike, *, out: tuple[Array | None, Array | None] = (None, None)
     ) -> tuple[Array, Array]:
         """
-        The gradients with respect to `h_prev` and `h`, each of dy's shape and type.
+        The gradients with respect to `h_prev` and `h`.
 
-        `out` is a pair of arrays to write them to, or None, as NumPy's functions of two results
-        have it; the pair must not share memory.
+        Parameters
+        ----------
+        dy : array_like
+            Of y's shape, of a dtype that `zoneout` takes.
+        out : pair of ndarray or None, optional
+            Where to write them; None makes a new array. They must not share memory with each other,
+            but may be dy itself or overlap it.
+
+        Returns
+        -------
+        dh_prev, dh : ndarray
+            Of dy's shape and dtype.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If dy or `out` does not fit; nothing is written then.
         """
-        dy = _arrays.base(dy)
-        check_state(dy, "dy", self.mask.shape)
-        dh_prev, dh = _arrays.checked_pair(out, {"h_prev": dy, "h": dy})
+        dy = _args.base(dy)
+        _args.check_maskable(dy, self.mask.shape, True)
+        dh_prev, dh = _args.checked_pair(out, {"h_prev": dy, "h": dy})
         if np.may_share_memory(dh_prev, dy) or np.may_share_memory(dh, dy):
             dy = dy.copy()
         if self.training:
             self.mask.apply(dy, out=dh)
-            # Where kept dy ^ dy is +0, and where dropped dy ^ +0 is dy.
+            # dy ^ dy is +0 where kept, and dy ^ +0 is dy where dropped.
             exclusive_or(dy, dh, dh_prev)
         else:
             weighted(dy, None, self.p, dh_prev)
             weighted(None, dy, self.p, dh)
-        return _arrays.delivered_pair((dh_prev, dh), out)
+        return _args.delivered_pair((dh_prev, dh), out)
 
 
 def zoneout(
@@ -125,30 +141,28 @@ def zoneout(
     rng: Rng = None,
     training: bool = True,
     out: Array | None = None,
-) -> tuple[Array, Zoneout]:
+) -> tuple[Array, ZoneoutContext]:
     """
     Zoneout: each element of a recurrent state keeps its previous value with probability p.
 
-    ``y = d * h + (1 - d) * h_prev``, with ``d = 0`` with probability p, else 1: bit for bit the one
-    or the other. In evaluation their mean, ``y = p * h_prev + (1 - p) * h``.
+    ``y = d * h + (1 - d) * h_prev``, where d is 0 with probability p, else 1: an exact copy of one
+    or the other. In evaluation y is their mean, ``p * h_prev + (1 - p) * h``.
 
     Parameters
     ----------
     h_prev, h : array_like
-        The state before the step and the one after it, of one shape and type: float16, bfloat16,
-        float32, float64, complex64 or complex128.
+        The states before and after the step, of one shape and dtype: float16, bfloat16, float32,
+        float64, complex64 or complex128.
     p : float
-        Probability of KEEPING the previous value, as dropping the update; in [0, 1].
-    rng, training
-        As `dropout`.
-    out : ndarray, optional
-        Where to write the result; of h's shape and type. May be `h_prev` or `h`.
+        Probability of KEEPING the previous value, that is, of dropping the update; in [0, 1].
+    rng, training, out
+        As in `dropout`; `out` may be `h_prev`, too.
 
     Returns
     -------
     y : ndarray
         A new array unless `out` is given.
-    ctx : Zoneout
+    ctx : ZoneoutContext
         ``ctx.backward(dy)`` is the pair of gradients with respect to `h_prev` and `h`.
 
     Raises
@@ -170,33 +184,24 @@ def zoneout(
     >>> ctx.backward(np.ones(8))[0]
     array([1., 0., 0., 1., 1., 1., 0., 0.])
     """
-    h_prev, h = _arrays.base(h_prev), _arrays.base(h)
-    check_state(h, "h", h.shape)
-    check_state(h_prev, "h_prev", h.shape)
-    if _arrays.native(h.dtype) != _arrays.native(h_prev.dtype):
-        raise TypeError(f"h_prev is of {h_prev.dtype}, but h is of {h.dtype}")
-    y = _arrays.new_like(h) if out is None else _arrays.checked_out(out, h)
-    mask = draw_mask(rng, p, h.shape, training=training, scale=False)
-    ctx = Zoneout(mask, float(p), bool(training))
-    if np.may_share_memory(y, h_prev):  # which is read again after y is written
+    h_prev, h = _args.base(h_prev), _args.base(h)
+    _args.check_dtype(h.dtype, True)
+    _args.check_like("h_prev", h_prev, h.shape, h.dtype)
+    y = _arrays.new_like(h) if out is None else _args.checked_out(out, h)
+    mask = next_mask(rng, p, h.shape, training=training, scale=False)
+    ctx = ZoneoutContext(mask, float(p), bool(training))
+    if np.may_share_memory(y, h_prev):  # which is read after y is written
         h_prev = h_prev.copy()
     if not _arrays.apart(h, y):
         h = h.copy()
     if training:
-        # h_prev ^ (h ^ h_prev) is h: the mask chooses where.
+        # h_prev ^ (h ^ h_prev) is h, and h_prev ^ 0 is h_prev: the mask selects.
         exclusive_or(h, h_prev, y)
         mask.apply(y, out=y)
         exclusive_or(y, h_prev, y)
     else:
         weighted(h_prev, h, ctx.p, y)
     return y if out is None else out, ctx
-
-
-def check_state(array: Array, name: str, shape: tuple[int, ...]) -> None:
-    """Refuse other types than floats and complex numbers, and another shape."""
-    _arrays.check_dtype(array.dtype, True)
-    if array.shape != shape:
-        raise ValueError(f"{name} has shape {array.shape}, but must have shape {shape}")
 
 
 def exclusive_or(a: Array, b: Array, y: Array) -> None:
@@ -212,7 +217,7 @@ def exclusive_or(a: Array, b: Array, y: Array) -> None:
 
 
 def weighted(h_prev: Array | None, h: Array | None, p: float, y: Array) -> None:
-    """Write p h_prev + (1 - p) h to y; None, and what has no weight, counts as zero, NaN too."""
+    """Write p h_prev + (1 - p) h to y; None and a state of weight 0 count as zero, also its NaN."""
     small = _arrays.is_small_float(y.dtype)  # computed in float32 and rounded once
     with np.errstate(all="ignore"):
         terms = [
@@ -224,7 +229,7 @@ def weighted(h_prev: Array | None, h: Array | None, p: float, y: Array) -> None:
 
 
 def product(weight: float, array: Array, small: bool) -> Array:
-    """The array times a number of its own precision; small floats as float32."""
+    """The array times a weight rounded to its precision; 16-bit floats as float32."""
     if small:
         array = array.astype(np.float32)
     if weight == 1:

@@ -1,4 +1,4 @@
-"""p as a function of the step of training, for `simdrop.nn.Dropout(p=schedule)` or any loop."""
+"""p as a function of the training step, for `simdrop.nn.Dropout(p=schedule)` or any loop."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from simdrop._values import Values
 
 
 def check(name: str, p: float) -> None:
-    """Refuse what is no probability."""
+    """Refuse what is not a probability."""
     if not 0 <= p <= 1:
         raise ValueError(f"{name} = {p}, but the probability of dropping must be in [0, 1]")
 
 
 class Ramp(Values):
-    """What goes from `start` to `end` over `steps` steps, and stays there."""
+    """A schedule from `start` to `end` over `steps` steps, which stays there."""
 
     __slots__ = ("start", "end", "steps")
     start: float
@@ -28,8 +28,8 @@ class Ramp(Values):
             raise ValueError(f"steps = {steps}, but must be positive and finite")
         super().__init__(start, end, steps)
 
-    def done(self, step: int) -> float:
-        """The part of the way, from 0 to 1."""
+    def progress(self, step: int) -> float:
+        """From 0 at step 0 to 1 at the end."""
         return min(max(step / self.steps, 0.0), 1.0)
 
 
@@ -55,8 +55,8 @@ class linear(Ramp):
 
     def __call__(self, step: int) -> float:
         """p at a step, counted from 0."""
-        done = self.done(step)
-        return (1 - done) * self.start + done * self.end
+        progress = self.progress(step)
+        return (1 - progress) * self.start + progress * self.end
 
 
 class cosine(Ramp):
@@ -82,7 +82,7 @@ class cosine(Ramp):
 
     def __call__(self, step: int) -> float:
         """p at a step, counted from 0."""
-        left = (1 + math.cos(math.pi * self.done(step))) / 2
+        left = (1 + math.cos(math.pi * self.progress(step))) / 2
         return left * self.start + (1 - left) * self.end
 
 
@@ -91,12 +91,12 @@ class curriculum(Values):
     Curriculum dropout: from no dropout towards `p_max`, ever slower.
 
     ``p(t) = p_max (1 - exp(-gamma t))`` (Morerio et al. 2017, "Curriculum dropout", whose formula
-    is of the probability of keeping). The paper advises a gamma of 10 over the number of steps.
+    is for the probability of keeping). The paper recommends gamma = 10 / number of steps.
 
     Parameters
     ----------
     p_max : float
-        Probability of dropping that it approaches, in [0, 1], else ValueError.
+        Limit of the probability of dropping, in [0, 1], else ValueError.
     gamma : float
         Above 0, else ValueError.
 

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simdrop import _arrays
-from simdrop._core.dropout import draw_mask, dropout
-from simdrop._core.mask import Mask
+from simdrop import _args, _arrays
+from simdrop._core.apply import operands
+from simdrop._core.dropout import dropout
+from simdrop._core.mask import Mask, probability
+from simdrop._core.stream import next_mask
 from simdrop._values import Values
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
-NEAR = 2**16  # bytes of decisions at a time, so that they stay in near caches
+CHUNK = 2**16  # bytes of decisions at a time, which stay in the L1 and L2 caches
 
 
 def drop_path(
@@ -34,31 +36,30 @@ def drop_path(
     """
     Stochastic depth: set each sample, as a whole, to zero with probability p; scale the others.
 
-    ``y[b] = x[b] * d[b] / (1 - p)``, with ``d[b] = 0`` with probability p, else 1: what a residual
-    block adds is left out for some samples. It is `dropout` with all axes but the first shared.
+    ``y[b] = x[b] * d[b] / (1 - p)``, where ``d[b]`` is 0 with probability p, else 1: some samples
+    skip the residual branch. It is `dropout` with all axes but the first shared.
 
     Parameters
     ----------
     x : array_like
-        (batch, ...), of the types that `dropout` takes.
+        (batch, ...), of the dtypes that `dropout` takes.
     p : float or ndarray
-        Probability of DROPPING a sample, in [0, 1]; an array as of `dropout`, (batch, 1, ...).
-    rng, training, out
-        As `dropout`.
-    scale : bool, optional
-        False leaves kept samples as they are, as the paper does it.
+        Probability of DROPPING a sample, in [0, 1]; an array of shape (batch, 1, ...) as in
+        `dropout`.
+    rng, training, scale, out
+        As in `dropout`; the paper does not scale.
 
     Returns
     -------
     y : ndarray
-        Of x's shape and type; x itself as from `dropout`.
+        As from `dropout`.
     mask : Mask
-        With `backward`; its `shared_axes` are all but the first.
+        Its `shared_axes` are all but the first.
 
     Raises
     ------
     TypeError, ValueError
-        As `dropout`, and ValueError if x has no axes.
+        As `dropout`; ValueError if x has no axes.
 
     References
     ----------
@@ -73,26 +74,27 @@ def drop_path(
            [2., 2.],
            [0., 0.]])
     """
-    x = _arrays.base(x)
+    x = _args.base(x)
     if x.ndim == 0:
         raise ValueError("x has no axes, but its first one is that of the samples")
     axes = range(1, x.ndim)
     return dropout(x, p, rng=rng, shared_axes=axes, training=training, scale=scale, out=out)
 
 
-class DropBlock(Values):
+class DropBlockContext(Values):
     """
-    Which blocks of images are dropped, as a few numbers; what `drop_block` returns.
+    The blocks that `drop_block` dropped, as a few numbers.
 
     Attributes
     ----------
     corners : Mask
-        Of the places where a block's upper left corner can be; where it drops, a block begins.
+        Of the positions that the upper left corner of a block can have; it drops those where a
+        block begins.
     block_size : int
-        Of a side.
+        Length of a side.
     scale : float
-        What kept elements are multiplied by: the number of elements divided by that of the kept
-        ones, 0.0 if none is, and 1.0 with ``scale=False``.
+        What kept elements are multiplied by: the number of elements over the number of kept ones,
+        0.0 if none is kept, and 1.0 with ``scale=False``.
     """
 
     __slots__ = ("corners", "block_size", "scale")
@@ -107,13 +109,12 @@ class DropBlock(Values):
         return *leading, rows + self.block_size - 1, columns + self.block_size - 1
 
     def keep(self) -> NDArray[np.bool_]:
-        """True where an element is kept, of the shape `shape`."""
+        """True where an element is kept; of shape `shape`."""
         return ~np.broadcast_to(covered(self.corners, self.block_size), self.shape)
 
     def apply(self, x: ArrayLike, *, out: Array | None = None) -> Array:
-        """``x * scale`` where kept, exactly +0 where dropped; as `Mask.apply`."""
-        x = _arrays.base(x)
-        y = target(x, self.shape, self.corners.scaled, out)
+        """``x * scale`` where kept, exactly +0 where dropped: as `Mask.apply`."""
+        x, y = operands(x, out, self.shape, self.corners.scaled)
         select(x, covered(self.corners, self.block_size), self.scale, y)
         return y if out is None else out
 
@@ -132,41 +133,40 @@ def drop_block(
     training: bool = True,
     scale: bool = True,
     out: Array | None = None,
-) -> tuple[Array, DropBlock]:
+) -> tuple[Array, DropBlockContext]:
     """
-    Set square blocks of images to zero, and scale the rest by the number of elements over the kept.
+    DropBlock: set square blocks of images to zero, and scale the rest to keep the mean.
 
-    A block of b = `block_size` begins at each of the (H - b + 1)(W - b + 1) places where all of it
-    is inside with probability ``gamma = p / b**2 * H W / ((H - b + 1)(W - b + 1))``. Blocks may
-    overlap, so rather less than p is dropped: an element that n places reach is kept with
-    probability ``(1 - gamma)**n``, n = b**2 but near the border.
+    At each of the (H - b + 1)(W - b + 1) positions where a block of side b = `block_size` fits into
+    the image, one begins with probability ``gamma = p / b**2 * H W / ((H - b + 1)(W - b + 1))``.
+    Blocks may overlap, so rather less than p is dropped: an element that n positions cover is kept
+    with probability ``(1 - gamma)**n``, where n = b**2 except near the border.
 
     Parameters
     ----------
     x : array_like
-        (..., H, W), such as NCHW, of the types that `dropout` takes.
+        (..., H, W), such as NCHW, of the dtypes that `dropout` takes.
     p : float
-        About the probability of DROPPING an element, in [0, 1]; for b = 1 exactly.
+        Probability of DROPPING an element, in [0, 1]; approximate unless b = 1.
     block_size : int
         b, from 1 to the smaller of H and W, even or odd.
     shared_axes : int or tuple of ints, optional
         Axes before the last two along which blocks are the same: ``1`` for all channels.
-    rng, training, out
-        As `dropout`.
-    scale : bool, optional
-        False leaves kept elements as they are.
+    rng, training, scale, out
+        As in `dropout`; kept elements are scaled by the number of elements over that of kept ones.
 
     Returns
     -------
     y : ndarray
-        Of x's shape and type; x itself as from `dropout`.
-    mask : DropBlock
-        With `backward` and `keep()`. It holds no array.
+        As from `dropout`.
+    ctx : DropBlockContext
+        With `backward` and `keep()`: a few numbers, no array.
 
     Raises
     ------
     TypeError, ValueError
-        As `dropout`; ValueError if x has no two axes, a block does not fit, or H or W is shared.
+        As `dropout`; ValueError if x has fewer than two axes, a block does not fit, or H or W is
+        shared.
 
     References
     ----------
@@ -175,78 +175,74 @@ def drop_block(
 
     Examples
     --------
-    >>> y, mask = simdrop.drop_block(np.ones((4, 6)), 0.3, 2, rng=1)
-    >>> mask.keep().astype(int)
+    >>> y, ctx = simdrop.drop_block(np.ones((4, 6)), 0.3, 2, rng=1)
+    >>> ctx.keep().astype(int)
     array([[1, 0, 0, 1, 1, 1],
            [1, 0, 0, 1, 0, 0],
            [0, 0, 1, 1, 0, 0],
            [0, 0, 1, 1, 1, 1]])
-    >>> mask.scale
+    >>> ctx.scale
     2.0
     """
-    x = _arrays.base(x)
-    size = operator.index(block_size)
-    # A mask of x's shape, which is not drawn: it checks p and the axes.
-    form = Mask(bytes(16), 0, p, x.shape, shared_axes=shared_axes)
+    x, p, size = _args.base(x), probability(p), operator.index(block_size)
+    axes = _args.checked_axes(shared_axes, x.ndim)
     if x.ndim < 2:
         raise ValueError(f"x has shape {x.shape}, but its last two axes are those of an image")
-    if form.shared_axes and form.shared_axes[-1] >= x.ndim - 2:
+    if axes and axes[-1] >= x.ndim - 2:
         raise ValueError(f"shared_axes = {shared_axes}, but blocks lie in the last two axes")
     height, width = x.shape[-2:]
     if not 1 <= size <= min(height, width):
         raise ValueError(
             f"block_size = {size}, but must be from 1 to the smaller of {x.shape[-2:]}"
         )
-    y = target(x, x.shape, scale, out)
-    rows, columns = height - size + 1, width - size + 1
-    gamma = corner_probability(form.p, size, height, width)
-    places = (*x.shape[:-2], rows, columns)
-    axes = form.shared_axes
-    corners = draw_mask(rng, gamma, places, shared_axes=axes, training=training, scale=scale)
+    source, y = operands(x, out, x.shape, scale)
+    positions = (*x.shape[:-2], height - size + 1, width - size + 1)
+    gamma = corner_probability(p, size, height, width)
+    corners = next_mask(rng, gamma, positions, shared_axes=axes, training=training, scale=scale)
     if corners.p == 0 and out is None:
-        return x, DropBlock(corners, size, 1.0)
+        return x, DropBlockContext(corners, size, 1.0)
     drop = covered(corners, size)
     kept = drop.size - int(np.count_nonzero(drop))
     factor = 1.0 if not scale else drop.size / kept if kept else 0.0
-    select(x, drop, factor, y)
-    return y if out is None else out, DropBlock(corners, size, factor)
+    select(source, drop, factor, y)
+    return y if out is None else out, DropBlockContext(corners, size, factor)
 
 
 def corner_probability(p: float, size: int, height: int, width: int) -> float:
-    """gamma: with which a block begins at each place where one can."""
-    # The quotient is at most 1, and is 1 for blocks of one element.
+    """gamma, the probability that a block begins at a position."""
+    # The quotient is at most 1, and exactly 1 for blocks of one element.
     return p * (height * width / (size * size * (height - size + 1) * (width - size + 1)))
 
 
 def kept_probability(p: float, block_size: int, shape: Sequence[int]) -> Array:
-    """With which `drop_block` keeps each element of an image (H, W) of arrays of a shape."""
-    reach = []  # of corners, by how many an element is covered
+    """The probability that `drop_block` keeps an element, (H, W), for arrays of a shape."""
+    covering = []  # along each axis, the number of positions that cover an element
     for n in shape[-2:]:
         index = np.arange(n)
         most = min(block_size, n - block_size + 1)
-        reach.append(np.minimum(np.minimum(index + 1, n - index), most))
+        covering.append(np.minimum(np.minimum(index + 1, n - index), most))
     gamma = corner_probability(p, block_size, *shape[-2:])
-    kept: Array = (1 - gamma) ** np.multiply.outer(*reach)
+    kept: Array = (1 - gamma) ** np.multiply.outer(*covering)
     return kept
 
 
 def covered(corners: Mask, block_size: int) -> NDArray[np.bool_]:
     """Which elements a block covers; of length 1 along shared axes."""
-    shared = corners.shared_axes
-    *leading, rows, columns = (1 if i in shared else n for i, n in enumerate(corners.shape))
+    keep = corners._each_once().keep()
+    *leading, rows, columns = keep.shape
     height, width = rows + block_size - 1, columns + block_size - 1
     drop = np.zeros((*leading, height, width), np.bool_)
-    keep = decisions(corners, (*leading, rows, columns))
     np.logical_not(keep, out=drop[..., :rows, :columns])
-    # An element is covered if one of the corners up to b - 1 before it is. Of the flat images, too:
-    # their last b - 1 rows and columns hold no corner, so none reaches over an end.
+    # An element is covered if a block begins at most b - 1 before it along both axes. This holds in
+    # the flat array, too: the last b - 1 rows and columns of an image have no corners, so that no
+    # block reaches past an end.
     flat = drop.reshape(-1)
-    size = max(1, NEAR // (height * width)) * height * width
+    size = max(1, CHUNK // (height * width)) * height * width
     before = np.empty(min(size, len(flat)), np.bool_)
     for start in range(0, len(flat), size):
         images = flat[start : start + size]
         for step in (1, width):
-            reach = 1  # elements that each position looks back over, itself included
+            reach = 1  # elements that have been combined, from each element backwards
             while reach < block_size:
                 more = min(reach, block_size - reach)
                 earlier = before[: len(images) - more * step]
@@ -256,29 +252,8 @@ def covered(corners: Mask, block_size: int) -> NDArray[np.bool_]:
     return drop
 
 
-def decisions(mask: Mask, shape: Sequence[int]) -> NDArray[np.bool_]:
-    """What a mask keeps, in its shape with the shared axes 1, or without those behind the first."""
-    p = mask.p if np.ndim(mask.p) == 0 else np.reshape(mask.p, -1)  # an array has one axis above 1
-    return Mask(mask.key, mask.draw, p, shape).keep()
-
-
-def check(x: Array, shape: Sequence[int], scale: bool) -> None:
-    """Refuse what `Mask.apply` does."""
-    _arrays.check_dtype(x.dtype, scale)
-    if x.shape != shape:
-        raise ValueError(f"the array has shape {x.shape}, but the mask has shape {shape}")
-
-
-def target(x: Array, shape: Sequence[int], scale: bool, out: Array | None) -> Array:
-    """Where to write the result for x, if `Mask.apply` would take x and `out`."""
-    check(x, shape, scale)
-    return _arrays.new_like(x) if out is None else _arrays.checked_out(out, x)
-
-
 def select(x: Array, drop: NDArray[np.bool_], scale: float | Array, y: Array) -> None:
-    """Write to y: +0 where dropped, x * scale elsewhere; `drop` and `scale` may be broadcast."""
-    if not _arrays.apart(x, y):
-        x = x.copy()
+    """Write +0 to y where dropped, x * scale elsewhere; `drop` and `scale` broadcast to y."""
     if np.ndim(scale) == 0 and scale == 1:
         np.copyto(y, x)
     else:
@@ -286,16 +261,16 @@ def select(x: Array, drop: NDArray[np.bool_], scale: float | Array, y: Array) ->
     np.copyto(y, np.zeros((), y.dtype), where=drop)
 
 
-class EmbeddingDropout(Values):
+class EmbeddingDropoutContext(Values):
     """
-    Which words are dropped, and where they stand; what `embedding_dropout` with indices returns.
+    The words that `embedding_dropout` dropped, and those that it looked up.
 
     Attributes
     ----------
     mask : Mask
         Of the embedding matrix's shape, all axes but the first shared.
     indices : ndarray of intp
-        The words, as given.
+        The words that were looked up.
     """
 
     __slots__ = ("mask", "indices")
@@ -308,34 +283,19 @@ class EmbeddingDropout(Values):
         """Shape of y and dy."""
         return self.indices.shape + self.mask.shape[1:]
 
-    def _apply(self, embedded: Array, y: Array) -> None:
-        """Rows of dropped words to zero, the others scaled."""
-        drop = ~self._of_words(decisions(self.mask, self.mask.shape[:1]))
-        scale = self.mask.scale
-        if np.ndim(scale):
-            scale = self._of_words(np.broadcast_to(np.ravel(scale), self.mask.shape[:1]))
-        select(embedded, drop, scale, y)
-
-    def _of_words(self, values: Array) -> Array:
-        """Of (words,), those that were looked up, broadcastable to y."""
-        return values[self.indices].reshape(self.indices.shape + (1,) * (len(self.mask.shape) - 1))
-
     def backward(self, dy: ArrayLike, *, out: Array | None = None) -> Array:
         """
-        The gradient with respect to the embedding matrix, of its shape and dy's type.
+        The gradient with respect to the embedding matrix, of its shape and dy's dtype.
 
-        A word's row is the sum of the rows of dy where it stands, times `mask.scale`; 0 if dropped.
+        The row of a word is the sum of its rows in dy, times `mask.scale`; 0 if it was dropped.
         """
-        dy = _arrays.base(dy)
-        check(dy, self.shape, self.mask.scaled)
-        if out is None:
-            dweight = np.empty(self.mask.shape, _arrays.native(dy.dtype))
-        else:
-            dweight = _arrays.checked_out(out, np.broadcast_to(dy.dtype.type(0), self.mask.shape))
+        dy = _args.base(dy)
+        _args.check_maskable(dy, self.shape, self.mask.scaled)
+        dweight = _args.result(out, self.mask.shape, dy.dtype)
         rows = dy.reshape(self.indices.size, *self.mask.shape[1:])
         if _arrays.is_small_float(dy.dtype):  # summed in float32 and rounded once
             rows = rows.astype(np.float32)
-        # Equal words next to each other, so that each is one sum.
+        # Sorted by word, so that the rows of each are added by one reduceat.
         order = np.argsort(self.indices, axis=None, kind="stable")
         words, starts = np.unique(self.indices.ravel()[order], return_index=True)
         sums = np.add.reduceat(rows[order], starts, axis=0) if len(words) else rows
@@ -354,36 +314,34 @@ def embedding_dropout(
     training: bool = True,
     scale: bool = True,
     out: Array | None = None,
-) -> tuple[Array, Mask | EmbeddingDropout]:
+) -> tuple[Array, Mask | EmbeddingDropoutContext]:
     """
-    Drop words: set rows of an embedding matrix to zero with probability p, and scale the others.
+    Word dropout: set rows of an embedding matrix to zero with probability p; scale the others.
 
-    ``y[w] = weight[w] * d[w] / (1 - p)``, with ``d[w] = 0`` with probability p, else 1: one
-    decision a word, wherever it stands. With `indices`, y is ``y[indices]``, and only that is
-    computed.
+    ``y[w] = weight[w] * d[w] / (1 - p)``, where ``d[w]`` is 0 with probability p, else 1: one
+    decision per word, at all its positions in the text. With `indices`, the result is
+    ``y[indices]``, and nothing else is computed.
 
     Parameters
     ----------
     weight : array_like
-        (words, features...), of the types that `dropout` takes.
+        (words, features...), of the dtypes that `dropout` takes.
     p : float or ndarray
-        Probability of DROPPING a word, in [0, 1]; an array (words,) gives each word its own, with
-        `indices` too. It may also have weight's axes, of length 1 but for the first.
+        Probability of DROPPING a word, in [0, 1]; an array of shape (words,) or (words, 1, ...)
+        gives each word its own.
     indices : array_like of ints, optional
         Words to look up, of any shape, such as (time steps, batch); each in [0, words).
-    rng, training
-        As `dropout`.
-    scale : bool, optional
-        False leaves kept rows as they are.
+    rng, training, scale
+        As in `dropout`.
     out : ndarray, optional
-        Where to write y; of its shape and weight's type.
+        Where to write y; of its shape and weight's dtype.
 
     Returns
     -------
     y : ndarray
         Of weight's shape, or ``indices.shape + weight.shape[1:]``.
-    mask : Mask or EmbeddingDropout
-        With indices the latter. ``backward(dy)`` is the gradient with respect to `weight`.
+    ctx : Mask or EmbeddingDropoutContext
+        The latter with `indices`. ``ctx.backward(dy)`` is the gradient with respect to `weight`.
 
     Raises
     ------
@@ -400,34 +358,30 @@ def embedding_dropout(
 
     Examples
     --------
-    >>> y, mask = simdrop.embedding_dropout(np.eye(4), 0.5, indices=[2, 0, 2], rng=0)
+    >>> y, ctx = simdrop.embedding_dropout(np.eye(4), 0.5, indices=[2, 0, 2], rng=0)
     >>> y
     array([[0., 0., 2., 0.],
            [0., 0., 0., 0.],
            [0., 0., 2., 0.]])
     """
-    weight = _arrays.base(weight)
+    weight = _args.base(weight)
     if weight.ndim == 0:
         raise ValueError("weight has no axes, but its first one is that of the words")
     if isinstance(p, np.ndarray) and p.ndim == 1:
         p = p.reshape(-1, *(1,) * (weight.ndim - 1))
     if indices is None:
         return drop_path(weight, p, rng=rng, training=training, scale=scale, out=out)
-    given = _arrays.base(indices)
+    given = _args.base(indices)
     if given.dtype.kind not in "iu" and given.size:
         raise TypeError(f"indices must be ints, not {given.dtype}")
-    words = given.astype(np.intp)  # a copy: the gradient needs what they were
+    words = given.astype(np.intp)  # a copy, which the gradient needs unchanged
     words.flags.writeable = False
     outside = words[(words < 0) | (words >= len(weight))]
     if outside.size:
         raise IndexError(f"index {outside[0]} is not one of {len(weight)} words")
-    _arrays.check_dtype(weight.dtype, scale)
-    shape = words.shape + weight.shape[1:]
-    if out is None:
-        y = np.empty(shape, _arrays.native(weight.dtype))
-    else:
-        y = _arrays.checked_out(out, np.broadcast_to(weight.dtype.type(0), shape))
-    mask = draw_mask(
+    _args.check_dtype(weight.dtype, scale)
+    y = _args.result(out, words.shape + weight.shape[1:], weight.dtype)
+    mask = next_mask(
         rng,
         p,
         weight.shape,
@@ -436,6 +390,8 @@ def embedding_dropout(
         scale=scale,
         array_p=True,
     )
-    context = EmbeddingDropout(mask, words)
-    context._apply(np.asarray(weight[words]), y)
-    return y if out is None else out, context
+    keep, factor = mask._each_once().keep(), mask.scale
+    if np.ndim(factor):
+        factor = np.broadcast_to(factor, keep.shape)[words]
+    select(np.asarray(weight[words]), ~keep[words], factor, y)
+    return y if out is None else out, EmbeddingDropoutContext(mask, words)

@@ -1,4 +1,4 @@
-"""What dropout averages over: the mean of a function of a masked vector, exact or approximate."""
+"""The mean of a function of a masked vector over all masks: exact, sampled or approximated."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simdrop import _arrays
+from simdrop import _args
 from simdrop._core.stream import Stream
 
 if TYPE_CHECKING:
@@ -18,39 +18,38 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 Function = Callable[[Array], ArrayLike]
 
-MOST_ELEMENTS = 20  # 2**20 masks take seconds for a small net; every further element doubles that
-CHUNK = 4096  # masks at a time, so that memory is bounded
+MOST_ELEMENTS = 20  # 2**20 masks take seconds for a small net; each further element doubles that
+CHUNK = 4096  # masks at a time, which bounds the memory
 
 
 def expectation(f: Function, x: ArrayLike, p: ArrayLike, *, scale: bool = False) -> tuple[Any, Any]:
     """
     Exact mean and variance of f(masked x) over all masks, each with its probability.
 
-    ``sum over masks m of P(m) f(m * x)``, with ``P(m) = product over i of p_i`` where m drops
-    element i, ``1 - p_i`` where it keeps it: the average of the 2**H nets that share weights.
+    ``sum over masks m of P(m) f(m * x)``, where ``P(m)`` is the product over all elements i of
+    ``p_i`` if m drops it, else ``1 - p_i``: the average of the 2**H nets that share weights.
 
     Parameters
     ----------
     f : callable
-        From (n, H), rows of masked vectors of x's type, to an array (n, ...).
+        Maps (n, H), a masked vector of x's dtype in each row, to an array (n, ...).
     x : array_like
-        (H,), at most 20 elements, floats (others are made float64).
+        (H,), at most 20 elements, floats (others are converted to float64).
     p : float or array_like
-        Probability of DROPPING: of each element, or (H,); in [0, 1]. Elements with p = 0 are
-        always kept, with p = 1 always dropped.
+        Probability of DROPPING, in [0, 1]: one for all elements, or (H,).
     scale : bool, optional
         True multiplies kept elements by ``1 / (1 - p)``, as inverted dropout does.
 
     Returns
     -------
     mean, variance : float64 or ndarray of float64
-        Of the shape of one row's result.
+        Of the shape of the result for one row.
 
     Raises
     ------
     ValueError
-        If x has more than 20 elements or is no vector, p does not fit or is not in [0, 1], or f
-        does not give one result a row.
+        If x has more than 20 elements or is not a vector, p does not fit or is not in [0, 1], or f
+        does not give one result per row.
     TypeError
         If x or p is not of real numbers.
 
@@ -76,24 +75,19 @@ def expectation(f: Function, x: ArrayLike, p: ArrayLike, *, scale: bool = False)
     kept = scaled(x, p, scale)
     undecided = np.flatnonzero((p > 0) & (p < 1))
     masks = 2 ** len(undecided)
-    total, mean, squares = 0.0, 0.0, 0.0  # of probabilities; weighted, and about the mean
+    moments = Moments()
     for start in range(0, masks, CHUNK):
         number = np.arange(start, min(start + CHUNK, masks))
         keep = np.tile(p < 1, (len(number), 1))
         keep[:, undecided] = number[:, None] >> np.arange(len(undecided)) & 1
         weight = np.where(keep, 1 - p, p).prod(axis=1)
         result = rows(f, np.where(keep, kept, x.dtype.type(0)))
-        # Chunks join by Chan's formula: no difference of large numbers.
-        share = weight.sum()
-        if share == 0:  # p so close to 0 or 1 that probabilities are below float64's
+        total = weight.sum()
+        if total == 0:  # p is so close to 0 or 1 that the probabilities underflow
             continue
-        chunk_mean = np.tensordot(weight, result, 1) / share
-        chunk_squares = np.tensordot(weight, (result - chunk_mean) ** 2, 1)
-        difference = chunk_mean - mean
-        squares = squares + chunk_squares + difference**2 * (total * share / (total + share))
-        total += share
-        mean = mean + difference * (share / total)
-    return mean, squares / total
+        mean = np.tensordot(weight, result, 1) / total
+        moments.add(total, mean, np.tensordot(weight, (result - mean) ** 2, 1))
+    return moments.mean, moments.squares / moments.weight
 
 
 def monte_carlo(
@@ -114,18 +108,18 @@ def monte_carlo(
         As `expectation`; x may have any number of elements.
     n : int
         Number of masks, at least 2.
-    rng : None, int, sequence of ints, SeedSequence, BitGenerator, Generator or Stream, optional
-        As `simdrop.dropout`. A draw is taken for every 4096 masks and each different p.
+    rng : optional
+        As in `simdrop.dropout`. A draw is taken for every 4096 masks and each distinct p.
 
     Returns
     -------
     mean, standard_error : float64 or ndarray of float64
-        The latter is the sample's standard deviation (with n - 1) over the root of n.
+        The latter is the sample standard deviation (with n - 1) over the root of n.
 
     Raises
     ------
     TypeError, ValueError
-        As `expectation`, and if n is no int of at least 2.
+        As `expectation`, and if n is not an int of at least 2.
 
     References
     ----------
@@ -141,31 +135,42 @@ def monte_carlo(
     x, p = checked(x, p)
     count = operator.index(n)
     if count < 2:
-        raise ValueError(f"n = {n}, but a standard error needs two masks or more")
+        raise ValueError(f"n = {n}, but a standard error needs at least two masks")
     stream = rng if isinstance(rng, Stream) else Stream(rng)
     kept = scaled(x, p, scale)
     columns = [(float(one), np.flatnonzero(p == one)) for one in np.unique(p)]
-    total, mean, squares = 0, 0.0, 0.0
+    moments = Moments()
     for start in range(0, count, CHUNK):
         size = min(CHUNK, count - start)
         keep = np.empty((size, len(x)), np.bool_)
         for one, where in columns:
             keep[:, where] = stream.mask((size, len(where)), one).keep()
         result = rows(f, np.where(keep, kept, x.dtype.type(0)))
-        chunk_mean = result.mean(axis=0)
-        difference = chunk_mean - mean
-        squares = squares + ((result - chunk_mean) ** 2).sum(axis=0)
-        squares = squares + difference**2 * (total * size / (total + size))
-        total += size
-        mean = mean + difference * (size / total)
-    return mean, np.sqrt(squares / (count - 1) / count)
+        mean = result.mean(axis=0)
+        moments.add(size, mean, ((result - mean) ** 2).sum(axis=0))
+    return moments.mean, np.sqrt(moments.squares / (count - 1) / count)
+
+
+class Moments:
+    """Mean and sum of squares about the mean of samples that are added in chunks."""
+
+    def __init__(self) -> None:
+        self.weight, self.mean, self.squares = 0.0, 0.0, 0.0
+
+    def add(self, weight: float, mean: Any, squares: Any) -> None:
+        """A chunk's samples; by Chan's formula, without differences of large numbers."""
+        difference = mean - self.mean
+        total = self.weight + weight
+        self.squares = self.squares + squares + difference**2 * (self.weight * weight / total)
+        self.weight = total
+        self.mean = self.mean + difference * (weight / total)
 
 
 def weight_scaling(f: Function, x: ArrayLike, p: ArrayLike) -> Any:
     """
     f at the expected input, ``f((1 - p) x)``: what a net computes at inference.
 
-    It is the exact mean where f is linear, and an approximation of it elsewhere.
+    This is the exact mean where f is linear, and an approximation elsewhere.
 
     Parameters
     ----------
@@ -175,7 +180,7 @@ def weight_scaling(f: Function, x: ArrayLike, p: ArrayLike) -> Any:
     Returns
     -------
     float64 or ndarray of float64
-        Of the shape of one row's result.
+        Of the shape of the result for one row.
 
     Raises
     ------
@@ -196,25 +201,21 @@ def weight_scaling(f: Function, x: ArrayLike, p: ArrayLike) -> Any:
 
 
 def checked(x: ArrayLike, p: ArrayLike) -> tuple[Array, Array]:
-    """x as a vector of floats, and p as one of float64."""
-    x, given = _arrays.base(x), _arrays.base(p)
-    for name, array in (("x", x), ("p", given)):
-        if array.dtype.kind not in "biuf":
-            raise TypeError(f"{name} must be of real numbers, not of {array.dtype}")
+    """x as a vector of floats, and p as a vector of float64."""
+    x, p = _args.base(x), _args.probabilities(_args.base(p))
+    if x.dtype.kind not in "biuf":
+        raise TypeError(f"x must be of real numbers, not of {x.dtype}")
     if x.dtype.kind != "f":
         x = x.astype(np.float64)
     if x.ndim != 1:
         raise ValueError(f"x has shape {x.shape}, but must be a vector")
-    given = given.astype(np.float64)
-    if given.shape not in ((), x.shape):
-        raise ValueError(f"p has shape {given.shape}, but must be a number or of shape {x.shape}")
-    if not np.all((given >= 0) & (given <= 1)):
-        raise ValueError(f"p = {p!r}, but the probability of dropping must be in [0, 1]")
-    return x, np.broadcast_to(given, x.shape)
+    if p.shape not in ((), x.shape):
+        raise ValueError(f"p has shape {p.shape}, but must be a number or of shape {x.shape}")
+    return x, np.broadcast_to(p, x.shape)
 
 
 def scaled(x: Array, p: Array, scale: bool) -> Array:
-    """The elements as they are where kept."""
+    """The values of elements that are kept."""
     if not scale:
         return x
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -222,10 +223,10 @@ def scaled(x: Array, p: Array, scale: bool) -> Array:
 
 
 def rows(f: Function, batch: Array) -> Array:
-    """f of a batch, as float64; ValueError unless it is one result a row."""
+    """f of a batch, as float64; ValueError unless there is one result per row."""
     result = np.asarray(f(batch), np.float64)
     if result.shape[:1] != batch.shape[:1]:
         raise ValueError(
-            f"f gave shape {result.shape} for {len(batch)} rows, but must give one result a row"
+            f"f gave shape {result.shape} for {len(batch)} rows, but must give one result per row"
         )
     return result

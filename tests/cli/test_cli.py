@@ -23,7 +23,7 @@ import pytest
 
 import simdrop
 from simdrop import _files
-from simdrop._core import mask as kernels
+from simdrop._core import kernels
 from simdrop.cli import (
     data,
     grid,

@@ -19,7 +19,7 @@ def bits_of(x):
 
 def apply_packed(x, *, out=None, **options):
     shape = np.asarray(x).shape
-    mask = sd.PackedMask(bits_of(np.empty(shape)), P, shape)
+    mask = sd.StoredMask(bits_of(np.empty(shape)), P, shape)
     return sd.apply_packed(x, bits_of(np.empty(shape)), P, out=out), mask
 
 
@@ -144,7 +144,7 @@ def test_masked_arrays_elsewhere():
         lambda: sd.dropout(x, masked),
         lambda: sd.Mask(bytes(16), 0, masked, 4),
         lambda: sd.Mask.from_keep(masked > 0),
-        lambda: sd.PackedMask(np.ma.masked_array([1], True, dtype=np.uint8), 0.5, 4),
+        lambda: sd.StoredMask(np.ma.masked_array([1], True, dtype=np.uint8), 0.5, 4),
         lambda: sd.apply_packed(x, np.ma.masked_array([1], True, dtype=np.uint8)),
         lambda: sd.zoneout(masked, x, 0.5),
         lambda: sd.zoneout(x, masked, 0.5),
@@ -197,7 +197,7 @@ def test_a_subclass_that_lies_about_its_shape(name):
 def test_other_arrays_that_lie_about_their_shape():
     bits = np.zeros(2, np.uint8).view(Lying)
     with pytest.raises(ValueError, match=r"bits have shape \(2,\)"):
-        sd.PackedMask(bits, 0.5, 8 << 20)
+        sd.StoredMask(bits, 0.5, 8 << 20)
     with pytest.raises(ValueError, match=r"bits have shape \(2,\)"):
         sd.apply_packed(np.ones(8 << 20, np.int8), bits, scale=False)
     keep = np.ones(3, np.bool_).view(Lying)

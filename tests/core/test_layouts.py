@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import simdrop as sd
-from simdrop import _arrays
+from simdrop import _args
 
 KEY = bytes(range(16))
 
@@ -225,22 +225,22 @@ def test_a_pair_is_refused_iff_it_shares_memory(first, second, read, needed):
     likes = {"x": np.ones(4), "W": np.ones(4)}
     for one in ((None, None), (None, b), (a, None)):
         if not needed:
-            _arrays.checked_pair(one, likes, later)
+            _args.checked_pair(one, likes, later)
     if not shared:
-        _arrays.checked_pair((a, b), likes, later)
+        _args.checked_pair((a, b), likes, later)
     else:
         with pytest.raises(ValueError, match="shares memory with"):
-            _arrays.checked_pair((a, b), likes, later)
+            _args.checked_pair((a, b), likes, later)
 
 
 def test_what_is_no_pair_is_named():
     likes = {"x": np.ones(4), "W": np.ones((4, 2))}
     with pytest.raises(TypeError, match="must be a pair of arrays or None, not ndarray"):
-        _arrays.checked_pair(np.ones((2, 4)), likes)
+        _args.checked_pair(np.ones((2, 4)), likes)
     with pytest.raises(ValueError, match="gradients of x and of W, not of 3"):
-        _arrays.checked_pair((None, None, None), likes)
+        _args.checked_pair((None, None, None), likes)
     with pytest.raises(ValueError, match="out has shape"):
-        _arrays.checked_pair((None, np.ones(4)), likes)
+        _args.checked_pair((None, np.ones(4)), likes)
     x = np.ones(4)
     with pytest.raises(ValueError, match="gradient of x shares memory with W"):
-        _arrays.checked_pair((x, None), likes, {"W": x})
+        _args.checked_pair((x, None), likes, {"W": x})

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import simdrop as sd
 from simdrop import submatrix
-from simdrop._core import mask as kernels
+from simdrop._core import kernels
 
 KEY = bytes(range(16))
 DRAW = 2**40 + 3
@@ -517,7 +517,7 @@ def test_the_largest_masks_do_not_overflow(size):
         with pytest.raises((MemoryError, ValueError)):
             method()
     with pytest.raises(ValueError, match=rf"bits have shape \(1,\).*{-(-size // 8)}"):
-        sd.PackedMask(b"1", 0.5, size)
+        sd.StoredMask(b"1", 0.5, size)
 
 
 def test_more_axes_than_arrays_have():
@@ -533,10 +533,10 @@ def test_more_axes_than_arrays_have():
             lambda shape: sd.Mask(KEY, DRAW, 0.5, shape, shared_axes=0),
             lambda shape: sd.Mask(KEY, DRAW, np.full(3, 0.5), shape),
             lambda shape: sd.Stream(0).mask(shape),
-            lambda shape: sd.PackedMask(b"1", 0.5, shape),
-            lambda shape: sd.GaussianNoise(KEY, DRAW, 1, shape),
-            lambda shape: sd.GaussianDropout(KEY, DRAW, 0.5, shape),
-            lambda shape: sd.AlphaDropout(KEY, DRAW, 0.5, shape),
+            lambda shape: sd.StoredMask(b"1", 0.5, shape),
+            lambda shape: sd.GaussianNoiseContext(KEY, DRAW, 1, shape),
+            lambda shape: sd.GaussianDropoutContext(KEY, DRAW, 0.5, shape),
+            lambda shape: sd.AlphaDropoutContext(KEY, DRAW, 0.5, shape),
         ):
             with pytest.raises(ValueError, match=f"{len(shape)} axes, but arrays have at most 64"):
                 make(shape)
@@ -578,7 +578,7 @@ def test_show_config_names_the_instruction_set(instruction_set, capsys):
 
 def test_environment_forces_an_instruction_set(instruction_set, run_python):
     run = run_python(
-        "from simdrop._core.mask import instruction_set; print(instruction_set())",
+        "from simdrop._core.kernels import instruction_set; print(instruction_set())",
         SIMDROP_ISA=instruction_set,
     )
     assert run.returncode == 0, run.stderr
@@ -619,8 +619,8 @@ def test_ints_may_be_numpys(type_):
         yield sd.Mask(bytes(16), type_(3), 0.5, type_(5), shared_axes=[type_(0)])
         yield mask.window((type_(1), type_(2)), (type_(2), type_(3)))
         yield kernels.keystream(bytes(16), type_(1), type_(2), type_(0), type_(3)).tobytes()
-        yield sd.PackedMask(b"\3", 0.5, type_(5))
-        yield sd.GaussianNoise(bytes(16), type_(0), 1, (type_(3), type_(2)))
+        yield sd.StoredMask(b"\3", 0.5, type_(5))
+        yield sd.GaussianNoiseContext(bytes(16), type_(0), 1, (type_(3), type_(2)))
         yield sd.drop_block(images, 0.1, type_(3), shared_axes=type_(1), rng=type_(0))[1]
         yield sd.dropout(x, 0.5, shared_axes=type_(0), rng=type_(0))[1]
         yield sd.locked_dropout(x, 0.5, time_axis=type_(1), rng=type_(0))[1]

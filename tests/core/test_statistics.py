@@ -6,7 +6,7 @@ import oracle
 import pytest
 
 import simdrop as sd
-from simdrop._core import mask as kernels
+from simdrop._core import kernels
 
 N = 100_000_000
 KEY = bytes.fromhex("00112233445566778899aabbccddeeff")

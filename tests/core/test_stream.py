@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import simdrop as sd
-from simdrop._core.mask import keystream
+from simdrop._core.kernels import keystream
 
 KEY = bytes.fromhex("be78f4b0e7d72cdb49ba712c1a64f4ab")
 MAX_DRAW = 2**56 - 1

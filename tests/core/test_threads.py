@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import simdrop as sd
-from simdrop import _arrays, _threads
-from simdrop._core import task
+from simdrop import _threads
+from simdrop._core import draw, task
 
 COUNTS = (1, 2, 3, 7)
 SOURCES = Path(__file__).parents[2] / "src" / "simdrop" / "_core"
@@ -81,7 +81,7 @@ def test_same_bits_in_any_layout(axis_order, axes):
         np.testing.assert_array_equal(mask.apply(x), expected)
 
 
-# Large arrays in a layout whose blocks each look at `_arrays.runs`, so that a test can be there.
+# Large arrays in a layout whose blocks each look at `draw.runs`, so that a test can be there.
 SHAPE = (1024, 2048)  # of equal blocks
 
 
@@ -178,7 +178,7 @@ def test_an_error_ends_the_call_when_all_others_have_ended(
     transposed, monkeypatch, start_by, fails_in_main
 ):
     """One thread fails in its first piece while another is in its own; nobody begins one more."""
-    original = _arrays.runs
+    original = draw.runs
     began = {True: threading.Event(), False: threading.Event()}
     failed, left, pieces = threading.Event(), [], []
 
@@ -202,7 +202,7 @@ def test_an_error_ends_the_call_when_all_others_have_ended(
         if not others:
             others.append(Other(helper.answer))
 
-    monkeypatch.setattr(_arrays, "runs", runs)
+    monkeypatch.setattr(draw, "runs", runs)
     start_by(start)
     sd.set_num_threads(12)
     out = np.zeros_like(transposed)
@@ -218,7 +218,7 @@ def test_an_error_ends_the_call_when_all_others_have_ended(
 
 def test_an_interrupt_on_the_way_to_other_threads(transposed, monkeypatch, start_by):
     """A thread was started already when the exception comes: it is waited for."""
-    original = _arrays.runs
+    original = draw.runs
     began, raised, left = threading.Event(), threading.Event(), []
 
     def runs(shape, strides):
@@ -236,7 +236,7 @@ def test_an_interrupt_on_the_way_to_other_threads(transposed, monkeypatch, start
         raised.set()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_arrays, "runs", runs)
+    monkeypatch.setattr(draw, "runs", runs)
     start_by(start)
     sd.set_num_threads(2)
     out = np.zeros_like(transposed)

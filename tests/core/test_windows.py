@@ -13,7 +13,7 @@ import simdrop as sd
 
 KEY = bytes(range(16))
 DRAW = 2**40 + 3
-EVAL = {"Mask": sd.Mask, "PackedMask": sd.PackedMask, "np": np}
+EVAL = {"Mask": sd.Mask, "StoredMask": sd.StoredMask, "np": np}
 
 
 def packed(kept):

@@ -149,11 +149,11 @@ static void check_apply(void) {
     take_numbers(expected_memory + AROUND, bytes, type_part[type]);
 
     memset(y - AROUND, POISON, bytes + 2 * AROUND);
-    simdrop_apply(&rule, start, (simdrop_type)type, n, x, y, scale);
+    simdrop_apply((simdrop_type)type, &rule, start, n, x, y, scale);
     expect("y", y - AROUND, expected_memory, bytes + 2 * AROUND);
 
     memcpy(y, x, bytes);
-    simdrop_apply(&rule, start, (simdrop_type)type, n, y, y, scale);
+    simdrop_apply((simdrop_type)type, &rule, start, n, y, y, scale);
     expect("in place", y - AROUND, expected_memory, bytes + 2 * AROUND);
 }
 
@@ -237,24 +237,25 @@ static void check_fused(void) {
         fail("no memory");
     }
     take_numbers(x, 2 * bytes + other_bytes, size);
-    const simdrop_fused *kernels = simdrop_fused_kernels();
+    const simdrop_type type = is_double ? SIMDROP_F64 : SIMDROP_F32;
     for (size_t start = 0, end = columns; start < n; start = end, end = n) {
         const size_t at = start * size, count = end - start;
         if (function == BIAS) {
-            kernels->bias_dropout[is_double][activation](&rule, start, count, columns, x + at, other, y + at, scale);
+            simdrop_bias_dropout(type, (simdrop_activation)activation, &rule, start, count, columns, x + at, other,
+                                 y + at, scale);
         } else if (function == ADD) {
-            kernels->dropout_add[is_double](&rule, start, count, x + at, other + at, y + at, scale);
+            simdrop_dropout_add(type, &rule, start, count, x + at, other + at, y + at, scale);
         } else {
-            kernels->relu_dropout[is_double](&rule, start, count, x + at, y + at, scale);
+            simdrop_relu_dropout(type, &rule, start, count, x + at, y + at, scale);
         }
         if (function == ADD) {
-            simdrop_apply(&rule, start, is_double ? SIMDROP_F64 : SIMDROP_F32, count, dy + at, dx + at, scale);
+            simdrop_apply(type, &rule, start, count, dy + at, dx + at, scale);
         } else if (function == RELU || activation == SIMDROP_RELU) {
-            kernels->relu_dropout_backward[is_double](count, columns, y + at, dy + at, dx + at,
-                                                      function == RELU ? NULL : sums, scale);
+            simdrop_relu_dropout_backward(type, count, columns, y + at, dy + at, dx + at,
+                                          function == RELU ? NULL : sums, scale);
         } else {
-            kernels->bias_dropout_backward[is_double][activation](&rule, start, count, columns, x + at, other, dy + at,
-                                                                  dx + at, sums, scale);
+            simdrop_bias_dropout_backward(type, (simdrop_activation)activation, &rule, start, count, columns, x + at,
+                                          other, dy + at, dx + at, sums, scale);
         }
     }
     take_numbers(expected_memory, bytes, size);
@@ -262,7 +263,7 @@ static void check_fused(void) {
     take_numbers(expected_memory, bytes, size);
     expect("dx", dx, expected_memory, bytes);
     if (function == BIAS) {
-        kernels->finish_sums[is_double](columns, 1, 1, sums, dbias);
+        simdrop_finish_sums(type, columns, 1, 1, sums, dbias);
         take_numbers(expected_memory, row, size);
         expect("dbias", dbias, expected_memory, row);
     }
@@ -274,13 +275,13 @@ static void check_noise(void) {
     const simdrop_rule rule = take_rule();
     const uint64_t start = take_number(), n = take_number();
     snprintf(about, sizeof about, "%" PRIu64 " normal numbers from %" PRIu64, n, start);
-    const simdrop_noise *kernels = simdrop_noise_kernels();
     memset(expected_memory, POISON, n * sizeof(double) + 2 * AROUND);
     memset(y_memory, POISON, n * sizeof(double) + 2 * AROUND);
     take_numbers(expected_memory + AROUND, n * sizeof(float), sizeof(float));
-    kernels->normals(&rule, start, n, (float *)(y_memory + AROUND));
+    simdrop_normals(&rule, start, n, (float *)(y_memory + AROUND));
     expect("z", y_memory, expected_memory, n * sizeof(float) + 2 * AROUND);
     for (int is_double = 0; is_double < 2; is_double++) {
+        const simdrop_type type = is_double ? SIMDROP_F64 : SIMDROP_F32;
         const size_t size = is_double ? sizeof(double) : sizeof(float), bytes = n * size;
         take_numbers(x_memory, bytes, size);
         for (int kernel = 0; kernel < 3; kernel++) {
@@ -289,11 +290,11 @@ static void check_noise(void) {
             memset(expected_memory, POISON, bytes + 2 * AROUND);
             take_numbers(expected_memory + AROUND, bytes, size);
             if (kernel == 0) {
-                kernels->multiply_noise[is_double](&rule, start, n, x_memory, y, 0.7);
+                simdrop_multiply_noise(type, &rule, start, n, x_memory, y, 0.7);
             } else if (kernel == 1) {
-                kernels->add_noise[is_double](&rule, start, n, x_memory, y, 0.7);
+                simdrop_add_noise(type, &rule, start, n, x_memory, y, 0.7);
             } else {
-                kernels->dropout_shift[is_double](&rule, start, n, x_memory, y, 0.9, 0.3, -1.1);
+                simdrop_dropout_shift(type, &rule, start, n, x_memory, y, 0.9, 0.3, -1.1);
             }
             expect("y", y_memory, expected_memory, bytes + 2 * AROUND);
         }
@@ -319,12 +320,12 @@ static void check_large(void) {
     memset(memory, POISON, space);
     memset(expected_memory, POISON, AROUND);
     uint8_t *y = memory + AROUND + size;
-    simdrop_apply(&rule, start, (simdrop_type)type, n, x, y, scale);
+    simdrop_apply((simdrop_type)type, &rule, start, n, x, y, scale);
     expect("before y", y - AROUND, expected_memory, AROUND);
     expect("behind y", y + n * size, expected_memory, AROUND);
     for (size_t i = 0; i < n; i += n - i > 16 * PIECE ? 16 * PIECE : PIECE) {
         const size_t length = n - i < PIECE ? n - i : PIECE;
-        simdrop_apply(&rule, start + i, (simdrop_type)type, length, x + i * size, y_memory, scale);
+        simdrop_apply((simdrop_type)type, &rule, start + i, length, x + i * size, y_memory, scale);
         expect("a piece", y + i * size, y_memory, length * size);
     }
     free(x), free(memory);

@@ -11,7 +11,7 @@ import machines
 import pytest
 import vectors
 
-from simdrop._core import mask as kernels
+from simdrop._core import kernels
 
 HERE = Path(__file__).parent
 CMAKE = shutil.which("cmake", path=sysconfig.get_path("scripts")) or shutil.which("cmake")

@@ -15,7 +15,7 @@ from numpy.lib.stride_tricks import as_strided
 
 import simdrop
 from simdrop import fused
-from simdrop._core import mask as kernels
+from simdrop._core import kernels
 
 KEY = bytes(range(100, 116))
 DRAW = 2**33 + 1

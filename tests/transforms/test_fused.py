@@ -1,9 +1,12 @@
 """Fused kernels: the oracle's mask around NumPy's or exact arithmetic, on every instruction set."""
 
+import copy
 import ctypes
 import itertools
 import math
 import pathlib
+import pickle
+import pickletools
 import shutil
 import subprocess
 import sys
@@ -16,8 +19,7 @@ from numpy.lib.stride_tricks import as_strided
 
 import simdrop as sd
 from simdrop import _threads, fused
-from simdrop._core import mask as kernels
-from simdrop._core import task
+from simdrop._core import kernels, task
 
 ACTIVATIONS = [None, "relu", "gelu", "tanh", "sigmoid", "silu"]
 TRANSCENDENTAL = ACTIVATIONS[2:]
@@ -421,6 +423,11 @@ def first(gradients):
     return gradients[0] if isinstance(gradients, tuple) else gradients
 
 
+def into(call, out):
+    """`out` of backward, with an array for dx."""
+    return out if call is call_relu else (out, None)
+
+
 @pytest.fixture(params=CALLS)
 def call(request):
     return request.param
@@ -433,6 +440,17 @@ def test_a_call_takes_the_draw_that_dropout_takes(call):
         assert ctx.mask == sd.Mask(KEY, draw, 0.3, x.shape) and s.draw == draw + 1
         # Ones are dropped to 0, and with a residual of one to 1.
         np.testing.assert_array_equal(y == (call is call_add), ~kept(x.shape, 0.3, draw))
+
+
+def test_contexts_are_copied_and_pickled_by_a_path_that_does_not_move(call):
+    x, dy = normal((5, 70), "f"), normal((5, 70), "f", 1)
+    ctx = call(x, rng=stream())[1]
+    pickled = pickle.dumps(ctx)
+    names = [arg for op, arg, _ in pickletools.genops(pickled) if isinstance(arg, str)]
+    assert "simdrop._pickle" in names and "simdrop._core.fused" not in names
+    for again in (pickle.loads(pickled), copy.deepcopy(ctx)):
+        assert type(again) is type(ctx) and again.mask == ctx.mask
+        assert_same(first(again.backward(dy)), first(ctx.backward(dy)))
 
 
 def test_evaluation_drops_nothing_and_takes_no_draw(call):
@@ -459,7 +477,7 @@ def test_any_address_is_written_and_nothing_beside_it(instruction_set, call, dty
         result, ctx = call(placed(x, 64 - offset - 8), rng=stream(), out=y.array)
         assert result is y.array and y.intact()
         assert_same(result, expected)
-        result = first(ctx.backward(placed(dy, offset), out=dx.array))
+        result = first(ctx.backward(placed(dy, offset), out=into(call, dx.array)))
         assert result is dx.array and dx.intact()
         assert_same(result, gradient)
 
@@ -474,9 +492,9 @@ def test_out_may_be_the_argument(call):
     assert_same(y, expected)
     if call is call_add:
         with pytest.raises(ValueError, match="out overlaps dy"):
-            ctx.backward(dy, out=dy)
+            ctx.backward(dy, out=(dy, None))
     else:
-        assert first(ctx.backward(dy, out=dy)) is dy
+        assert first(ctx.backward(dy, out=into(call, dy))) is dy
         assert_same(dy, gradient)
 
 
@@ -518,7 +536,7 @@ def test_backward_into_x_or_y():
     expected = fused.bias_dropout(x, bias, 0.3, activation="silu", rng=stream())[1].backward(dy)
     _, ctx = fused.bias_dropout(x, bias, 0.3, activation="silu", rng=stream())
     assert ctx.x is x and ctx.bias is bias and ctx.y is None
-    for array, same in zip(ctx.backward(dy, out=x), expected, strict=True):
+    for array, same in zip(ctx.backward(dy, out=(x, None)), expected, strict=True):
         assert_same(array, same)
     y, ctx = fused.relu_dropout(dy, 0.3, rng=stream())
     assert ctx.y is y
@@ -571,8 +589,92 @@ def test_out_of_any_layout(call, layout):
     assert y is out
     np.testing.assert_array_equal(y, expected)
     out = LAYOUTS[layout](np.full_like(x, np.nan))
-    assert first(ctx.backward(dy, out=out)) is out
+    assert first(ctx.backward(dy, out=into(call, out))) is out
     np.testing.assert_array_equal(out, gradient)
+
+
+# --- Pairs of gradients ---
+
+
+def call_two(call, dtype=np.float32):
+    """A context of two gradients, dy, and the gradients."""
+    x, dy = normal((7, 600), dtype), normal((7, 600), dtype, 1)
+    ctx = call(x, rng=stream())[1]
+    return ctx, dy, ctx.backward(dy)
+
+
+@pytest.mark.parametrize("layout", [None, "fortran", "reversed", "strided", "swapped"])
+@pytest.mark.parametrize("call", CALLS[:3])
+def test_both_gradients_are_written(call, layout):
+    ctx, dy, expected = call_two(call)
+    outs = tuple(np.full_like(gradient, np.nan) for gradient in expected)
+    if layout == "strided":
+        outs = tuple(np.repeat(out, 2, axis=-1)[..., ::2] for out in outs)
+    elif layout == "reversed":
+        outs = tuple(out[::-1] for out in outs)
+    elif layout is not None:
+        outs = tuple(LAYOUTS[layout](out) for out in outs)
+    for pair in (outs, list(outs), (None, outs[1])):
+        outs[1][...] = np.nan
+        found = ctx.backward(dy, out=pair)
+        assert found[1] is outs[1] and (pair[0] is None or found[0] is outs[0])
+        for gradient, right in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(gradient, right)
+
+
+@pytest.mark.parametrize("call", CALLS[:3])
+def test_wrong_pairs_are_refused_and_nothing_is_written(call):
+    ctx, dy, expected = call_two(call)
+    dx, other = (Guarded(gradient.shape, np.float32) for gradient in expected)
+    shape, read_only = other.array.shape, as_strided(other.array, writeable=False)
+    for pair, error, message in [
+        (dx.array, TypeError, "out must be a pair of arrays or None, not ndarray"),
+        (None, TypeError, "out must be a pair of arrays or None, not NoneType"),
+        ((dx.array,), ValueError, "out must be a pair, .* not of 1"),
+        ((dx.array, None, None), ValueError, "out must be a pair, .* not of 3"),
+        ((dx.array, other.array.view(np.int32)), TypeError, "out is of int32"),
+        ((dx.array, np.zeros(3, np.float32)), ValueError, r"out has shape \(3,\)"),
+        ((dx.array, read_only), ValueError, "out is read-only"),
+        ((dx.array, 0), TypeError, "out must be a NumPy array, not int"),
+        ((np.zeros(shape), other.array), TypeError, "out is of float64"),
+        ((dx.array, dx.array.reshape(-1)[: other.array.size].reshape(shape)), ValueError, "shares"),
+    ]:
+        with pytest.raises(error, match=message):
+            ctx.backward(dy, out=pair)
+    assert dx.untouched() and other.untouched()
+
+
+def test_dbias_may_overwrite_what_the_context_keeps():
+    for activation in ("relu", "silu"):
+        x, bias, dy = normal((3, 700), "f"), normal(700, "f", 1), normal((3, 700), "f", 2)
+        y, ctx = fused.bias_dropout(x, bias, 0.3, activation=activation, rng=stream())
+        expected = ctx.backward(dy)
+        kept = y if activation == "relu" else x
+        dx, dbias = ctx.backward(dy, out=(kept, dy[1]))
+        assert_same(dx, expected[0])
+        assert_same(dbias, expected[1])
+
+
+def test_dresidual_is_dy_or_its_copy():
+    memory, out = normal(4000, "f"), np.empty((3, 1000), np.float32)
+    ctx = fused.dropout_add(out.copy(), out.copy(), 0.3, rng=stream())[1]
+    for dy, pair in [
+        (memory[:3000], (None, memory[777:3777])),
+        (memory[:3000], (out, memory[777:3777])),
+        (memory[:3000], (memory[:3000], out)),
+        (memory[:3000], (memory[777:3777], out)),
+        (memory[:3000], (out, memory[:3000])),
+    ]:
+        memory[:] = normal(4000, "f")
+        dy = dy.reshape(3, 1000)
+        pair = tuple(None if array is None else array.reshape(3, 1000) for array in pair)
+        right = dy.copy()
+        dx, dresidual = ctx.backward(dy, out=pair)
+        assert dresidual is pair[1] and (pair[0] is None or dx is pair[0])
+        assert_same(dresidual, right)
+        assert_same(dx, dropped_out(right, 0.3))
+    with pytest.raises(ValueError, match="out overlaps dy"):
+        ctx.backward(memory[:3000].reshape(3, 1000), out=(memory[5:3005].reshape(3, 1000), None))
 
 
 @pytest.mark.parametrize("shape", [(0,), (0, 5), (5, 0), (2, 0, 3)])
@@ -642,14 +744,14 @@ def test_errors_name_what_is_wrong_and_write_nothing(call):
         with pytest.raises(error, match=message):
             call(x, rng=s, out=wrong)
         with pytest.raises(error, match=message):
-            call(x, rng=7)[1].backward(x, out=wrong)
+            call(x, rng=7)[1].backward(x, out=into(call, wrong))
     for wrong, error, message in [
         (x.astype(np.float64), TypeError, "dy is of float64, but must be of float32"),
         (x.astype(np.int32), TypeError, "dy is of int32"),
         (x[:3], ValueError, r"dy has shape \(3, 6\), but must have shape \(4, 6\)"),
     ]:
         with pytest.raises(error, match=message):
-            call(x, rng=7)[1].backward(wrong, out=out.array)
+            call(x, rng=7)[1].backward(wrong, out=into(call, out.array))
     for dtype in (np.float16, np.int32, np.complex64, object):
         with pytest.raises(TypeError, match="x is of .* but must be of float32 or float64"):
             call(x.astype(dtype), rng=s, out=out.array)

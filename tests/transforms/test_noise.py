@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import simdrop as sd
 from simdrop import _threads
-from simdrop._core import mask as kernels
+from simdrop._core import kernels
 
 KEY = oracle.key_from_seed(7)
 ALPHA = -1.7580993408473766
@@ -74,7 +74,7 @@ def expected(name, x, draw=0):
 @pytest.mark.parametrize("draw", [0, 1, 2**40 + 3])
 def test_normals_are_the_oracles(instruction_set, draw):
     for n in LENGTHS:
-        z = sd.GaussianNoise(KEY, draw, 1, n).normals()
+        z = sd.GaussianNoiseContext(KEY, draw, 1, n).normals()
         assert same_bits(z, oracle.normals(KEY, draw, n))
 
 
@@ -84,7 +84,7 @@ def test_normals_whose_words_are_tiny(instruction_set):
     words, more = (oracle.normal_words(KEY, 3, n, plane) for plane in (16, 17))
     tiny = np.flatnonzero(np.abs((words.view(np.int32) | 1).astype(np.int64)) < 2**16)
     assert len(tiny) > 20
-    z = sd.GaussianNoise(KEY, 3, 1, n).normals()
+    z = sd.GaussianNoiseContext(KEY, 3, 1, n).normals()
     assert same_bits(z[tiny], oracle.normals_of(words[tiny], more[tiny]))
 
 
@@ -130,7 +130,7 @@ def check_distribution(n, draws):
     counts, beyond, near = np.zeros(len(edges) - 1), np.zeros((2, len(tails))), 0
     outside = 0
     for draw in range(draws):
-        z = sd.GaussianNoise(KEY, draw, 1, n).normals()
+        z = sd.GaussianNoiseContext(KEY, draw, 1, n).normals()
         counts += np.histogram(z, edges)[0]
         outside += np.count_nonzero(z < edges[0])
         beyond += [
@@ -160,8 +160,8 @@ def test_distribution_of_a_billion():
 
 def test_neighbours_and_draws_are_uncorrelated():
     n = 4_000_000
-    z = sd.GaussianNoise(KEY, 1, 1, n).normals()
-    assert abs(np.dot(z, sd.GaussianNoise(KEY, 2, 1, n).normals())) < 5 * n**0.5
+    z = sd.GaussianNoiseContext(KEY, 1, 1, n).normals()
+    assert abs(np.dot(z, sd.GaussianNoiseContext(KEY, 2, 1, n).normals())) < 5 * n**0.5
     for lag in (1, 2, 4, 8, 16, 32, 64, 512, 4096):
         both = (z[lag:] * z[:-lag]).sum(dtype=np.float64)
         squares = ((z[lag:] ** 2 - 1) * (z[:-lag] ** 2 - 1)).sum(dtype=np.float64)
@@ -200,8 +200,8 @@ def test_moments_of_gaussian_noise(std):
 def test_alpha_dropout_keeps_mean_0_and_variance_1(p):
     x = values(N, np.float32)
     x = (x - x.mean(dtype=np.float64)) / x.std(dtype=np.float64)
-    y, m = sd.alpha_dropout(x, p, rng=3)
-    a, b = m.a, m.b
+    y, ctx = sd.alpha_dropout(x, p, rng=3)
+    a, b = ctx.a, ctx.b
     low = a * ALPHA + b
     fourth = (1 - p) * (3 * a**4 + 6 * a**2 * b**2 + b**4) + p * low**4
     check_moments(y, 0, 1, fourth)
@@ -232,9 +232,9 @@ def test_a_self_normalizing_net_of_32_layers(transform):
 def test_results_are_the_oracles(instruction_set, name, dtype):
     for n in LENGTHS:
         x = values(n, dtype)
-        y, m = TRANSFORMS[name](x, rng=stream(4))
+        y, ctx = TRANSFORMS[name](x, rng=stream(4))
         assert same_bits(y, expected(name, x, 4))
-        assert same_bits(m.apply(x), y)
+        assert same_bits(ctx.apply(x), y)
         buffer = x.copy()
         assert TRANSFORMS[name](buffer, rng=stream(4), out=buffer)[0] is buffer
         assert same_bits(buffer, y)
@@ -264,9 +264,9 @@ def test_layouts(name, layout):
     x = values((37, 29), np.float64)
     plain = expected(name, x)
     laid_out = LAYOUTS[layout](x)
-    y, m = TRANSFORMS[name](laid_out, rng=stream())
+    y, ctx = TRANSFORMS[name](laid_out, rng=stream())
     assert same_bits(y, plain) and y.dtype.isnative
-    assert same_bits(m.backward(laid_out) + 0.0, np.ascontiguousarray(m.backward(x)) + 0.0)
+    assert same_bits(ctx.backward(laid_out) + 0.0, np.ascontiguousarray(ctx.backward(x)) + 0.0)
     if layout == "Fortran":
         assert y.flags.f_contiguous
     if isinstance(laid_out, np.ndarray):
@@ -287,12 +287,12 @@ def test_large_arrays_of_any_order(name, order):
     for count in (1, 3):
         sd.set_num_threads(count)
         try:
-            y, m = TRANSFORMS[name](laid_out, rng=stream())
+            y, ctx = TRANSFORMS[name](laid_out, rng=stream())
         finally:
             sd.set_num_threads(None)
         assert same_bits(y, expected(name, x))
         assert y.strides == np.add(laid_out, 0).strides
-        assert same_bits(m.apply(laid_out, out=laid_out.copy(order="K")), y)
+        assert same_bits(ctx.apply(laid_out, out=laid_out.copy(order="K")), y)
 
 
 @given(st.data())
@@ -313,9 +313,9 @@ def test_views(data):
         return np.broadcast_to(found[:1], found.shape) if zero and shape[0] else found
 
     x, out = view(data.draw(st.booleans())), view(False)
-    y, m = TRANSFORMS[name](x, rng=stream())
+    y, ctx = TRANSFORMS[name](x, rng=stream())
     assert same_bits(y, expected(name, np.ascontiguousarray(x)))
-    assert m.apply(x, out=out) is out and same_bits(out.copy(), y.copy())
+    assert ctx.apply(x, out=out) is out and same_bits(out.copy(), y.copy())
 
 
 # --- Windows and shared axes ---
@@ -333,37 +333,37 @@ def test_windows(data):
     block = tuple(slice(a, b) for a, b in ends)
     name = data.draw(st.sampled_from(sorted(GAUSSIAN)))
     x = values(shape)
-    y, m = GAUSSIAN[name](x, rng=stream(2), shared_axes=axes)
+    y, ctx = GAUSSIAN[name](x, rng=stream(2), shared_axes=axes)
     decided = tuple(1 if axis in axes else n for axis, n in enumerate(shape))
     z = oracle.normals(KEY, 2, math.prod(decided)).reshape(decided)
-    assert same_bits(m.normals(), np.broadcast_to(z, shape))
+    assert same_bits(ctx.normals(), np.broadcast_to(z, shape))
     f = np.float32
     plain = x * (1 + f((0.3 / 0.7) ** 0.5) * z) if name == "dropout" else x + f(0.7) * z
     assert same_bits(y, plain)
-    part = m.window(start, lengths)
-    assert type(part) is type(m) and part.shape == lengths and part.std == m.std
-    assert same_bits(part.normals(), m.normals()[block])
+    part = ctx.window(start, lengths)
+    assert type(part) is type(ctx) and part.shape == lengths and part.std == ctx.std
+    assert same_bits(part.normals(), ctx.normals()[block])
     assert same_bits(part.apply(x[block]), y[block])
     again = part.window((0,) * len(shape), lengths)
     copy = pickle.loads(pickle.dumps(part))
     assert again == part == copy == eval(repr(part), vars(sd)) and hash(copy) == hash(part)
-    assert (part == m) == (lengths == shape)
+    assert (part == ctx) == (lengths == shape)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", GAUSSIAN)
 def test_shared_numbers(name, dtype):
     x = values((3, 4, 5, 6), dtype)
-    y, m = GAUSSIAN[name](x, rng=stream(), shared_axes=(2, -1))
+    y, ctx = GAUSSIAN[name](x, rng=stream(), shared_axes=(2, -1))
     v = wide(x)
     z = oracle.normals(KEY, 0, 12).reshape(3, 4, 1, 1).astype(v.dtype)
     f = v.dtype.type
     plain = v * (1 + f((0.3 / 0.7) ** 0.5) * z) if name == "dropout" else v + f(0.7) * z
-    assert same_bits(y, plain.astype(dtype)) and m.shared_axes == (2, 3)
+    assert same_bits(y, plain.astype(dtype)) and ctx.shared_axes == (2, 3)
     out = np.empty_like(x, order="F")
-    assert m.apply(x, out=out) is out and same_bits(out.copy(), y)
+    assert ctx.apply(x, out=out) is out and same_bits(out.copy(), y)
     if name == "dropout":
-        assert same_bits(m.backward(x), y)
+        assert same_bits(ctx.backward(x), y)
 
 
 def test_errors_of_windows_and_axes():
@@ -371,11 +371,11 @@ def test_errors_of_windows_and_axes():
     with pytest.raises(ValueError, match="axis"):
         sd.gaussian_dropout(np.zeros((2, 3)), 0.5, rng=s, shared_axes=2)
     assert s.draw == 2
-    m = sd.GaussianNoise(KEY, 0, 1, (3, 4), shared_axes=0)
+    ctx = sd.GaussianNoiseContext(KEY, 0, 1, (3, 4), shared_axes=0)
     with pytest.raises(IndexError, match="not inside"):
-        m.window((2, 0), (2, 4))
+        ctx.window((2, 0), (2, 4))
     with pytest.raises(ValueError, match="axes"):
-        m.window(0, 1)
+        ctx.window(0, 1)
 
 
 @pytest.mark.parametrize("name", TRANSFORMS)
@@ -393,10 +393,10 @@ def test_threads_change_nothing(name):
     for count in (1, 2, 5):
         sd.set_num_threads(count)
         try:
-            y, m = TRANSFORMS[name](x, rng=stream())
+            y, ctx = TRANSFORMS[name](x, rng=stream())
         finally:
             sd.set_num_threads(None)
-        results.append((y.tobytes(), m))
+        results.append((y.tobytes(), ctx))
     assert results[0] == results[1] == results[2]
 
 
@@ -404,14 +404,14 @@ def test_threads_change_nothing(name):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_feature_alpha_dropout(dtype, axes):
     x = values((3, 4, 5, 6), dtype)
-    y, m = sd.alpha_dropout(x, 0.4, rng=stream(), shared_axes=axes)
+    y, ctx = sd.alpha_dropout(x, 0.4, rng=stream(), shared_axes=axes)
     keep = oracle.keep(KEY, 0, 0.4, x.shape, [axis % 4 for axis in axes])
     v = wide(x)
     f = v.dtype.type
-    expected = np.where(keep, v * f(m.a) + f(m.b), f(m.a * ALPHA + m.b)).astype(dtype)
+    expected = np.where(keep, v * f(ctx.a) + f(ctx.b), f(ctx.a * ALPHA + ctx.b)).astype(dtype)
     assert same_bits(y, expected)
-    np.testing.assert_array_equal(m.keep(), keep)
-    assert same_bits(m.backward(x), oracle.times(x, m.a) * keep.astype(dtype) + dtype(0))
+    np.testing.assert_array_equal(ctx.keep(), keep)
+    assert same_bits(ctx.backward(x), oracle.times(x, ctx.a) * keep.astype(dtype) + dtype(0))
     out = np.empty_like(x)
     assert sd.alpha_dropout(x, 0.4, rng=stream(), shared_axes=axes, out=out)[0] is out
     assert same_bits(out, expected)
@@ -420,16 +420,16 @@ def test_feature_alpha_dropout(dtype, axes):
 def test_alpha_dropout_at_p_1_is_0():
     """As PyTorch has it: no variance is left to restore."""
     x = np.array([np.nan, np.inf, -1.0, 3.0])
-    y, m = sd.alpha_dropout(x, 1, rng=0)
-    assert same_bits(y, np.zeros(4)) and same_bits(m.backward(x), np.zeros(4))
-    assert (m.a, m.b) == (0, 0)
+    y, ctx = sd.alpha_dropout(x, 1, rng=0)
+    assert same_bits(y, np.zeros(4)) and same_bits(ctx.backward(x), np.zeros(4))
+    assert (ctx.a, ctx.b) == (0, 0)
 
 
 def test_alpha_dropout_drops_what_dropout_drops():
     x = values(1000)
-    _, m = sd.alpha_dropout(x, 0.3, rng=stream())
+    _, ctx = sd.alpha_dropout(x, 0.3, rng=stream())
     _, mask = sd.dropout(x, 0.3, rng=stream())
-    np.testing.assert_array_equal(m.keep(), mask.keep())
+    np.testing.assert_array_equal(ctx.keep(), mask.keep())
 
 
 # --- Gradients ---
@@ -439,16 +439,16 @@ def test_alpha_dropout_drops_what_dropout_drops():
 def test_backward_is_the_derivative(name, draw, n):
     """Central differences of a loss with the draw fixed: exact, since each transform is linear."""
     x, dy, step = (values(n, np.float64, seed) for seed in range(3))
-    _, m = TRANSFORMS[name](x, rng=stream(draw))
-    difference = dy @ (m.apply(x + step) - m.apply(x - step)) / 2
-    np.testing.assert_allclose(m.backward(dy) @ step, difference, rtol=1e-9, atol=1e-9)
+    _, ctx = TRANSFORMS[name](x, rng=stream(draw))
+    difference = dy @ (ctx.apply(x + step) - ctx.apply(x - step)) / 2
+    np.testing.assert_allclose(ctx.backward(dy) @ step, difference, rtol=1e-9, atol=1e-9)
 
 
 def test_the_gradient_of_noise_is_dy_itself():
     dy, out = values(9), np.empty(9, np.float32)
-    m = sd.gaussian_noise(values(9), 1, rng=0)[1]
-    assert m.backward(dy) is dy
-    assert m.backward(dy, out=out) is out and same_bits(out, dy)
+    ctx = sd.gaussian_noise(values(9), 1, rng=0)[1]
+    assert ctx.backward(dy) is dy
+    assert ctx.backward(dy, out=out) is out and same_bits(out, dy)
 
 
 # --- Nothing to do ---
@@ -465,9 +465,9 @@ def test_the_gradient_of_noise_is_dy_itself():
 )
 def test_without_noise_y_is_x(call):
     x = np.array([np.nan, np.inf, -0.0, 1, 2], np.float32)
-    y, m = call(x)
-    assert y is x and m.backward(x).tobytes() == x.tobytes()
-    assert m.apply(x) is not x and m.apply(x).tobytes() == x.tobytes()
+    y, ctx = call(x)
+    assert y is x and ctx.backward(x).tobytes() == x.tobytes()
+    assert ctx.apply(x) is not x and ctx.apply(x).tobytes() == x.tobytes()
     out = np.empty_like(x)
     assert call(x, out=out)[0] is out and out.tobytes() == x.tobytes()
 
@@ -485,24 +485,24 @@ def test_evaluation_takes_no_draw():
 @pytest.mark.parametrize("name", TRANSFORMS)
 def test_a_draw_is_a_few_numbers(name):
     x = values((4, 5))
-    y, m = TRANSFORMS[name](x, rng=stream(9))
+    y, ctx = TRANSFORMS[name](x, rng=stream(9))
     again, other = TRANSFORMS[name](x, rng=stream(9))[1], TRANSFORMS[name](x, rng=stream(8))[1]
-    assert (m.key, m.draw, m.shape, m.size) == (KEY, 9, (4, 5), 20)
-    assert m == again and hash(m) == hash(again) and m != other and m != 3
-    copy = pickle.loads(pickle.dumps(m))
-    assert copy == m and same_bits(copy.apply(x), y)
-    assert same_bits(eval(repr(m), vars(sd)).apply(x), y)
-    assert len(pickle.dumps(m)) < 300
+    assert (ctx.key, ctx.draw, ctx.shape, ctx.size) == (KEY, 9, (4, 5), 20)
+    assert ctx == again and hash(ctx) == hash(again) and ctx != other and ctx != 3
+    copy = pickle.loads(pickle.dumps(ctx))
+    assert copy == ctx and same_bits(copy.apply(x), y)
+    assert same_bits(eval(repr(ctx), vars(sd)).apply(x), y)
+    assert len(pickle.dumps(ctx)) < 300
     with pytest.raises(TypeError, match="cannot be changed"):
-        m.__init__(KEY, 1, 0.5, 3)
+        ctx.__init__(KEY, 1, 0.5, 3)
     with pytest.raises(AttributeError):
-        m.draw = 3
+        ctx.draw = 3
 
 
 def test_kinds_of_draws_differ():
     arguments = KEY, 0, 0.5, (3,)
-    assert sd.GaussianDropout(*arguments) != sd.GaussianNoise(*arguments)
-    assert sd.AlphaDropout(*arguments) != sd.AlphaDropout(*arguments, shared_axes=0)
+    assert sd.GaussianDropoutContext(*arguments) != sd.GaussianNoiseContext(*arguments)
+    assert sd.AlphaDropoutContext(*arguments) != sd.AlphaDropoutContext(*arguments, shared_axes=0)
 
 
 # --- Errors: before a draw is taken and before anything is written ---
@@ -529,8 +529,8 @@ def test_errors_of_arrays(transform):
     with pytest.raises(TypeError):
         transform(x, rng="seed")
     assert s.draw == 2 and not READ_ONLY.any()
-    m = transform(x, rng=s)[1]
-    for method in (m.apply, m.backward):
+    ctx = transform(x, rng=s)[1]
+    for method in (ctx.apply, ctx.backward):
         with pytest.raises(ValueError, match="shape"):
             method(np.ones(5))
         with pytest.raises(TypeError):
@@ -570,10 +570,10 @@ def test_errors_of_parameters(call):
 
 
 def test_a_std_that_only_float64_holds():
-    y, m = sd.gaussian_noise(np.zeros(4), 1e200, rng=0)
+    y, ctx = sd.gaussian_noise(np.zeros(4), 1e200, rng=0)
     assert np.isfinite(y).all() and (y != 0).all()
     with pytest.raises(ValueError, match="float32"):
-        m.apply(np.zeros(4, np.float32))
+        ctx.apply(np.zeros(4, np.float32))
 
 
 def test_errors_of_axes_take_no_draw():
@@ -599,7 +599,7 @@ def test_any_part_of_an_array_is_like_the_whole(data):
 def test_an_array_of_p_is_refused():
     p = np.full(3, 0.5)
     with pytest.raises(TypeError, match="p, the probability"):
-        sd.AlphaDropout(bytes(16), 0, p, 3)
+        sd.AlphaDropoutContext(bytes(16), 0, p, 3)
     for transform in (sd.alpha_dropout, sd.gaussian_dropout):
         stream = sd.Stream(0)
         with pytest.raises(TypeError, match="p, the probability"):

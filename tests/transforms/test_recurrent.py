@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import simdrop as sd
-from simdrop.recurrent import Zoneout
 
 FLOATS = [np.float16, ml_dtypes.bfloat16, np.float32, np.float64, np.complex64, np.complex128]
 
@@ -61,7 +60,7 @@ def test_zoneout_is_a_choice_bit_for_bit(shape, p, seed, dtype):
     y, ctx = sd.zoneout(h_prev, h, p, rng=seed)
     keep = oracle.keep(oracle.key_from_seed(seed), 0, p, shape)
     assert bits(y) == bits(np.where(keep, h, h_prev))
-    assert y.dtype == h.dtype and ctx == Zoneout(
+    assert y.dtype == h.dtype and ctx == sd.ZoneoutContext(
         sd.Stream(seed).mask(shape, p, scale=False), p, True
     )
     dh_prev, dh = ctx.backward(h)

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import simdrop as sd
-from simdrop.structured import DropBlock, EmbeddingDropout
 
 FLOATS = [np.float16, ml_dtypes.bfloat16, np.float32, np.float64, np.complex64, np.complex128]
 
@@ -101,37 +100,37 @@ def test_drop_block_is_blocks_from_corners(image, p, seed, dtype, scale):
     shape, size, shared = image
     x = normal(shape, dtype, 1)
     x[..., 0, 0] = np.nan
-    y, mask = sd.drop_block(x, p, size, shared_axes=shared, rng=seed, scale=scale)
+    y, ctx = sd.drop_block(x, p, size, shared_axes=shared, rng=seed, scale=scale)
     height, width = shape[-2:]
     places = (*shape[:-2], height - size + 1, width - size + 1)
     gamma = p * (height * width / (size**2 * places[-2] * places[-1]))
     assert 0 <= gamma <= p
     keep = blocks(oracle.keep(oracle.key_from_seed(seed), 0, gamma, places, shared), size, shape)
-    np.testing.assert_array_equal(mask.keep(), keep)
+    np.testing.assert_array_equal(ctx.keep(), keep)
     factor = (keep.size / keep.sum() if keep.any() else 0) if scale and gamma else 1
     if keep.size:
-        assert mask.scale == pytest.approx(factor, rel=1e-15)
+        assert ctx.scale == pytest.approx(factor, rel=1e-15)
     expected = np.zeros(shape, dtype)
-    expected[keep] = oracle.times(x[keep], mask.scale)
+    expected[keep] = oracle.times(x[keep], ctx.scale)
     same(y, expected)
     assert not np.signbit(y.real[~keep]).any()
-    same(mask.backward(x), y)
-    assert mask.shape == shape
+    same(ctx.backward(x), y)
+    assert ctx.shape == shape
 
 
 def test_drop_block_of_one_element_is_dropout():
     x = normal((3, 4, 5), np.float32)
-    _, mask = sd.drop_block(x, 0.3, 1, rng=7)
-    assert mask.corners == sd.dropout(x, 0.3, rng=7)[1]
-    np.testing.assert_array_equal(mask.keep(), mask.corners.keep())
+    _, ctx = sd.drop_block(x, 0.3, 1, rng=7)
+    assert ctx.corners == sd.dropout(x, 0.3, rng=7)[1]
+    np.testing.assert_array_equal(ctx.keep(), ctx.corners.keep())
 
 
 def test_drop_block_moments():
     """An element that n corners reach is kept with (1 - gamma)**n; two, with those of either."""
     n, height, width, size, p = 120_000, 9, 10, 3, 0.2
     x = np.ones((n, height, width), np.float32)
-    y, mask = sd.drop_block(x, p, size, rng=4, scale=False)
-    gamma = mask.corners.p
+    y, ctx = sd.drop_block(x, p, size, rng=4, scale=False)
+    gamma = ctx.corners.p
     assert gamma == pytest.approx(p / 9 * 90 / (7 * 8))
     reach = np.zeros((height, width, 7, 8), bool)  # does a corner's block hold an element?
     for i, j in np.ndindex(7, 8):
@@ -164,79 +163,79 @@ def test_drop_block_of_any_layout(dtype, layout):
         x = plain.astype(plain.dtype.newbyteorder()) if plain.dtype.kind in "fc" else plain
     else:
         x = plain = np.broadcast_to(plain[:1], plain.shape)
-    y, mask = sd.drop_block(x, 0.5, 2, rng=1)
+    y, ctx = sd.drop_block(x, 0.5, 2, rng=1)
     np.testing.assert_array_equal(y, sd.drop_block(plain, 0.5, 2, rng=1)[0])
     assert y.dtype == plain.dtype and y.dtype.isnative
     out = np.empty((2, 3, 6, 16), plain.dtype)[..., ::2]
-    np.testing.assert_array_equal(mask.apply(x, out=out), y)
+    np.testing.assert_array_equal(ctx.apply(x, out=out), y)
 
 
 def test_drop_block_into_x_and_into_what_overlaps_it():
     x = normal((3, 8, 8), np.float32)
-    y, mask = sd.drop_block(x, 0.4, 3, rng=2)
+    y, ctx = sd.drop_block(x, 0.4, 3, rng=2)
     block = np.zeros(x.size + 5, np.float32)
     first, second = block[: x.size].reshape(x.shape), block[5:].reshape(x.shape)
     first[...] = x
-    np.testing.assert_array_equal(mask.apply(first, out=second), y)
-    assert mask.apply(x, out=x) is x
+    np.testing.assert_array_equal(ctx.apply(first, out=second), y)
+    assert ctx.apply(x, out=x) is x
     np.testing.assert_array_equal(x, y)
 
 
 def test_drop_block_masks_integers_without_scale():
     x = np.arange(1, 65).reshape(8, 8)
-    y, mask = sd.drop_block(x, 0.5, 2, rng=0, scale=False)
-    np.testing.assert_array_equal(y, x * mask.keep())
-    assert mask.scale == 1
+    y, ctx = sd.drop_block(x, 0.5, 2, rng=0, scale=False)
+    np.testing.assert_array_equal(y, x * ctx.keep())
+    assert ctx.scale == 1
 
 
 def test_drop_block_keeps_all_at_0_and_in_evaluation():
     x, stream = normal((2, 8, 8)), sd.Stream(0)
-    y, mask = sd.drop_block(x, 0.5, 3, rng=stream, training=False)
-    assert y is x and stream.draw == 0 and mask.keep().all() and mask.scale == 1
-    np.testing.assert_array_equal(mask.backward(x), x)
+    y, ctx = sd.drop_block(x, 0.5, 3, rng=stream, training=False)
+    assert y is x and stream.draw == 0 and ctx.keep().all() and ctx.scale == 1
+    np.testing.assert_array_equal(ctx.backward(x), x)
     assert sd.drop_block(x, 0, 3, rng=stream)[0] is x
     assert stream.draw == 1
     out = np.empty_like(x)
     assert sd.drop_block(x, 0, 3, rng=stream, out=out)[0] is out
     np.testing.assert_array_equal(out, x)
-    everything, mask = sd.drop_block(x, 1, 8, rng=0)  # of one place, where a block always is
-    assert not everything.any() and mask.scale == 0
+    everything, ctx = sd.drop_block(x, 1, 8, rng=0)  # of one place, where a block always is
+    assert not everything.any() and ctx.scale == 0
 
 
 @pytest.mark.parametrize("shared_axes", [(), (1,)])
 def test_drop_block_backward_is_the_derivative(shared_axes):
     x, dy = normal((2, 3, 5, 4)), normal((2, 3, 5, 4), seed=1)
-    _, mask = sd.drop_block(x, 0.3, 2, rng=0, shared_axes=shared_axes)
-    assert 0 < mask.keep().sum() < x.size
+    _, ctx = sd.drop_block(x, 0.3, 2, rng=0, shared_axes=shared_axes)
+    assert 0 < ctx.keep().sum() < x.size
 
     def loss(x):
         return float((sd.drop_block(x, 0.3, 2, rng=0, shared_axes=shared_axes)[0] * dy).sum())
 
-    np.testing.assert_allclose(mask.backward(dy), differences(loss, x), atol=1e-8)
+    np.testing.assert_allclose(ctx.backward(dy), differences(loss, x), atol=1e-8)
 
 
 def test_drop_block_is_the_same_on_every_instruction_set(instruction_set):
     x = normal((4, 3, 13, 17), np.float32)
-    mask = sd.drop_block(x, 0.2, 4, rng=9)[1]
-    kept = oracle.keep(oracle.key_from_seed(9), 0, mask.corners.p, mask.corners.shape)
-    np.testing.assert_array_equal(mask.keep(), blocks(kept, 4, x.shape))
+    ctx = sd.drop_block(x, 0.2, 4, rng=9)[1]
+    kept = oracle.keep(oracle.key_from_seed(9), 0, ctx.corners.p, ctx.corners.shape)
+    np.testing.assert_array_equal(ctx.keep(), blocks(kept, 4, x.shape))
 
 
 def test_drop_block_values():
     x = normal((3, 8, 8))
-    mask = sd.drop_block(x, 0.4, 3, rng=2)[1]
-    from_text = eval(repr(mask), {"DropBlock": DropBlock, "Mask": sd.Mask})
-    for other in (pickle.loads(pickle.dumps(mask)), copy.deepcopy(mask), from_text):
-        assert other == mask and hash(other) == hash(mask)
-    assert mask != sd.drop_block(x, 0.4, 3, rng=3)[1] and mask != mask.corners
-    for change in (lambda: setattr(mask, "scale", 1), lambda: delattr(mask, "scale")):
+    ctx = sd.drop_block(x, 0.4, 3, rng=2)[1]
+    from_text = eval(repr(ctx), vars(sd))
+    for other in (pickle.loads(pickle.dumps(ctx)), copy.deepcopy(ctx), from_text):
+        assert other == ctx and hash(other) == hash(ctx)
+    assert ctx != sd.drop_block(x, 0.4, 3, rng=3)[1] and ctx != ctx.corners
+    for change in (lambda: setattr(ctx, "scale", 1), lambda: delattr(ctx, "scale")):
         with pytest.raises(AttributeError, match="cannot be changed"):
             change()
-    for values in ((mask.corners,), (mask.corners, 3, 1.0, 0)):
-        with pytest.raises(TypeError, match="DropBlock takes corners, block_size, scale"):
-            DropBlock(*values)
-    with pytest.raises(TypeError, match="DropBlock takes"):
-        DropBlock(mask.corners, 3, scales=1.0)
+    for values in ((ctx.corners,), (ctx.corners, 3, 1.0, 0)):
+        with pytest.raises(TypeError, match="DropBlockContext takes corners, block_size, scale"):
+            sd.DropBlockContext(*values)
+    with pytest.raises(TypeError, match="DropBlockContext takes"):
+        sd.DropBlockContext(ctx.corners, 3, scales=1.0)
 
 
 # --- Words ---
@@ -379,7 +378,7 @@ def test_embedding_dropout_in_evaluation_and_copies():
     assert stream.draw == 0
     indices[:] = 0  # the context has its own
     np.testing.assert_array_equal(ctx.backward(y)[[1, 3]], y)
-    assert ctx.shape == (2, 2) and isinstance(ctx, EmbeddingDropout)
+    assert ctx.shape == (2, 2) and isinstance(ctx, sd.EmbeddingDropoutContext)
     again = pickle.loads(pickle.dumps(ctx))
     np.testing.assert_array_equal(again.backward(y), ctx.backward(y))
     out = np.empty((2, 2))
@@ -447,10 +446,10 @@ def test_bad_input_takes_no_draw(error, call):
 def test_backward_refuses_other_shapes_and_types():
     _, block = sd.drop_block(IMAGE, 0.5, 2, rng=0)
     _, words = sd.embedding_dropout(WORDS, 0.5, indices=[0, 1], rng=0)
-    for mask, dy in ((block, IMAGE), (words, WORDS[:2])):
+    for ctx, dy in ((block, IMAGE), (words, WORDS[:2])):
         with pytest.raises(ValueError, match="has shape"):
-            mask.backward(dy[:1])
+            ctx.backward(dy[:1])
         with pytest.raises(TypeError, match="scale=False"):
-            mask.backward(np.ones(dy.shape, int))
+            ctx.backward(np.ones(dy.shape, int))
         with pytest.raises(TypeError, match="out"):
-            mask.backward(dy, out=0)
+            ctx.backward(dy, out=0)

@@ -169,7 +169,7 @@ def test_too_many_elements_and_bad_functions():
         expectation(f, np.ones(21), 0.5)
     for bad in (lambda x: x[:-1], lambda x: 1.0, lambda x: x.T):
         for call in (expectation, weight_scaling, lambda *a: monte_carlo(*a, 10)):
-            with pytest.raises(ValueError, match="must give one result a row"):
+            with pytest.raises(ValueError, match="must give one result per row"):
                 call(bad, np.ones(3), 0.5)
     for n, error in ((1, ValueError), (0, ValueError), (2.0, TypeError)):
         with pytest.raises(error):

@@ -4,6 +4,7 @@ from typing import Any
 from numpy.typing import ArrayLike, NDArray
 
 from simdrop._core.mask import Mask
+from simdrop._core.stored import StoredMask
 from simdrop._core.stream import Rng
 
 def dropout(
@@ -16,17 +17,6 @@ def dropout(
     scale: bool = True,
     out: NDArray[Any] | None = None,
 ) -> tuple[NDArray[Any], Mask]: ...
-def draw_mask(
-    rng: Rng,
-    p: float | NDArray[Any],
-    shape: Sequence[int],
-    *,
-    shared_axes: int | Sequence[int] = (),
-    training: bool = True,
-    scale: bool = True,
-    array_p: bool = False,
-) -> Mask: ...
-def apply_sample(mask: Mask, x: NDArray[Any], y: NDArray[Any], sample: int) -> None: ...
 def dropout_backward(
-    dy: ArrayLike, mask: Mask, *, out: NDArray[Any] | None = None
+    dy: ArrayLike, mask: Mask | StoredMask, *, out: NDArray[Any] | None = None
 ) -> NDArray[Any]: ...

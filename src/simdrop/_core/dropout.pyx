@@ -1,31 +1,16 @@
 # cython: language_level=3, binding=True, freethreading_compatible=True
 """Functions of the form ``y, mask = transform(x, ...)``, and their gradients."""
 
-import numpy as np
-
-from simdrop import _arrays
+from simdrop import _args
+from simdrop._core.stream import next_mask as draw_mask  # noqa: F401
 
 cimport numpy as cnp
-from libc.stdint cimport uint8_t
 
-from simdrop._core.args cimport checked_p, is_array_p
-from simdrop._core.capi cimport SIMDROP_SCHEDULE_BYTES
-from simdrop._core.mask cimport Mask, new_mask
-from simdrop._core.stream cimport stream_of
+from simdrop._core.args cimport is_plain_out
+from simdrop._core.mask cimport Mask, is_mask
+from simdrop._core.stream cimport next_mask_of
 
 cnp.import_array()
-
-# A mask that keeps everything needs no key.
-cdef uint8_t[SIMDROP_SCHEDULE_BYTES] no_key
-
-
-cdef int check_p(p) except -1:
-    """Refuse what no mask takes as p; an array's shape is for later."""
-    if is_array_p(p):
-        _arrays.probabilities(p)
-    else:
-        checked_p(p)
-    return 0
 
 
 def dropout(x, p=0.5, *, rng=None, shared_axes=(), training=True, scale=True, out=None):
@@ -82,47 +67,16 @@ def dropout(x, p=0.5, *, rng=None, shared_axes=(), training=True, scale=True, ou
     """
     cdef Mask mask
     if not cnp.PyArray_CheckExact(x):
-        x = _arrays.base(x)
+        x = _args.base(x)
     # What cannot be done is refused before a draw is taken, and in evaluation too.
-    check_p(p)
     if cnp.PyArray_TYPE(x) != cnp.NPY_FLOAT32 and cnp.PyArray_TYPE(x) != cnp.NPY_FLOAT64:
-        _arrays.check_dtype(x.dtype, scale)
-    if out is not None and not (
-        cnp.PyArray_CheckExact(out) and cnp.PyArray_ISCARRAY(out)
-        and cnp.PyArray_TYPE(out) == cnp.PyArray_TYPE(x) and cnp.PyArray_SAMESHAPE(out, x)
-    ):
-        _arrays.checked_out(out, x)
-    if training:
-        mask = stream_of(rng).take(p, x.shape, shared_axes, scale)
-    else:
-        if is_array_p(p):
-            new_mask(no_key, 0, p, x.shape, shared_axes, scale)  # an error if it does not fit
-        mask = new_mask(no_key, 0, 0, x.shape, shared_axes, scale)
+        _args.check_dtype(x.dtype, scale)
+    if out is not None and not is_plain_out(out, x):
+        _args.checked_out(out, x)
+    mask = next_mask_of(rng, p, x.shape, shared_axes, training, scale)
     if mask.probability == 0 and out is None:
         return x, mask
     return mask.apply(x, out=out), mask
-
-
-def draw_mask(rng, p, shape, *, shared_axes=(), training=True, scale=True, array_p=False):
-    """
-    The next mask of the stream that `rng` means; in evaluation one that keeps everything, and no draw is taken.
-
-    `array_p` says whether p may be an array.
-    """
-    if array_p and is_array_p(p):
-        new_mask(no_key, 0, p, shape, shared_axes, scale)  # an error if it does not fit
-    else:
-        checked_p(p)
-    if training:
-        return stream_of(rng).take(p, shape, shared_axes, scale)
-    return new_mask(no_key, 0, 0, shape, shared_axes, scale)
-
-
-def apply_sample(Mask mask not None, cnp.ndarray x not None, cnp.ndarray y not None, Py_ssize_t sample):
-    """Apply a sample's part of a mask, whose first axis is that of the samples; x and y look like arrays of its shape."""
-    if (<object>x).shape != mask.shape or (<object>y).shape != mask.shape or not 0 <= sample < mask.shape[0]:
-        raise ValueError(f"sample {sample} of {(<object>x).shape} and {(<object>y).shape} is not one of {mask.shape}")
-    mask.apply_part(x, y, None, 0, sample, sample + 1)
 
 
 def dropout_backward(dy, mask, *, out=None):
@@ -133,7 +87,7 @@ def dropout_backward(dy, mask, *, out=None):
     ----------
     dy : array_like
         Of the shape of y.
-    mask : Mask
+    mask : Mask or StoredMask
         As `dropout` returned it.
     out : ndarray, optional
         Where to write the result; may be dy itself.
@@ -148,6 +102,6 @@ def dropout_backward(dy, mask, *, out=None):
     TypeError, ValueError
         As `Mask.apply`.
     """
-    if not isinstance(mask, Mask):
-        raise TypeError(f"mask must be a simdrop.Mask, not {type(mask).__name__}")
+    if not is_mask(mask):
+        raise TypeError(f"mask must be a simdrop.Mask or StoredMask, not {type(mask).__name__}")
     return mask.backward(dy, out=out)

@@ -6,12 +6,13 @@ from simdrop._core.mask import Mask
 from simdrop._core.stream import Rng
 
 Activation = Literal["relu", "gelu", "tanh", "sigmoid", "silu"] | None
+ACTIVATIONS: dict[Activation, int]
 
 class Context:
     @property
     def mask(self) -> Mask: ...
 
-class BiasDropout(Context):
+class BiasDropoutContext(Context):
     @property
     def activation(self) -> Activation: ...
     @property
@@ -21,15 +22,15 @@ class BiasDropout(Context):
     @property
     def y(self) -> NDArray[Any] | None: ...
     def backward(
-        self, dy: ArrayLike, *, out: NDArray[Any] | None = None
+        self, dy: ArrayLike, *, out: tuple[NDArray[Any] | None, NDArray[Any] | None] = (None, None)
     ) -> tuple[NDArray[Any], NDArray[Any]]: ...
 
-class DropoutAdd(Context):
+class DropoutAddContext(Context):
     def backward(
-        self, dy: ArrayLike, *, out: NDArray[Any] | None = None
+        self, dy: ArrayLike, *, out: tuple[NDArray[Any] | None, NDArray[Any] | None] = (None, None)
     ) -> tuple[NDArray[Any], NDArray[Any]]: ...
 
-class ReluDropout(Context):
+class ReluDropoutContext(Context):
     @property
     def y(self) -> NDArray[Any]: ...
     def backward(self, dy: ArrayLike, *, out: NDArray[Any] | None = None) -> NDArray[Any]: ...
@@ -44,7 +45,7 @@ def bias_dropout(
     training: bool = True,
     scale: bool = True,
     out: NDArray[Any] | None = None,
-) -> tuple[NDArray[Any], BiasDropout]: ...
+) -> tuple[NDArray[Any], BiasDropoutContext]: ...
 def dropout_add(
     x: ArrayLike,
     residual: ArrayLike,
@@ -53,7 +54,7 @@ def dropout_add(
     rng: Rng = None,
     training: bool = True,
     out: NDArray[Any] | None = None,
-) -> tuple[NDArray[Any], DropoutAdd]: ...
+) -> tuple[NDArray[Any], DropoutAddContext]: ...
 def relu_dropout(
     x: ArrayLike,
     p: float = 0.5,
@@ -61,4 +62,4 @@ def relu_dropout(
     rng: Rng = None,
     training: bool = True,
     out: NDArray[Any] | None = None,
-) -> tuple[NDArray[Any], ReluDropout]: ...
+) -> tuple[NDArray[Any], ReluDropoutContext]: ...

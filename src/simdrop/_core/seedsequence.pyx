@@ -1,8 +1,8 @@
 # cython: language_level=3, freethreading_compatible=True
 """NumPy's SeedSequence of one integer.
 
-NumPy guarantees its numbers for ever. They are computed here because numpy.random takes longer to import than all that
-simdrop needs, and cannot be imported any more while the interpreter ends.
+NumPy guarantees that its numbers never change. They are computed here because numpy.random takes longer to import than
+all that simdrop needs, and can no longer be imported while the interpreter ends.
 """
 
 from libc.stdint cimport uint8_t, uint32_t

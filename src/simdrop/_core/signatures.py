@@ -1,7 +1,4 @@
-"""How the compiled classes are called, as Python functions, whose errors name what is missing.
-
-Each returns its arguments, those with defaults too, in order.
-"""
+"""How compiled classes are called: as Python functions, whose errors name what is missing."""
 
 from __future__ import annotations
 
@@ -10,43 +7,15 @@ from inspect import Signature, signature
 from typing import Any
 
 
+def arguments(name: str, parameters: str) -> Callable[..., tuple[Any, ...]]:
+    """A function with these parameters that returns the arguments, those with defaults too."""
+    made: dict[str, Callable[..., tuple[Any, ...]]] = {}
+    exec(f"def {name}({parameters}): pass", made)
+    names = ", ".join(signature(made[name]).parameters)
+    exec(f"def {name}({parameters}): return {names},", made)
+    return made[name]
+
+
 def shown(function: Callable[..., Any]) -> Signature:
-    """What `inspect.signature` tells of a class: one of these functions without annotations."""
-    parameters = signature(function).parameters.values()
-    return Signature([p.replace(annotation=p.empty) for p in parameters])
-
-
-def Mask(
-    key: Any, draw: Any, p: Any, shape: Any, *, shared_axes: Any = (), scale: Any = True
-) -> tuple[Any, ...]:
-    return key, draw, p, shape, shared_axes, scale
-
-
-def PackedMask(bits: Any, p: Any, shape: Any, *, scale: Any = True) -> tuple[Any, ...]:
-    return bits, p, shape, scale
-
-
-def Stream(rng: Any = None) -> tuple[Any, ...]:
-    return (rng,)
-
-
-def GaussianDropout(
-    key: Any, draw: Any, p: Any, shape: Any, *, shared_axes: Any = ()
-) -> tuple[Any, ...]:
-    return key, draw, p, shape, shared_axes
-
-
-def GaussianNoise(
-    key: Any, draw: Any, std: Any, shape: Any, *, shared_axes: Any = ()
-) -> tuple[Any, ...]:
-    return key, draw, std, shape, shared_axes
-
-
-def AlphaDropout(
-    key: Any, draw: Any, p: Any, shape: Any, *, shared_axes: Any = ()
-) -> tuple[Any, ...]:
-    return key, draw, p, shape, shared_axes
-
-
-def Kept(mask: Any) -> tuple[Any, ...]:
-    return (mask,)
+    """What `inspect.signature` tells of a class."""
+    return signature(function)

@@ -1,25 +1,30 @@
-# cython: language_level=3, binding=True, nonecheck=True, freethreading_compatible=True
-"""PackedMask: a mask that is stored, a bit an element, instead of drawn."""
+# cython: language_level=3, binding=True, freethreading_compatible=True
+"""StoredMask: a mask that is stored, a bit an element, instead of drawn."""
 
 import numpy as np
 
-from simdrop import _arrays
+from simdrop import _args, _pickle
 from simdrop._core import signatures
-from simdrop._core.mask import restore_packed
 
 cimport numpy as cnp
 
-from simdrop._core.args cimport bytes_of_bits, checked_p
-from simdrop._core.mask cimport Mask
+from simdrop._core.apply cimport Apply, indices_of, operands
+from simdrop._core.args cimport checked_p
+from simdrop._core.draw cimport checked_shape
 
 cnp.import_array()
 
+cdef enum:
+    MOST_SHOWN = 32  # bytes of bits
 
-cdef class PackedMask(Mask):
+arguments = signatures.arguments("StoredMask", "bits, p, shape, *, scale=True")
+
+
+cdef class StoredMask:
     """
     A mask that is stored, a bit an element, instead of drawn: what ``Mask.from_keep`` gives.
 
-    It has all that a Mask has, but a key and a draw.
+    It does what a Mask does, but was not drawn: it has no key and no draw.
 
     Parameters
     ----------
@@ -54,14 +59,12 @@ cdef class PackedMask(Mask):
     array([2., 0., 6.])
     """
 
-    cdef object bits  # uint8
-
-    __signature__ = signatures.shown(signatures.PackedMask)
+    __signature__ = signatures.shown(arguments)
 
     def __init__(self, *args, **named):
-        bits, p, shape, scale = signatures.PackedMask(*args, **named)
+        bits, p, shape, scale = arguments(*args, **named)
         if self.shape is not None:
-            raise TypeError("a Mask cannot be changed")
+            raise TypeError("a StoredMask cannot be changed")
         if isinstance(bits, (bytes, bytearray)):
             bits = np.frombuffer(bits, np.uint8)
         self.set_bits(bits, p, shape, scale)
@@ -72,59 +75,84 @@ cdef class PackedMask(Mask):
 
     cdef int set_bits(self, bits, p, shape, bint scale) except -1:
         """All of it, or nothing; bits are not copied."""
-        cdef Mask form = Mask.__new__(Mask)  # refuses what no mask takes
-        checked_p(p)
-        form.set_form(p, shape, (), scale)
-        if not isinstance(bits, np.ndarray) or bits.dtype != np.uint8:
-            given = f"an array of {bits.dtype}" if isinstance(bits, np.ndarray) else type(bits).__name__
-            raise TypeError(f"bits must be an array of uint8, as packbits gives it, not {given}")
-        packed = _arrays.base(bits)
-        wanted = (bytes_of_bits(form.size),)
-        if packed.shape != wanted:
-            raise ValueError(f"bits have shape {packed.shape}, but a mask of shape {form.shape} has {wanted}")
-        if form.probability == 1 and scale and np.unpackbits(packed, count=form.size, bitorder="little").any():
+        cdef Py_ssize_t size
+        cdef double probability = checked_p(p)
+        cdef tuple lengths = checked_shape(shape, &size)
+        bits = _args.checked_bits(bits, size, lengths)
+        if probability == 1 and scale and np.unpackbits(bits, count=size, bitorder="little").any():
             raise ValueError("p = 1 drops everything, but bits keep elements: pass the p that they were made with")
-        self.bits = np.ascontiguousarray(packed)
-        self.set_form(p, form.shape, (), scale)
-        self.direct = self.in_order = False
+        self.bits, self.p, self.size, self.scaled = bits, probability, size, scale
+        self.scale = 1.0 if not scale else 1 / (1 - probability) if probability < 1 else 0.0
+        self.shape = lengths
         return 0
 
-    cdef stored_bits(self):
-        return self.bits
-
     @property
-    def key(self):
-        """A PackedMask was not drawn: AttributeError."""
-        raise AttributeError("a PackedMask was not drawn and has no key")
+    def shared_axes(self):
+        return ()
 
-    @property
-    def draw(self):
-        """A PackedMask was not drawn: AttributeError."""
-        raise AttributeError("a PackedMask was not drawn and has no draw")
+    def apply(self, x, *, out=None):
+        """Dropout, ``x * scale`` where kept, exactly +0 where dropped: see `Mask.apply`."""
+        cdef Apply application = Apply.__new__(Apply)
+        x, y = operands(x, out, self.shape, self.scaled)
+        application.set_arrays(x, y, self.scaled, self.scale)
+        application.set_bits(self.bits, self.shape, ())
+        application.do()
+        return y if out is None else out
 
-    def _keep_flat(self, start, stop):
-        return self.keep().reshape(-1)[start:stop]
+    def backward(self, dy, *, out=None):
+        """The gradient with respect to x, ``apply(dy, out=out)``: see `Mask.backward`."""
+        return self.apply(dy, out=out)
+
+    def keep(self):
+        """True where an element is kept: see `Mask.keep`."""
+        if self.shape is None:
+            raise TypeError(f"this {type(self).__name__} was never initialised")
+        return np.unpackbits(self.bits, count=self.size, bitorder="little").view(np.bool_).reshape(self.shape)
 
     def packbits(self):
         """One bit an element in C order, as a new array: see `Mask.packbits`."""
         return self.bits.copy()
 
-    def window(self, start, shape):
-        """A block of this mask, as a PackedMask of its own: see `Mask.window`."""
-        corner, lengths = _arrays.checked_block(start, shape, self.shape)
-        block = tuple([slice(i, i + n) for i, n in zip(corner, lengths)])
-        return Mask.from_keep(self.keep()[block], self.probability, scale=self.scaled)
+    def indices(self):
+        """Flat indices of the kept elements, ascending: see `Mask.indices`."""
+        return indices_of(self.bits, self.size)
 
-    def _numbers(self):
-        return self.bits.tobytes(), self.probability, self.shape, self.scaled
+    def window(self, start, shape):
+        """A block of this mask, as a StoredMask of its own: see `Draw.window`."""
+        keep = self.keep()
+        corner, lengths = _args.checked_block(start, shape, self.shape)
+        block = keep[tuple([slice(i, i + n) for i, n in zip(corner, lengths)])]
+        return StoredMask(np.packbits(block, bitorder="little"), self.p, lengths, scale=self.scaled)
+
+    def __array__(self, dtype=None, copy=None):
+        if copy is False:
+            raise ValueError("a StoredMask holds bits, so np.asarray needs to make an array: copy=False is impossible")
+        keep = self.keep()
+        return keep if dtype is None else keep.astype(dtype)
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **named):
+        _args.refuse_ufunc(self, ufunc)
+
+    def _values(self):
+        return self.bits.tobytes(), self.p, self.shape, self.scaled
+
+    def __eq__(self, other):
+        if type(self) is not type(other):
+            return NotImplemented
+        return self._values() == other._values()
+
+    def __hash__(self):
+        return hash(self._values())
 
     def __reduce__(self):
-        return restore_packed, (self.bits.tobytes(), self.probability, self.shape, self.scaled)
+        return _pickle.restore_stored, self._values()
 
     def __repr__(self):
+        bits = f"bytes.fromhex('{self.bits.tobytes().hex()}')"
+        if len(self.bits) > MOST_SHOWN:
+            bits = f"<{len(self.bits)} bytes>"
         scale = "" if self.scaled else ", scale=False"
-        hexadecimal = self.bits[:1024].tobytes().hex() + ("..." if len(self.bits) > 1024 else "")
-        return f"PackedMask(bytes.fromhex('{hexadecimal}'), p={self.probability}, shape={self.shape}{scale})"
+        return f"StoredMask({bits}, p={self.p}, shape={self.shape}{scale})"
 
 
 def apply_packed(x, bits, p=0.5, *, scale=True, out=None):
@@ -153,16 +181,16 @@ def apply_packed(x, bits, p=0.5, *, scale=True, out=None):
     Raises
     ------
     TypeError, ValueError
-        As `PackedMask` and `Mask.apply`; nothing is written then.
+        As `StoredMask` and `Mask.apply`; nothing is written then.
 
     Examples
     --------
     >>> simdrop.apply_packed(np.array([1.0, 2.0, 3.0]), np.array([0b101], np.uint8))
     array([2., 0., 6.])
     """
-    cdef PackedMask mask = PackedMask.__new__(PackedMask)
+    cdef StoredMask mask = StoredMask.__new__(StoredMask)
     if not cnp.PyArray_CheckExact(x):
-        x = _arrays.base(x)
+        x = _args.base(x)
     mask.set_bits(bits, p, x.shape, scale)
     if isinstance(out, np.ndarray) and np.may_share_memory(out, mask.bits):
         mask.bits = mask.bits.copy()

@@ -4,6 +4,7 @@
 from libc.stdint cimport uint8_t, uint64_t
 
 from simdrop._core.capi cimport SIMDROP_SCHEDULE_BYTES
+from simdrop._core.draw cimport Draw
 from simdrop._core.mask cimport Mask
 
 
@@ -16,7 +17,9 @@ cdef class Stream:
     cdef int set_state(self, bytes key, uint64_t draw, uint64_t spawned) except -1
     cdef int leave_parent(self) except -1
     cdef tuple numbers(self)
-    cdef Mask take(self, p, shape, shared_axes, bint scale)
+    cdef int take(self, Draw draw) except -1
 
 
 cdef Stream stream_of(rng)
+cdef int next_draw(Draw draw, rng, bint training, shape, shared_axes) except -1
+cdef Mask next_mask_of(rng, p, shape, shared_axes, bint training, bint scale)

@@ -45,3 +45,14 @@ class Stream:
         scale: bool = True,
     ) -> Mask: ...
     def spawn(self, n: int) -> list[Stream]: ...
+
+def next_mask(
+    rng: Rng,
+    p: float | NDArray[Any],
+    shape: Sequence[int],
+    *,
+    shared_axes: int | Sequence[int] = (),
+    training: bool = True,
+    scale: bool = True,
+    array_p: bool = False,
+) -> Mask: ...

@@ -4,22 +4,30 @@
 import operator
 import os
 
-from simdrop import _seeding
+from simdrop import _pickle, _seeding
 from simdrop._core import signatures
-from simdrop._core.mask import keystream
+from simdrop._core.kernels import keystream
 
 cimport cython
+cimport numpy as cnp
 from libc.stdint cimport UINT64_MAX, uint8_t, uint64_t
 from libc.string cimport memcpy
 
+from simdrop._core.args cimport checked_p
 from simdrop._core.capi cimport SIMDROP_DRAWS, SIMDROP_KEY_BYTES, SIMDROP_SCHEDULE_BYTES, SIMDROP_STREAM_VERSION
-from simdrop._core.mask cimport Mask, expand_key, new_mask
+from simdrop._core.draw cimport Draw, checked_axes, checked_shape
+from simdrop._core.kernels cimport expand_key
+from simdrop._core.mask cimport Mask, new_mask
+
+cnp.import_array()
 
 # How many forks made this process: a Stream that was made before the last of them came from the parent.
 cdef uint64_t forks = 0
 
 cdef enum:
     SPAWN_PLANE = 255  # block 0; other blocks are for forked children
+
+arguments = signatures.arguments("Stream", "rng=None")
 
 
 cdef class Stream:
@@ -59,13 +67,13 @@ cdef class Stream:
     array([False,  True,  True, False, False, False,  True,  True])
     """
 
-    __signature__ = signatures.shown(signatures.Stream)
+    __signature__ = signatures.shown(arguments)
 
     def __cinit__(self):
         self.forks = UINT64_MAX  # not initialised: `leave_parent` says so
 
     def __init__(self, *args, **named):
-        rng, = signatures.Stream(*args, **named)
+        rng, = arguments(*args, **named)
         key = (<Stream>rng).spawn(1)[0].key if isinstance(rng, Stream) else _seeding.key_from(rng)
         self.set_state(key, 0, 0)
 
@@ -142,23 +150,28 @@ cdef class Stream:
         OverflowError
             If all 2**56 draws have been taken.
         """
-        return self.take(p, shape, shared_axes, scale)
+        cdef Mask mask = new_mask(p, shape, shared_axes, scale)
+        self.take(mask)
+        return mask
 
-    cdef Mask take(self, p, shape, shared_axes, bint scale):
-        # Arguments may run Python code of their own, so key and number are taken after that, in one step.
-        cdef Mask mask = new_mask(NULL, 0, p, shape, shared_axes, scale)
-        cdef uint64_t draw
+    cdef int take(self, Draw draw) except -1:
+        """
+        Give a draw this stream's key and next number: the one way to get them.
+
+        The last thing that can fail before a kernel runs: all arguments are checked by then, which may run Python code.
+        """
+        cdef uint64_t number
         if self.forks != forks:
             self.leave_parent()
         with cython.critical_section(self):
-            draw = self.next_draw
-            if draw < SIMDROP_DRAWS:
+            number = self.next_draw
+            if number < SIMDROP_DRAWS:
                 self.next_draw += 1
-            memcpy(mask.rule.round_keys, self.round_keys, SIMDROP_SCHEDULE_BYTES)
-        if draw >= SIMDROP_DRAWS:
+            memcpy(draw.rule.round_keys, self.round_keys, SIMDROP_SCHEDULE_BYTES)
+        if number >= SIMDROP_DRAWS:
             raise OverflowError("all 2**56 draws of this stream have been taken; spawn another one")
-        mask.rule.draw = draw
-        return mask
+        draw.rule.draw = number
+        return 0
 
     def spawn(self, n):
         """
@@ -187,7 +200,7 @@ cdef class Stream:
             key = self.round_keys[:SIMDROP_KEY_BYTES]
         if first + children > SIMDROP_DRAWS:
             raise OverflowError("a stream has at most 2**56 children")
-        return [stream_from(keystream(key, i, SPAWN_PLANE, 0, 1).tobytes(), 0, 0) for i in range(first, first + count)]
+        return [stream_from(keystream(key, i, SPAWN_PLANE, 0, 1).tobytes()) for i in range(first, first + count)]
 
     @property
     def state(self):
@@ -205,23 +218,17 @@ cdef class Stream:
         self.set_state(key, draw, spawned)
 
     def __reduce__(self):
-        return restore_stream, (self.state,)
+        return _pickle.restore_stream, (self.state,)
 
     def __repr__(self):
         key, draw, spawned = self.numbers()
         return f"Stream(key={key.hex()}, draw={draw}, spawned={spawned})"
 
 
-cdef Stream stream_from(bytes key, uint64_t draw, uint64_t spawned):
+cdef Stream stream_from(bytes key):
     cdef Stream stream = Stream.__new__(Stream)
-    stream.set_state(key, draw, spawned)
+    stream.set_state(key, 0, 0)
     return stream
-
-
-def restore_stream(state):
-    """A Stream from the state that it was pickled as."""
-    key, draw, spawned = _seeding.checked_state(state, SIMDROP_STREAM_VERSION, SIMDROP_DRAWS)
-    return stream_from(key, draw, spawned)
 
 
 def note_fork():
@@ -243,3 +250,32 @@ cdef Stream stream_of(rng):
     if isinstance(rng, Stream):
         return <Stream>rng
     return Stream(rng)
+
+
+cdef int next_draw(Draw draw, rng, bint training, shape, shared_axes) except -1:
+    """Set the shape of a new draw, and, in training, make it the next one of the stream that `rng` means."""
+    cdef Py_ssize_t size
+    cdef tuple lengths = checked_shape(shape, &size)
+    draw.set_shape(lengths, checked_axes(shared_axes, lengths), size)
+    if training:
+        stream_of(rng).take(draw)
+    return 0
+
+
+cdef Mask next_mask_of(rng, p, shape, shared_axes, bint training, bint scale):
+    """The next mask of the stream that `rng` means; in evaluation one that keeps everything, and no draw is taken."""
+    cdef Mask mask = new_mask(p, shape, shared_axes, scale)
+    if training:
+        stream_of(rng).take(mask)
+    else:
+        mask.keep_all()
+    return mask
+
+
+def next_mask(rng, p, shape, *, shared_axes=(), training=True, scale=True, array_p=False):
+    """
+    The next mask of the stream that `rng` means; in evaluation one that keeps everything, and no draw is taken.
+
+    `array_p` says whether p may be an array.
+    """
+    return next_mask_of(rng, p if array_p else checked_p(p), shape, shared_axes, training, scale)

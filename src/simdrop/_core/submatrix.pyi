@@ -4,10 +4,10 @@ from typing import Any
 from numpy.typing import NDArray
 
 from simdrop._core.mask import Mask
-from simdrop._core.stored import PackedMask
+from simdrop._core.stored import StoredMask
 
 class Kept:
-    def __init__(self, mask: Mask | PackedMask) -> None: ...
+    def __init__(self, mask: Mask | StoredMask) -> None: ...
     @property
     def size(self) -> int: ...
     @property

@@ -1,11 +1,9 @@
 # cython: language_level=3, binding=True, nonecheck=True, freethreading_compatible=True
 """Kept rows and columns of weight matrices: what `simdrop.submatrix` shows."""
 
-from functools import partial
-
 import numpy as np
 
-from simdrop import _threads
+from simdrop import _args, _pickle, _threads
 from simdrop._core import signatures
 
 cimport numpy as cnp
@@ -14,16 +12,20 @@ from cpython.number cimport PyNumber_Index
 from libc.float cimport DBL_MAX, FLT_MAX
 from libc.stdint cimport uint8_t
 
-from simdrop._core.mask cimport Mask, simdrop_descent, simdrop_part, weights_kernels
+from simdrop._core.capi cimport simdrop_step, simdrop_submatrix
+from simdrop._core.kernels cimport kernels
+from simdrop._core.mask cimport is_mask
 from simdrop._core.task cimport Task, share
 
 cnp.import_array()
 
 SPLIT_FROM = _threads.SPLIT_FROM
 
+arguments = signatures.arguments("Kept", "mask")
+
 cdef enum:
     BLOCKS = 8  # of rows: each has sums of squares of its own, at any number of threads
-    NARROW = 512  # columns, of which a row leaves the kernels little to do at a time
+    NARROW = 512  # columns: shorter rows are computed as one, since a kernel starts anew at each row
 
 
 cdef class Kept:
@@ -32,7 +34,7 @@ cdef class Kept:
 
     Parameters
     ----------
-    mask : Mask or PackedMask
+    mask : Mask or StoredMask
         Its elements, in C order, are the rows or the columns.
 
     Attributes
@@ -47,15 +49,15 @@ cdef class Kept:
     cdef object mask
     cdef object bits  # in whole words
 
-    __signature__ = signatures.shown(signatures.Kept)
+    __signature__ = signatures.shown(arguments)
 
     def __init__(self, *args, **named):
-        mask, = signatures.Kept(*args, **named)
+        mask, = arguments(*args, **named)
         if self.mask is not None:
             raise TypeError("a Kept cannot be changed")
-        if not isinstance(mask, Mask):
-            raise TypeError(f"mask must be a simdrop.Mask, not {type(mask).__name__}")
-        cdef Py_ssize_t size = (<Mask>mask).size
+        if not is_mask(mask):
+            raise TypeError(f"mask must be a simdrop.Mask or StoredMask, not {type(mask).__name__}")
+        cdef Py_ssize_t size = mask.size
         packed = np.zeros((size // 64 + (size % 64 != 0)) * 8, np.uint8)
         packed[: size // 8 + (size % 8 != 0)] = mask.packbits()  # of a subclass, it may be anything
         self.bits = packed.view(np.uint64)
@@ -69,95 +71,140 @@ cdef class Kept:
         return self.mask.indices()
 
     def __reduce__(self):
-        return Kept, (self.mask,)
+        return _pickle.restore_kept, (self.mask,)
 
     def __repr__(self):
         return f"Kept({self.count} of {self.size})"
 
 
-cdef enum:
-    GATHER
-    SGD
-    ADAM
+cdef class Rows(Task):
+    """A kernel for blocks of rows of a matrix, called by a subclass, with its arguments; the units are blocks."""
 
-
-cdef class Job(Task):
-    """A kernel and what it is given, for blocks of rows."""
-
-    cdef int kernel, double
-    cdef simdrop_part part
-    cdef simdrop_descent how
+    cdef int double  # 0: float32, 1: float64
+    cdef simdrop_submatrix submatrix
+    cdef size_t bytes  # of the matrix
     cdef size_t block  # rows of one
     cdef void *matrix
-    cdef void *packed
-    cdef void *first_state
-    cdef void *second_state
-    cdef double *squares
+    cdef void *compact
+    cdef double *squares  # of the columns of each block, or NULL
 
-    cdef int run(self, size_t first, size_t stop) except -1 nogil:
-        cdef size_t block
-        for block in range(first, stop):
-            self.run_block(block)
+    cdef int take(self, str name, matrix, rows, columns) except -1:
+        """Check the matrix and what is kept of it."""
+        check_memory(matrix, name)
+        if cnp.PyArray_TYPE(matrix) not in (cnp.NPY_FLOAT32, cnp.NPY_FLOAT64):
+            raise TypeError(f"{name} is of {matrix.dtype}, but must be of float32 or float64")
+        if cnp.PyArray_NDIM(matrix) not in (1, 2):
+            raise ValueError(f"{name} has {matrix.ndim} axes, but must have 1 or 2")
+        self.double = cnp.PyArray_TYPE(matrix) == cnp.NPY_FLOAT64
+        self.bytes = cnp.PyArray_NBYTES(matrix)
+        self.matrix = cnp.PyArray_DATA(matrix)
+        self.submatrix.columns = cnp.PyArray_DIM(matrix, cnp.PyArray_NDIM(matrix) - 1)
+        self.submatrix.rows = cnp.PyArray_DIM(matrix, 0) if cnp.PyArray_NDIM(matrix) == 2 else 1
+        self.submatrix.keep_rows = bits_of(rows, self.submatrix.rows, "rows")
+        self.submatrix.keep_columns = bits_of(columns, self.submatrix.columns, "columns")
         return 0
 
-    cdef void run_block(self, size_t block) noexcept nogil:
-        cdef simdrop_part part = self.part
-        cdef double *squares = self.squares + block * part.columns if self.squares is not NULL else NULL
-        part.first = block * self.block
-        part.stop = min(part.first + self.block, part.rows)
-        if self.kernel == GATHER:
-            weights_kernels().gather[self.double](&part, self.matrix, self.packed)
-        elif self.kernel == SGD:
-            weights_kernels().sgd[self.double](
-                &part, &self.how, self.matrix, self.first_state, self.packed, squares
-            )
-        else:
-            weights_kernels().adam[self.double](
-                &part, &self.how, self.matrix, self.first_state, self.second_state, self.packed, squares
-            )
+    cdef int own(self, tuple arrays, rows, columns) except -1:
+        """Keep alive what it works on."""
+        row_bits = None if rows is None else (<Kept>rows).bits
+        column_bits = None if columns is None else (<Kept>columns).bits
+        self.arrays = (arrays, row_bits, column_bits)
+        return 0
+
+    cdef int do(self, squares) except -1:
+        """All of it, by threads if the matrix is large."""
+        if self.submatrix.keep_rows is NULL and self.submatrix.keep_columns is NULL and squares is None:
+            if self.submatrix.columns < NARROW:
+                self.submatrix.rows, self.submatrix.columns = 1, self.submatrix.rows * self.submatrix.columns
+        self.block = max((self.submatrix.rows + BLOCKS - 1) // BLOCKS, 1)
+        cdef size_t blocks = (self.submatrix.rows + self.block - 1) // self.block
+        if squares is not None:
+            sums = np.empty((blocks, self.submatrix.columns))
+            self.squares = <double *>cnp.PyArray_DATA(sums)
+        share(self, blocks, 1, self.bytes, SPLIT_FROM)
+        if squares is not None:
+            np.sum(sums, axis=0, out=squares)
+        return 0
+
+    cdef int run(self, size_t first, size_t stop) except -1 nogil:
+        cdef simdrop_submatrix submatrix = self.submatrix
+        cdef size_t block
+        for block in range(first, stop):
+            submatrix.first = block * self.block
+            submatrix.stop = min(submatrix.first + self.block, submatrix.rows)
+            self.compute(&submatrix, NULL if self.squares is NULL else self.squares + block * submatrix.columns)
+        return 0
+
+    cdef int compute(self, const simdrop_submatrix *submatrix, double *squares) except -1 nogil:
+        """Work on some rows, from `first` to `stop`."""
+        with gil:
+            raise NotImplementedError
 
 
-cdef Job job_of(int kernel, matrix, rows, columns):
-    cdef Job job = Job.__new__(Job)
-    check_matrix(matrix, "matrix" if kernel == GATHER else "value")
-    job.kernel = kernel
-    job.double = cnp.PyArray_TYPE(matrix) == cnp.NPY_FLOAT64
-    job.matrix = cnp.PyArray_DATA(matrix)
-    job.part.columns = cnp.PyArray_DIM(matrix, cnp.PyArray_NDIM(matrix) - 1)
-    job.part.rows = cnp.PyArray_DIM(matrix, 0) if cnp.PyArray_NDIM(matrix) == 2 else 1
-    job.part.keep_rows = bits_of(rows, job.part.rows, "rows")
-    job.part.keep_columns = bits_of(columns, job.part.columns, "columns")
-    return job
+cdef class Gather(Rows):
+    cdef int compute(self, const simdrop_submatrix *submatrix, double *squares) except -1 nogil:
+        kernels().gather[self.double](submatrix, self.matrix, self.compact)
+        return 0
 
 
-cdef int do(Job job, tuple arrays, rows, columns, squares) except -1:
-    """All of it on arrays, of which the first is the matrix, in all threads if it is large."""
-    matrix = arrays[0]
-    if job.part.keep_rows is NULL and job.part.keep_columns is NULL and squares is None:
-        if job.part.columns < NARROW:
-            job.part.rows, job.part.columns = 1, job.part.rows * job.part.columns
-    job.block = max((job.part.rows + BLOCKS - 1) // BLOCKS, 1)
-    cdef size_t blocks = (job.part.rows + job.block - 1) // job.block
-    if squares is not None:
-        sums = np.empty((blocks, job.part.columns))
-        arrays += (sums,)
-        job.squares = <double *>cnp.PyArray_DATA(sums)
-    row_bits = None if rows is None else (<Kept>rows).bits
-    column_bits = None if columns is None else (<Kept>columns).bits
-    job.arrays = (arrays, row_bits, column_bits)
-    share(job, blocks, 1, cnp.PyArray_NBYTES(matrix), SPLIT_FROM)
-    if squares is not None:
-        np.sum(sums, axis=0, out=squares)
-    return 0
+cdef class Step(Rows):
+    """A step of an optimizer that has been checked: a call makes it."""
+
+    cdef simdrop_step settings
+    cdef void *first_state
+    cdef void *second_state
+    cdef object squares_out
+
+    cdef int prepare(self, dict arrays, rows, columns, lr, l2, l1, squares) except -1:
+        """Check and set what all optimizers have; the first of the arrays is the value, the last its gradient."""
+        value = arrays["value"]
+        self.take("value", value, rows, columns)
+        cdef int number = cnp.PyArray_TYPE(value)
+        cdef tuple shape = shape_of(value)
+        for name, array in arrays.items():
+            if name == "grad":
+                check_like(array, name, compact_shape(value, rows, columns), number, False)
+            else:
+                check_like(array, name, shape, number, True)
+        cdef list given = list(arrays.values())
+        if squares is not None:
+            check_like(squares, "squares", (self.submatrix.columns,), cnp.NPY_FLOAT64, True)
+            given.append(squares)
+        pair = overlapping(given)
+        if pair:
+            first, second = ([*arrays, "squares"][i] for i in pair)
+            raise ValueError(f"{first} and {second} share memory, but a step needs them apart")
+        self.own(tuple(given), rows, columns)
+        self.squares_out = squares
+        self.compact = cnp.PyArray_DATA(arrays["grad"])
+        self.settings.lr, self.settings.l2, self.settings.l1 = checked("lr", lr), checked("l2", l2), checked("l1", l1)
+        return 0
+
+    def __call__(self):
+        self.do(self.squares_out)
+
+
+cdef class Sgd(Step):
+    cdef int compute(self, const simdrop_submatrix *submatrix, double *squares) except -1 nogil:
+        kernels().sgd[self.double](submatrix, &self.settings, self.matrix, self.first_state, self.compact, squares)
+        return 0
+
+
+cdef class Adam(Step):
+    cdef int compute(self, const simdrop_submatrix *submatrix, double *squares) except -1 nogil:
+        kernels().adam[self.double](
+            submatrix, &self.settings, self.matrix, self.first_state, self.second_state, self.compact, squares
+        )
+        return 0
 
 
 cdef tuple shape_of(array):
-    """As memory has it, whatever a subclass says."""
+    """The shape of an array's memory, whatever a subclass says."""
     return tuple([cnp.PyArray_DIM(array, axis) for axis in range(cnp.PyArray_NDIM(array))])
 
 
-cdef tuple packed_shape(matrix, rows, columns):
-    """Of what is kept; rows and columns were checked by `job_of`."""
+cdef tuple compact_shape(matrix, rows, columns):
+    """The shape of what is kept; rows and columns were checked."""
     cdef tuple shape = shape_of(matrix)
     width = shape[len(shape) - 1] if columns is None else (<Kept>columns).count
     if len(shape) == 1:
@@ -180,7 +227,7 @@ def gather(matrix, rows=None, columns=None, *, out=None):
 
     Returns
     -------
-    packed : ndarray
+    compact : ndarray
         (rows.count, columns.count).
 
     Raises
@@ -188,16 +235,18 @@ def gather(matrix, rows=None, columns=None, *, out=None):
     TypeError, ValueError
         If an argument is not as above.
     """
-    cdef Job job = job_of(GATHER, matrix, rows, columns)
-    shape = packed_shape(matrix, rows, columns)
+    cdef Gather kernel = Gather.__new__(Gather)
+    kernel.take("matrix", matrix, rows, columns)
+    shape = compact_shape(matrix, rows, columns)
     if out is None:
         out = np.empty(shape, cnp.PyArray_DescrFromType(cnp.PyArray_TYPE(matrix)))
     else:
         check_like(out, "out", shape, cnp.PyArray_TYPE(matrix), True)
         if overlapping([out, matrix]):
             raise ValueError("out overlaps the matrix that it is gathered from")
-    job.packed = cnp.PyArray_DATA(out)
-    do(job, (matrix, out), rows, columns, None)
+    kernel.compact = cnp.PyArray_DATA(out)
+    kernel.own((matrix, out), rows, columns)
+    kernel.do(None)
     return out
 
 
@@ -239,12 +288,12 @@ def sgd(
 
 
 def prepared_sgd(value, grad, velocity, rows, columns, *, lr, momentum, nesterov, l2, l1, squares):
-    """All of `sgd` but the step, which calling the result makes: so that of several, all are checked before one is made."""
-    cdef dict arrays = {"value": value, "velocity": velocity, "grad": grad}
-    cdef Job job = descent(SGD, arrays, rows, columns, lr, l2, l1, squares)
-    job.how.momentum, job.how.nesterov = checked("momentum", momentum, 1), nesterov
-    job.first_state = cnp.PyArray_DATA(velocity)
-    return partial(run_descent, job, tuple(arrays.values()), rows, columns, squares)
+    """The step of `sgd`, checked, to be called: so that of several steps all are checked before the first is made."""
+    cdef Sgd step = Sgd.__new__(Sgd)
+    step.prepare({"value": value, "velocity": velocity, "grad": grad}, rows, columns, lr, l2, l1, squares)
+    step.settings.momentum, step.settings.nesterov = checked("momentum", momentum, 1), nesterov
+    step.first_state = cnp.PyArray_DATA(velocity)
+    return step
 
 
 def adam(
@@ -283,59 +332,31 @@ def adam(
 
 
 def prepared_adam(value, grad, mean, square, rows, columns, *, lr, step, beta1, beta2, eps, l2, l1, squares):
-    """All of `adam` but the step, as `prepared_sgd`."""
-    cdef dict arrays = {"value": value, "mean": mean, "square": square, "grad": grad}
-    cdef Job job = descent(ADAM, arrays, rows, columns, lr, l2, l1, squares)
+    """The step of `adam`, checked, to be called."""
+    cdef Adam prepared = Adam.__new__(Adam)
+    prepared.prepare(
+        {"value": value, "mean": mean, "square": square, "grad": grad}, rows, columns, lr, l2, l1, squares
+    )
     step = PyNumber_Index(step)
     if step < 1:
         raise ValueError(f"step is {step}, but steps are counted from 1")
-    step = min(step, 2**62)  # no power of a number below 1 is above 0 there
-    job.how.beta1, job.how.beta2 = checked("beta1", beta1, 1), checked("beta2", beta2, 1)
-    job.how.eps = checked("eps", eps, positive=True)
-    if not job.double and (job.how.eps > FLT_MAX or <float>job.how.eps == 0):
-        limit = "infinite, so that nothing would change" if job.how.eps > 1 else "0: a step could be 0 / 0"
+    step = min(step, 2**62)  # the powers of beta1 and beta2 are 0 there
+    cdef simdrop_step *settings = &prepared.settings
+    settings.beta1, settings.beta2 = checked("beta1", beta1, 1), checked("beta2", beta2, 1)
+    settings.eps = checked("eps", eps, positive=True)
+    if not prepared.double and (settings.eps > FLT_MAX or <float>settings.eps == 0):
+        limit = "infinite, so that nothing would change" if settings.eps > 1 else "0: a step could be 0 / 0"
         raise ValueError(f"eps must be positive and finite in float32, but {eps} is {limit}")
-    job.how.lr /= 1 - job.how.beta1**step
-    job.how.root_scale = (1 - job.how.beta2**step) ** -0.5
-    job.first_state, job.second_state = cnp.PyArray_DATA(mean), cnp.PyArray_DATA(square)
-    return partial(run_descent, job, tuple(arrays.values()), rows, columns, squares)
-
-
-cdef Job descent(int kernel, dict arrays, rows, columns, lr, l2, l1, squares):
-    """A job with what all optimizers have; of the arrays the first is the value, the last the gradient."""
-    value = arrays["value"]
-    cdef Job job = job_of(kernel, value, rows, columns)
-    cdef int number = cnp.PyArray_TYPE(value)
-    cdef tuple shape = shape_of(value)
-    if not cnp.PyArray_ISWRITEABLE(value):
-        raise ValueError("value is read-only, but it is to be changed")
-    for name, array in arrays.items():
-        if name == "grad":
-            check_like(array, name, packed_shape(value, rows, columns), number, False)
-        else:
-            check_like(array, name, shape, number, True)
-    cdef list given = list(arrays.values())
-    if squares is not None:
-        check_like(squares, "squares", (job.part.columns,), cnp.NPY_FLOAT64, True)
-        given.append(squares)
-    pair = overlapping(given)
-    if pair:
-        first, second = ([*arrays, "squares"][i] for i in pair)
-        raise ValueError(f"{first} and {second} share memory, but a step needs them apart")
-    job.packed = cnp.PyArray_DATA(arrays["grad"])
-    job.how.lr = checked("lr", lr)
-    job.how.l2 = checked("l2", l2)
-    job.how.l1 = checked("l1", l1)
-    return job
-
-
-def run_descent(Job job not None, tuple arrays not None, rows, columns, squares):
-    """The step that was prepared."""
-    do(job, arrays, rows, columns, squares)
+    settings.lr /= 1 - settings.beta1**step
+    settings.root_scale = (1 - settings.beta2**step) ** -0.5
+    prepared.first_state, prepared.second_state = cnp.PyArray_DATA(mean), cnp.PyArray_DATA(square)
+    return prepared
 
 
 def checked(str name, number, below=None, *, positive=False):
-    """A number of an optimizer as a float: finite, not negative, and as the options say; or an error that names it."""
+    """
+    A number of an optimizer as a float: in [0, below), or finite and at least 0, or positive; or an error that names it.
+    """
     cdef double value
     try:
         value = PyFloat_AsDouble(number)
@@ -352,7 +373,7 @@ def checked(str name, number, below=None, *, positive=False):
 
 
 def overlapping(list arrays):
-    """Which two of some arrays share memory, as indices, ascending; None if none do."""
+    """The indices of two arrays that share memory, ascending; None if no two do."""
     cdef Py_ssize_t i, j
     spans = np.empty((len(arrays), 2), np.uintp)
     cdef size_t *ends = <size_t *>cnp.PyArray_DATA(spans)
@@ -360,7 +381,7 @@ def overlapping(list arrays):
         find_span(arrays[i], ends + 2 * i)
         for j in range(i):
             if ends[2 * j] < ends[2 * i + 1] and ends[2 * i] < ends[2 * j + 1]:
-                if np.shares_memory(arrays[j], arrays[i]):  # and not only lies between
+                if np.shares_memory(arrays[j], arrays[i]):  # the spans of strided arrays may overlap without that
                     return j, i
     return None
 
@@ -383,27 +404,19 @@ cdef int find_span(array, size_t *ends) except -1:
     return 0
 
 
-cdef int check_matrix(matrix, str name) except -1:
-    if not isinstance(matrix, np.ndarray):
-        raise TypeError(f"{name} must be an ndarray, not {type(matrix).__name__}")
-    if cnp.PyArray_TYPE(matrix) not in (cnp.NPY_FLOAT32, cnp.NPY_FLOAT64):
-        raise TypeError(f"{name} is of {matrix.dtype}, but must be of float32 or float64")
-    if cnp.PyArray_NDIM(matrix) not in (1, 2):
-        raise ValueError(f"{name} has {matrix.ndim} axes, but must have 1 or 2")
-    if not cnp.PyArray_ISCARRAY_RO(matrix):
+cdef int check_memory(array, str name) except -1:
+    """Refuse what a kernel cannot read."""
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"{name} must be an ndarray, not {type(array).__name__}")
+    if not cnp.PyArray_ISCARRAY_RO(array):
         raise ValueError(f"{name} must be C-contiguous, aligned and of this machine's byte order")
     return 0
 
 
 cdef int check_like(array, str name, tuple shape, int number, bint written) except -1:
-    if not isinstance(array, np.ndarray):
-        raise TypeError(f"{name} must be an ndarray, not {type(array).__name__}")
-    if cnp.PyArray_TYPE(array) != number:
-        raise TypeError(f"{name} is of {array.dtype}, but must be of {cnp.PyArray_DescrFromType(number)}")
-    if shape_of(array) != shape:
-        raise ValueError(f"{name} has shape {shape_of(array)}, but must have shape {shape}")
-    if not cnp.PyArray_ISCARRAY_RO(array):
-        raise ValueError(f"{name} must be C-contiguous, aligned and of this machine's byte order")
+    check_memory(array, name)
+    if cnp.PyArray_TYPE(array) != number or shape_of(array) != shape:
+        _args.check_like(name, _args.base(array), shape, cnp.PyArray_DescrFromType(number))
     if written and not cnp.PyArray_ISWRITEABLE(array):
         raise ValueError(f"{name} is read-only, but it is to be changed")
     return 0

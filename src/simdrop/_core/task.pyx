@@ -1,8 +1,9 @@
 # cython: language_level=3, freethreading_compatible=True
-"""Work on large arrays, which several threads do together.
+"""Work on large arrays, shared among threads.
 
-No Python code runs on the way to other threads and back, so that no signal's exception comes between. Whatever is raised
-all the same, by a piece of the work or in starting a thread, leaves `share` when no thread touches the arrays any more.
+No Python code runs between starting other threads and waiting for them, so that no signal's exception can come between.
+An exception from a piece of the work, or from starting a thread, leaves `share` only when no thread touches the arrays
+any more.
 """
 
 import os
@@ -26,10 +27,10 @@ cdef size_t LEAST = _threads.LEAST
 
 
 cdef class Task:
-    """What is to be done to each of n units of an array, by a subclass that has the kernel and its arguments."""
+    """Work on n units of an array; a subclass holds the kernel and its arguments."""
 
     cdef int run(self, size_t start, size_t stop) except -1 nogil:
-        """Units `start` to `stop`; other threads do others meanwhile."""
+        """Do units `start` to `stop`, while other threads do others."""
         with gil:
             raise NotImplementedError
 
@@ -38,8 +39,8 @@ cdef class Shared:
     """
     A task that threads share: each takes the next piece, until none is left or one has failed.
 
-    The thread whose task it is does what the others do not come to, and waits for pieces that are begun, never for a
-    thread to begin: others may be busy, late, at their end with the interpreter, or refused by the system.
+    The caller does what the others do not get to, and waits for pieces that were begun, never for a thread to start:
+    others may be busy or late, the interpreter may be ending, or the system may refuse a thread.
     """
 
     cdef Task task
@@ -58,7 +59,7 @@ cdef class Shared:
         free_lock(self.done)
 
     cdef int finish(self, Py_ssize_t helpers) except -1:
-        """In the thread whose task it is: all of it, with so many others."""
+        """In the caller's thread: do all of the task, with up to so many other threads."""
         self.working = 1
         try:
             call_helpers(self, helpers)
@@ -74,7 +75,7 @@ cdef class Shared:
         return 0
 
     cdef void help(self) noexcept:
-        """In another thread, at any time."""
+        """In another thread, at any time: take part."""
         if self.enter():
             self.work()
             if self.leave():
@@ -108,7 +109,7 @@ cdef class Shared:
         PyThread_release_lock(self.lock)
 
     cdef bint enter(self) noexcept:
-        """Whether the task is still under way; then it is, and its arrays stay, until this thread leaves."""
+        """Whether the task is still under way; if so, its arrays stay alive until this thread leaves."""
         PyThread_acquire_lock(self.lock, WAIT_LOCK)
         cdef bint under_way = self.working != 0
         self.working += under_way
@@ -128,8 +129,8 @@ cdef class Helper:
     """
     A thread that waits to be called; it ends with the process.
 
-    It is no ThreadPoolExecutor's: Ctrl-C between the start of such a thread and the line that registers it leaves one
-    that nobody ends, and a process that never exits. Here, no Python code runs on the way.
+    Not one of a ThreadPoolExecutor: Ctrl-C between starting such a thread and registering it leaves a thread that nobody
+    ends, and a process that never exits. Here no Python code runs in between.
     """
 
     cdef Shared shared
@@ -174,7 +175,7 @@ if hasattr(os, "register_at_fork"):
 
 
 cdef int call_helpers(Shared shared, size_t n) except -1:
-    """At most n, those that are idle first; none while the interpreter ends, which stops their threads."""
+    """Call at most n helpers, idle ones first; none while the interpreter ends, which stops their threads."""
     global started
     cdef Helper helper
     if is_finalizing():
@@ -210,7 +211,7 @@ cdef void free_lock(PyThread_type_lock lock) noexcept:
 cdef int share(Task task, size_t n, size_t grain, size_t bytes, size_t split_from) except -1:
     """
     Do all n units of a task on arrays of so many bytes; from `split_from` bytes on with other threads, in pieces that
-    begin at multiples of `grain` units.
+    start at multiples of `grain` units.
     """
     cdef Shared shared
     cdef size_t count = 1

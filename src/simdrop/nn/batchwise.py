@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 import simdrop as sd
-from simdrop._core.dropout import draw_mask
+from simdrop._core.stream import next_mask
 from simdrop.submatrix import Kept, gather
 
 from .activations import ACTIVATIONS
@@ -67,7 +67,7 @@ class Units:
         if not training:
             self.kept, self.factor = None, 1.0 if self.inverted else 1.0 - p
             return
-        mask = draw_mask(self.stream, p, (self.n,), scale=self.inverted)
+        mask = next_mask(self.stream, p, (self.n,), scale=self.inverted)
         kept = Kept(mask)
         self.kept, self.factor = kept if kept.count < self.n else None, mask.scale
 

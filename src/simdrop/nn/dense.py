@@ -83,7 +83,7 @@ class Dense(Linear):
 
 def activate(
     y: Array, bias: Array, activation: str, p: float = 0.0, **options: Any
-) -> tuple[Array, fused.BiasDropout]:
+) -> tuple[Array, fused.BiasDropoutContext]:
     """dropout(activation(y + bias)), in the place of y where the derivative does not need y.
 
     Parameters

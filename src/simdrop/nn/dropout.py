@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import simdrop as sd
-from simdrop import _arrays
+from simdrop import _args, _arrays
 from simdrop._values import Values
 
 from .layer import Draws, Layer
@@ -184,7 +184,7 @@ class _Factor(Values):
     factor: Any
 
     def backward(self, dy: Array) -> Array:
-        _arrays.check_dtype(dy.dtype, True)
+        _args.check_dtype(dy.dtype, True)
         dx = _arrays.new_like(dy)
         _arrays.multiply(dy, self.factor, dx)
         return dx

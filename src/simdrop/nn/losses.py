@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 from numpy.typing import ArrayLike
 
-from simdrop import _arrays
+from simdrop import _args
 
 from .parameter import Array
 
@@ -53,7 +53,7 @@ class SoftmaxCrossEntropy(Loss):
     @staticmethod
     def check(target: ArrayLike, batch: int, n_out: int) -> Array:
         """TypeError for labels that are not integers, ValueError for a wrong shape or range."""
-        labels = _arrays.base(target)
+        labels = _args.base(target)
         if labels.dtype.kind not in "iu":
             raise TypeError(f"labels must be integers, got dtype {labels.dtype}")
         if labels.shape != (batch,):
@@ -188,7 +188,7 @@ def _of_mean(delta: Array, share: Array | None) -> Array:
 
 
 def _checked_shape(target: ArrayLike, batch: int, n_out: int) -> Array:
-    targets = _arrays.base(target)
+    targets = _args.base(target)
     if targets.shape != (batch, n_out):
         raise ValueError(f"targets must be ({batch}, {n_out}), got {targets.shape}")
     return targets

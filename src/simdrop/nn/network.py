@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from simdrop import _arrays
+from simdrop import _args
 from simdrop._core.stream import Stream
 from simdrop._core.submatrix import overlapping
 
@@ -232,7 +232,7 @@ class Network:
 
     def _checked(self, x: ArrayLike) -> Any:
         """An array or sparse array, (batch, n_in)."""
-        rows: Any = x if hasattr(x, "toarray") else _arrays.base(x)
+        rows: Any = x if hasattr(x, "toarray") else _args.base(x)
         if rows.ndim != 2 or rows.shape[1] != self.n_in:
             raise ValueError(f"x must have shape (batch, {self.n_in}), got {rows.shape}")
         return rows
@@ -274,7 +274,7 @@ def _check_once(layers: Sequence[Layer]) -> None:
 
 def _shares(sample_weight: ArrayLike, batch: int) -> Array:
     """Weights of the rows, scaled to sum to 1."""
-    weights = np.asarray(_arrays.base(sample_weight), np.float64)
+    weights = np.asarray(_args.base(sample_weight), np.float64)
     if weights.shape != (batch,):
         raise ValueError(f"sample_weight must be ({batch},), got {weights.shape}")
     outside = weights[~((weights >= 0) & (weights < np.inf))]

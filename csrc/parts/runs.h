@@ -1,0 +1,227 @@
+/* Keep bits applied to runs of elements: in place or through a buffer, along one axis or over the ends of rows. Part of
+   kernels.c. */
+#ifndef SIMDROP_RUNS_H
+#define SIMDROP_RUNS_H
+
+#include "copy.h"
+#include "pack.h"
+#include "select.h"
+
+enum {
+    BUFFER = 256,             /* elements that are gathered, masked and scattered at a time */
+    LARGEST = 16,             /* bytes of an element */
+    SHORT_ROW = 48,           /* elements; shorter rows are masked together */
+    PREFETCH_DISTANCE = 4096, /* bytes from what is selected to what is prefetched meanwhile */
+    LONG_ROW = 1024,          /* bytes from which a row may be written past the caches, except for its ends */
+    MAX_AXES = SIMDROP_MAX_AXES,
+};
+
+/* The stride in the mask of an axis that follows it backward. */
+#define DESCENDING UINT64_MAX
+
+/* One call: the mask, the elements, and whether the kernels can read x and write y in place. */
+typedef struct {
+    const simdrop_rule *rule; /* NULL: the bits are stored */
+    const uint8_t *packed;
+    simdrop_elements elements;
+    int direct_x, direct_y, prefetches, past_cache;
+    ptrdiff_t prefetch_x, prefetch_y; /* as PREFETCH_DISTANCE */
+    /* The bits that were drawn last, for axes that repeat them. */
+    uint64_t *bits, drawn_from;
+    size_t drawn;
+} job;
+
+/* Bits from element `start` on; they begin start % 64 bits into bits[0]. */
+static void load_bits(const job *job, uint64_t start, size_t n, uint64_t *bits) {
+    if (job->rule == NULL) {
+        load_packed(job->packed, start, n, bits);
+    } else {
+        draw(job->rule, start, n, bits);
+    }
+}
+
+static size_t magnitude(ptrdiff_t stride) { return stride < 0 ? -(size_t)stride : (size_t)stride; }
+
+static size_t type_bytes(const job *job) { return simdrop_type_bytes[job->elements.type]; }
+
+/* Elements into a buffer, contiguous and in the machine's byte order, and back. */
+
+static void gather(const job *job, char *buffer, const char *x, ptrdiff_t stride, size_t n) {
+    copy_elements(buffer, (ptrdiff_t)type_bytes(job), x, stride, n, job->elements.bytes);
+    if (job->elements.swap_x) {
+        swap_bytes(buffer, n * type_bytes(job), job->elements.swap_x);
+    }
+}
+
+static void scatter(const job *job, char *y, ptrdiff_t stride, char *buffer, size_t n) {
+    if (job->elements.swap_y) {
+        swap_bytes(buffer, n * type_bytes(job), job->elements.swap_y);
+    }
+    copy_elements(y, stride, buffer, (ptrdiff_t)type_bytes(job), n, job->elements.bytes);
+}
+
+static void select_elements(const job *job, const uint64_t *bits, size_t shift, size_t n, const void *x, void *y) {
+    selects[job->elements.type](bits, shift, n, x, y, job->elements.scale, (prefetch){0}, 0);
+}
+
+/* n elements in place: large arrays past the caches, from the first line of y on. */
+static void apply_contiguous(const job *job, const char *x, char *y, const uint64_t *bits, size_t shift, size_t n) {
+    const size_t size = type_bytes(job), first = -(uintptr_t)y % LINE / size;
+    const int past_cache = job->past_cache && n * size >= LONG_ROW && ((uintptr_t)y + first * size) % LINE == 0;
+    if (past_cache && first != 0) {
+        select_elements(job, bits, shift, first, x, y);
+        x += first * size, y += first * size, n -= first;
+        bits += (shift + first) / WORD;
+        shift = (shift + first) % WORD;
+    }
+    prefetch memory = {0};
+    if (job->prefetches) {
+        memory.read = (const void *)((uintptr_t)x + (uintptr_t)job->prefetch_x);
+        memory.written = (const void *)((uintptr_t)y + (uintptr_t)job->prefetch_y);
+    }
+    selects[job->elements.type](bits, shift, n, x, y, job->elements.scale, memory, past_cache);
+}
+
+/* n elements along an axis, whose bits begin `shift` bits into a word. */
+static void apply_run(const job *job, position at, simdrop_axis axis, const uint64_t *bits, size_t shift, size_t n) {
+    if (job->direct_x && job->direct_y) {
+        apply_contiguous(job, at.x, at.y, bits, shift, n);
+        return;
+    }
+    while (n != 0) {
+        char buffer[BUFFER * LARGEST] __attribute__((aligned(LINE)));
+        const size_t count = smaller(n, BUFFER);
+        if (!job->direct_y) { /* else each store to a new line would wait for it */
+            size_t step = 1;
+            while (step < count && 2 * step * magnitude(axis.y) <= LINE) {
+                step *= 2;
+            }
+            for (size_t i = 0; i < count; i += step) {
+                __builtin_prefetch(at.y + (ptrdiff_t)i * axis.y, 1);
+            }
+        }
+        if (!job->direct_x) {
+            gather(job, buffer, at.x, axis.x, count);
+        }
+        select_elements(job, bits, shift, count, job->direct_x ? at.x : buffer, job->direct_y ? at.y : buffer);
+        if (!job->direct_y) {
+            scatter(job, at.y, axis.y, buffer, count);
+        }
+        at = step_along(at, axis, count);
+        bits += (shift + count) / WORD;
+        shift = (shift + count) % WORD;
+        n -= count;
+    }
+}
+
+/* All elements along an axis that shares one decision; what is dropped is not read. */
+static void apply_one_decision(const job *job, position at, simdrop_axis axis, int keep) {
+    if (keep) {
+        uint64_t ones[SHORT_CHUNK_WORDS];
+        memset(ones, 0xff, sizeof ones);
+        for (size_t n = axis.n; n != 0;) {
+            const size_t count = smaller(n, SHORT_CHUNK);
+            apply_run(job, at, axis, ones, 0, count);
+            at = step_along(at, axis, count);
+            n -= count;
+        }
+    } else if (job->direct_y) {
+        memset(at.y, 0, axis.n * type_bytes(job));
+    } else {
+        for (size_t i = 0; i < axis.n; i++) {
+            memset(at.y + (ptrdiff_t)i * axis.y, 0, job->elements.bytes);
+        }
+    }
+}
+
+/* A position, and its index along each of some axes. */
+typedef struct {
+    position at;
+    size_t index[MAX_AXES];
+} cursor;
+
+INLINE cursor begin_at(position at, int count) {
+    cursor cursor;
+    cursor.at = at;
+    memset(cursor.index, 0, (size_t)count * sizeof *cursor.index);
+    return cursor;
+}
+
+/* `steps` along the innermost axis, at most to its end, and from there to the beginning of the next row. */
+static void advance(cursor *cursor, const simdrop_axis *axes, int count, size_t steps) {
+    cursor->at = step_along(cursor->at, axes[0], steps);
+    cursor->index[0] += steps;
+    for (int axis = 0; axis + 1 < count && cursor->index[axis] == axes[axis].n; axis++) {
+        cursor->at.x -= (ptrdiff_t)axes[axis].n * axes[axis].x;
+        cursor->at.y -= (ptrdiff_t)axes[axis].n * axes[axis].y;
+        cursor->at.element -= axes[axis].n * axes[axis].element;
+        cursor->index[axis] = 0;
+        cursor->at = step_along(cursor->at, axes[axis + 1], 1);
+        cursor->index[axis + 1]++;
+    }
+}
+
+/* At most BUFFER elements of rows that are too short for the kernels: together, in a buffer. */
+static void apply_short_rows(const job *job, cursor *cursor, const simdrop_axis *axes, int count, const uint64_t *bits,
+                             size_t shift, size_t n) {
+    char buffer[BUFFER * LARGEST] __attribute__((aligned(LINE)));
+    const size_t size = type_bytes(job);
+    struct {
+        char *y;
+        size_t length;
+    } row[BUFFER];
+    size_t rows = 0;
+    for (size_t i = 0; i < n; i += row[rows++].length) {
+        row[rows].y = cursor->at.y;
+        row[rows].length = smaller(n - i, axes[0].n - cursor->index[0]);
+        gather(job, buffer + i * size, cursor->at.x, axes[0].x, row[rows].length);
+        advance(cursor, axes, count, row[rows].length);
+    }
+    select_elements(job, bits, shift, n, buffer, buffer);
+    for (size_t i = 0, j = 0; i < rows; j += row[i++].length) {
+        scatter(job, row[i].y, axes[0].y, buffer + j * size, row[i].length);
+    }
+}
+
+/* Elements whose bits are in memory's order, along axes from a cursor on. */
+static void apply_bits(const job *job, cursor *cursor, const simdrop_axis *axes, int count, const uint64_t *bits,
+                       size_t bit, size_t n) {
+    for (size_t end = bit + n, length; bit < end; bit += length) {
+        if (axes[0].n < SHORT_ROW) {
+            length = smaller(end - bit, BUFFER);
+            apply_short_rows(job, cursor, axes, count, bits + bit / WORD, bit % WORD, length);
+        } else {
+            length = smaller(end - bit, axes[0].n - cursor->index[0]);
+            apply_run(job, cursor->at, axes[0], bits + bit / WORD, bit % WORD, length);
+            advance(cursor, axes, count, length);
+        }
+    }
+}
+
+static uint64_t reversed(uint64_t word) {
+    word = (word & 0x5555555555555555) << 1 | (word >> 1 & 0x5555555555555555);
+    word = (word & 0x3333333333333333) << 2 | (word >> 2 & 0x3333333333333333);
+    word = (word & 0x0f0f0f0f0f0f0f0f) << 4 | (word >> 4 & 0x0f0f0f0f0f0f0f0f);
+    return __builtin_bswap64(word);
+}
+
+/* The bits of n elements, at most REPEATED_BITS, from `element` on, or descending from it. They begin
+   `shift` bits into the first word. */
+static const uint64_t *run_bits(job *job, uint64_t element, size_t n, int descending, size_t *shift) {
+    const uint64_t first = descending ? element - n + 1 : element, end = first % WORD + n;
+    const size_t words = (end + WORD - 1) / WORD;
+    if (job->drawn_from != first || job->drawn != n) {
+        load_bits(job, first, n, job->bits);
+        job->drawn_from = first;
+        job->drawn = n;
+        for (size_t i = 0; descending && 2 * i < words; i++) {
+            const uint64_t low = job->bits[i], high = job->bits[words - 1 - i];
+            job->bits[i] = reversed(high);
+            job->bits[words - 1 - i] = reversed(low);
+        }
+    }
+    *shift = descending ? words * WORD - end : first % WORD;
+    return job->bits;
+}
+
+#endif

@@ -1,0 +1,25 @@
+# cython: language_level=3
+"""What the kernels of single elements have in common."""
+
+from libc.stdint cimport uint64_t
+
+from simdrop._core.draw cimport Draw
+from simdrop._core.task cimport Task
+
+
+cdef class Elements(Task):
+    cdef Draw draw
+    cdef int double  # 0: float32, 1: float64, as the tables of kernels are indexed
+    cdef bint generates  # reads no x
+    cdef size_t size  # bytes of an element
+    cdef const char *x  # or NULL
+    cdef char *y
+
+    cdef int take(self, Draw draw, x, y, others) except -1
+    cdef int compute(self, uint64_t number, size_t n, const char *x, char *y) except -1 nogil
+
+
+cdef apply(Elements kernel, Draw draw, x, out, Py_ssize_t split_from)
+cdef copied(x, out)
+cdef floats(x)
+cdef floats_of(Draw draw, x)

@@ -1,0 +1,59 @@
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from simdrop._core.draw import Draw
+from simdrop._core.stream import Rng
+
+class GaussianContext(Draw):
+    @property
+    def std(self) -> float: ...
+    def normals(self) -> NDArray[np.float32]: ...
+    def apply(self, x: ArrayLike, *, out: NDArray[Any] | None = None) -> NDArray[Any]: ...
+
+class GaussianDropoutContext(GaussianContext):
+    def __init__(
+        self,
+        key: bytes,
+        draw: int,
+        p: float,
+        shape: int | Sequence[int],
+        *,
+        shared_axes: int | Sequence[int] = (),
+    ) -> None: ...
+    @property
+    def p(self) -> float: ...
+    def backward(self, dy: ArrayLike, *, out: NDArray[Any] | None = None) -> NDArray[Any]: ...
+
+class GaussianNoiseContext(GaussianContext):
+    def __init__(
+        self,
+        key: bytes,
+        draw: int,
+        std: float,
+        shape: int | Sequence[int],
+        *,
+        shared_axes: int | Sequence[int] = (),
+    ) -> None: ...
+    def backward(self, dy: ArrayLike, *, out: NDArray[Any] | None = None) -> NDArray[Any]: ...
+
+def gaussian_dropout(
+    x: ArrayLike,
+    p: float = 0.5,
+    *,
+    rng: Rng = None,
+    shared_axes: int | Sequence[int] = (),
+    training: bool = True,
+    out: NDArray[Any] | None = None,
+) -> tuple[NDArray[Any], GaussianDropoutContext]: ...
+def gaussian_noise(
+    x: ArrayLike,
+    std: float,
+    *,
+    rng: Rng = None,
+    shared_axes: int | Sequence[int] = (),
+    training: bool = True,
+    out: NDArray[Any] | None = None,
+) -> tuple[NDArray[Any], GaussianNoiseContext]: ...
