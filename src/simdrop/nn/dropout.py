@@ -9,6 +9,7 @@ import numpy as np
 
 import simdrop as sd
 from simdrop import _args, _arrays
+from simdrop._core.draw import Draw
 from simdrop._values import Values
 
 from .layer import Draws, Layer
@@ -160,12 +161,12 @@ class Dropout(Dropping):
         """As of any layer, also for some rows of a batch, with their window of its mask."""
         y = np.empty(x.shape, x.dtype)
         start = draws.start, *[0] * (x.ndim - 2)
-        for drawn, one, out in zip(draws.masks, x, y, strict=True):
+        for drawn, one, out in zip(draws.drawn, x, y, strict=True):
             mask = self.mask(drawn, (draws.rows, *one.shape[1:]))
             mask.window(start, one.shape).apply(one, out=out)
         return y
 
-    def mask(self, drawn: sd.Mask, shape: tuple[int, ...]) -> sd.Mask:
+    def mask(self, drawn: Draw, shape: tuple[int, ...]) -> sd.Mask:
         """The mask of a pass with this key and draw for x of this shape."""
         p, shared = at(self.p, self.steps), {axis % len(shape) for axis in self.shared_axes}
         return sd.Mask(

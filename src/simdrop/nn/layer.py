@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from simdrop._core.mask import Mask
+from simdrop._core.draw import Draw
 from simdrop._core.stream import Stream
 from simdrop._values import Values
 
@@ -140,21 +140,21 @@ class Draws(NamedTuple):
 
     Parameters
     ----------
-    masks : sequence of Mask
+    drawn : sequence of Draw
         One for each sample, of which only key and draw number are used.
     start, rows : int
         Number of the first row at hand, and how many rows the whole batch has.
     """
 
-    masks: Sequence[Mask] = ()
+    drawn: Sequence[Draw] = ()
     start: int = 0
     rows: int = 0
 
     def streams(self) -> Iterator[Stream]:
         """For each sample a stream whose next draw is the sample's."""
-        for mask in self.masks:
+        for one in self.drawn:
             stream = Stream(0)
-            stream.state = stream.state | {"key": mask.key.hex(), "draw": mask.draw}
+            stream.state = stream.state | {"key": one.key.hex(), "draw": one.draw}
             yield stream
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 import simdrop as sd
+from simdrop._core.draw import Draw
 from simdrop.submatrix import Kept, gather
 
 from .activations import ACTIVATIONS
@@ -61,7 +62,7 @@ class _Step(NamedTuple):
     """A part of the net, and if it is random its draw in each sample, as in `Draws`."""
 
     part: Layer | _Product
-    draws: Sequence[sd.Mask]
+    draws: Sequence[Draw]
 
 
 def predict_mc(
