@@ -72,7 +72,7 @@ class Npz:
         name, member = self.names[number], self._members[number]
         with _parsing(f"array {name} cannot be read: "):
             if member.compress_type not in self._methods:
-                raise ValueError("it is not compressed as NumPy does")
+                raise ValueError("its compression is not supported")
             with self._archive.open(member) as file:
                 start = io.BytesIO(file.read(HEADER))
                 if not start.getvalue().startswith(npy.MAGIC_PREFIX):

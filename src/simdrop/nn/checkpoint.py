@@ -142,7 +142,7 @@ def read(path: Target) -> Checkpoint:
         try:
             arrays = _read_arrays(file)
             digest, found = str(arrays.pop("sha256", "")), _digest(arrays)
-        except Exception as error:  # a damaged dtype may be one that has no digest
+        except ValueError as error:
             raise ValueError(f"{name} is a damaged checkpoint: {error}") from error
     try:
         about = json.loads(arrays["about"].tobytes())
