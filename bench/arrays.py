@@ -10,25 +10,25 @@ from typing import Any
 import ml_dtypes  # noqa: F401  (gives NumPy bfloat16)
 import numpy as np
 
-# Bytes between a 64-byte boundary and the first element, one a pass. NumPy's blocks begin at
-# multiples of 16 bytes, large ones from a fresh mapping at 16. Which of the four it is would be
-# luck, and np.multiply(x, mask, out=y) with AVX-512 is twice as fast at 0 as at the others.
+# Bytes from a 64-byte boundary to the first element, another one in each pass. NumPy's allocations
+# begin at multiples of 16 bytes (large, freshly mapped ones at 16), so the offset would be a matter
+# of luck; and np.multiply(x, mask, out=y) with AVX-512 is twice as fast at 0 as at the others.
 OFFSETS = (16, 32, 48, 0)
 
-# What lies between the rows of a view on a larger array.
+# Elements between the rows of a view of a larger array.
 GAP = 64
 
-# Random numbers that larger arrays repeat, since drawing more would take longer than measuring.
+# How many random numbers are drawn; larger arrays repeat them, which saves most of the time.
 DRAWN = 1 << 20
 
 
 def offset_of(number: int) -> int:
-    """The offset of all arrays of a pass."""
+    """The offset of all arrays in a pass."""
     return OFFSETS[number % len(OFFSETS)]
 
 
 def empty(n: int, dtype: np.dtype, offset: int) -> np.ndarray:
-    """An array of n elements at an offset from a 64-byte boundary, all its pages touched."""
+    """An array of n elements at an offset from a 64-byte boundary, with all pages touched."""
     size = n * dtype.itemsize
     block = np.empty(size + 64 + offset, np.uint8)
     block.fill(0)
@@ -60,20 +60,20 @@ def laid_out(shape: tuple[int, ...], dtype: np.dtype, offset: int, layout: str) 
 
 
 class Arrays:
-    """Inputs, gradients and where to write them: of one shape, type and layout, made when used."""
+    """Inputs, outputs and gradients of one shape, type and layout, made when they are used."""
 
     def __init__(self, number: int, shape: tuple[int, ...], dtype: str, layout: str) -> None:
         self.number, self.shape, self.dtype, self.layout = number, shape, np.dtype(dtype), layout
         self.rng = np.random.default_rng(number)
-        # The values of names in contenders' lines, which go when the arrays do.
+        # The values of the names in contenders' lines, which are freed with the arrays.
         self.names: dict[Hashable, dict[str, Any]] = {}
 
     def empty(self) -> np.ndarray:
-        """Another array like these."""
+        """Another such array, of zeros."""
         return laid_out(self.shape, self.dtype, offset_of(self.number), self.layout)
 
     def random(self) -> np.ndarray:
-        """Another one of normal values, of integers with standard deviation 10, or of bools."""
+        """Another such array: normal values, integers with standard deviation 10, or bools."""
         values = self.rng.standard_normal(min(prod(self.shape), DRAWN))
         if self.dtype == bool:
             values = values > 0
@@ -92,5 +92,5 @@ class Arrays:
 
 @lru_cache(maxsize=1)
 def arrays(number: int, shape: tuple[int, ...], dtype: str, layout: str) -> Arrays:
-    """The arrays of one pass; those before are freed."""
+    """The arrays of one group in one pass; the ones before them are freed."""
     return Arrays(number, shape, dtype, layout)

@@ -1,4 +1,4 @@
-"""The fastest dropout found that is plain NumPy and keeps p to 2^-16."""
+"""The fastest dropout in plain NumPy that was found, with p exact to 2^-16."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-# Elements a step: bits and expanded mask stay in the L2 cache. 16,384 and 131,072 are slower.
+# Elements in a step: the bits and the mask made of them stay in the L2 cache. 16,384 and 131,072
+# elements are slower.
 STEP = 65_536
 
 
@@ -14,15 +15,17 @@ class BestNumpy:
     """
     Inverted dropout of flat arrays of one length, with buffers made once.
 
-    Tried, in ns per float32 at 65,536 elements on one core of a Xeon with AVX-512 (random source:
-    16 bits an element; for scale, np.multiply(x, mask, out=y) took 0.17):
-    SFC64 random_raw 0.32; Generator.integers of uint64 0.38, of uint16 0.89; Generator.bytes 0.98;
-    Generator.random of float32 1.65. To apply: bool * scale, then x * that 0.34; x * bool, then
-    scale 0.37; np.where 1.05; np.putmask 1.0; np.copyto(where=) 1.6 to 4; np.multiply(where=) 2.1.
-    Eight bits an element and a second draw for the 1 in 256 that they leave undecided: 0.85 in all
-    at p = 0.1, against 0.72 with 16 bits. Sixteen packed planes of bits, combined by & and | (p in
-    base 2 by Horner's scheme): 0.84. At p = 0.5, where one plane decides, that and a table of the
-    8 factors of each byte take 0.33.
+    Tried, in ns per float32 at 65,536 elements on one core of a Xeon with AVX-512, where
+    np.multiply(x, mask, out=y) took 0.17:
+
+    - drawing 16 bits an element: SFC64 random_raw 0.32; Generator.integers of uint64 0.38, of
+      uint16 0.89; Generator.bytes 0.98; Generator.random of float32 1.65.
+    - applying them: bool * scale, then x * that 0.34; x * bool, then scale 0.37; np.where 1.05;
+      np.putmask 1.0; np.copyto(where=) 1.6 to 4; np.multiply(where=) 2.1.
+    - in all at p = 0.1, 16 bits an element 0.72; eight bits, and a second draw for the 1 in 256
+      that they leave undecided 0.85; sixteen packed planes of bits, combined by & and | (Horner's
+      scheme for p in base 2) 0.84.
+    - at p = 0.5, where one plane decides, a table of the 8 factors of each byte 0.33.
     """
 
     def __init__(self, n: int, dtype: str, p: float) -> None:
@@ -33,7 +36,7 @@ class BestNumpy:
         self.threshold = np.uint16(round(p * 2**16))
         bytes_of_bits = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)
         self.table = bytes_of_bits * self.scale
-        # What backward needs: a bit or a bool an element, and the factors if one step is all.
+        # What backward needs: a bit or bool per element, and the factors if there is one step only.
         self.packed = np.zeros(-(-n // 64), np.uint64)
         self.keep = np.zeros(n, np.bool_)
         self.factors = np.zeros(-(-min(n, STEP) // 8) * 8, dtype)
@@ -51,7 +54,7 @@ class BestNumpy:
             np.multiply(dy[part], factors, out=dx[part])
 
     def parts(self) -> Iterator[slice]:
-        """Steps through the arrays."""
+        """The steps through the arrays."""
         return (slice(i, min(i + STEP, self.n)) for i in range(0, self.n, STEP))
 
     def draw(self, part: slice) -> None:

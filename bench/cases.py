@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from importlib.util import find_spec
-from itertools import product
+from itertools import chain, product
 from math import prod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from simdrop._core.mask import instruction_set, instruction_sets
-from simdrop._threads import available_cpus
 
 from . import mc
 
-# Their columns' names. simdrop beside itself is the control: every ratio of it should be 1.
+# The contenders' names in tables. simdrop beside itself is the control: its ratios should be 1.
 CONTENDERS = {
     "naive": "naive NumPy",
     "numpy": "best NumPy",
@@ -32,7 +31,7 @@ CONTENDERS = {
 }
 OPTIONAL = ("torch", "jax")
 
-# A family's title, and what its times are counted in.
+# The title of each family, and the unit of its times.
 FAMILIES = {
     "contenders": ("What people use instead", "ns/element"),
     "limit": ("How far from multiplying by a constant", "ns/element"),
@@ -50,13 +49,14 @@ FAMILIES = {
     "steps": ("Training steps of a 784-1024-1024-10 net, batch 128, all threads", "ms"),
 }
 
-BEST = instruction_set()
-
 SMALL, MIDDLE, LARGE, HUGE = (65_536,), (1_000_000,), (16_000_000,), (100_000_000,)
+
+# `Group.threads` for one thread per CPU.
+ALL_CPUS = 0
 
 
 class Limit(NamedTuple):
-    """What is to be reached beside a contender; `targets.MEASURES` has the measures."""
+    """The value to reach beside a contender; `targets.MEASURES` lists the measures."""
 
     contender: str
     value: float
@@ -65,7 +65,7 @@ class Limit(NamedTuple):
 
 @dataclass(frozen=True)
 class Group:
-    """The work that contenders are compared on."""
+    """Work that simdrop and its contenders do, on the same arrays."""
 
     family: str
     work: str
@@ -77,23 +77,33 @@ class Group:
     layout: str = "contiguous"
     shared_axes: tuple[int, ...] = ()
     activation: str = ""
-    instruction_set: str = BEST
+    instruction_set: str = ""  # the one that simdrop chooses
     threads: int = 1
     ours: str = "simdrop"
-    rounds: int = 1  # at least so many in a pass
-    calls: int = 1  # at least so many in a round
+    rounds: int = 1  # in a pass, at least
+    calls: int = 1  # in a round, at least
 
     @property
     def n(self) -> int:
         return prod(self.shape)
 
-    def as_dict(self) -> dict[str, Any]:
-        """What tells it from others."""
-        left_out = ("contenders", "limits", "rounds", "calls")
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in left_out}
+    def fields(self) -> dict[str, str]:
+        """The fields that tell it from other groups, as text."""
+        values = ((name, getattr(self, name)) for name in GROUP_FIELDS)
+        return {
+            name: " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            for name, value in values
+        }
 
     def __str__(self) -> str:
-        return "-".join(str(value) for value in self.as_dict().values())
+        return "-".join(self.fields().values())
+
+
+GROUP_FIELDS = tuple(
+    field.name
+    for field in fields(Group)
+    if field.name not in ("contenders", "limits", "rounds", "calls")
+)
 
 
 def contenders() -> Iterator[Group]:
@@ -111,11 +121,11 @@ def contenders() -> Iterator[Group]:
         yield Group("contenders", work, shape, names, given, dtype, p)
 
 
-def limit() -> Iterator[Group]:
+def limit(chosen: str, available: Sequence[str]) -> Iterator[Group]:
     sizes = (SMALL, MIDDLE, LARGE, HUGE)
     ratios = {"aesni": {0.5: (2.2, 2.0, 1.2, 1.1)}}
-    ratios.setdefault(BEST, {0.5: (1.2, 1.1, 0.8, 0.7), 0.1: (1.6, 1.3, 0.8, 0.7)})
-    for i, name, p in product(range(4), instruction_sets(), (0.5, 0.1)):
+    ratios.setdefault(chosen, {0.5: (1.2, 1.1, 0.8, 0.7), 0.1: (1.6, 1.3, 0.8, 0.7)})
+    for i, name, p in product(range(4), available, (0.5, 0.1)):
         if name != "portable":
             values = ratios.get(name, {}).get(p)
             limits = (Limit("constant", values[i]),) if values else ()
@@ -215,16 +225,14 @@ def structured() -> Iterator[Group]:
 
 
 def steps() -> Iterator[Group]:
-    """In rounds of several, since a net's own weights are in the caches while it trains."""
+    """In rounds of several steps: while a net trains, its weights are in the caches."""
     names = ("products", "without", "torch", "simdrop")
     limits = {
         "elementwise": (Limit("products", 1.2), Limit("torch", 0.68)),
         "batchwise": (Limit("without", 0.55), Limit("torch", 0.35)),
     }
     for work, given in limits.items():
-        yield Group(
-            "steps", work, (128, 784), names, given, threads=available_cpus(), rounds=4, calls=6
-        )
+        yield Group("steps", work, (128, 784), names, given, threads=ALL_CPUS, rounds=4, calls=6)
 
 
 def monte_carlo() -> Iterator[Group]:
@@ -234,23 +242,29 @@ def monte_carlo() -> Iterator[Group]:
         yield Group("mc", work, shape, names, limits, p=mc.P, rounds=3)
 
 
-LISTS = (
-    contenders,
-    limit,
-    masks,
-    types,
-    layouts,
-    shared,
-    calls,
-    imports,
-    threads,
-    fused,
-    structured,
-    noise,
-    monte_carlo,
-    steps,
-)
-GROUPS = {str(group): group for groups in LISTS for group in groups()}
+def groups(chosen: str, available: Sequence[str]) -> dict[str, Group]:
+    """All groups by name, on a machine with these instruction sets, of which one is chosen."""
+    families = (
+        contenders(),
+        limit(chosen, available),
+        masks(),
+        types(),
+        layouts(),
+        shared(),
+        calls(),
+        imports(),
+        threads(),
+        fused(),
+        structured(),
+        noise(),
+        monte_carlo(),
+        steps(),
+    )
+    return {str(group): group for group in chain(*families)}
+
+
+# Those of this machine.
+GROUPS = groups(instruction_set(), instruction_sets())
 
 
 class Case(NamedTuple):
@@ -265,7 +279,7 @@ class Case(NamedTuple):
 
 
 def cases(passes: int, families: list[str]) -> Iterator[Case]:
-    """All cases in the order of measurement: pass by pass, each with its contenders rotated."""
+    """All cases in the order of measurement: pass by pass, with the contenders rotated in each."""
     for number in range(passes):
         for group in GROUPS.values():
             if group.family in families:

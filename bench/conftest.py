@@ -1,4 +1,4 @@
-"""The options --passes and --only, and a test for each case."""
+"""The options --passes and --only, and one test for each case, after all others."""
 
 from __future__ import annotations
 
@@ -23,3 +23,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         skip = pytest.mark.skipif(case.contender in absent, reason=reason)
         parameters.append(pytest.param(case, id=str(case), marks=skip))
     metafunc.parametrize("case", parameters)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Measure last, so that a failing test costs no minutes of measurements."""
+    items.sort(key=lambda item: "case" in getattr(item, "fixturenames", ()))

@@ -1,4 +1,4 @@
-"""Monte-Carlo dropout: passes of a net that drop, for their mean and standard deviation."""
+"""Monte-Carlo dropout, mean and standard deviation of passes that drop: simdrop and NumPy."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import numpy as np
 
 from simdrop import nn
 
-SIZES = (784, 1024, 1024, 10)
-P = 0.5
+from .steps import SIZES, P
 
 
 class Work(NamedTuple):
@@ -28,29 +27,30 @@ WORKS = {
 
 
 def net(work: str) -> nn.MLP:
+    """The net, the same one for all contenders."""
     return nn.MLP(SIZES, p=P, p_input=WORKS[work].p_input, rng=0)
 
 
 def rows(shape: tuple[int, ...]) -> np.ndarray:
-    """x for (samples, rows)."""
+    """The input for a shape of (samples, rows)."""
     return np.random.default_rng(1).random((shape[1], SIZES[0]), dtype=np.float32)
 
 
 class Ours:
-    """simdrop's."""
+    """The passes of simdrop."""
 
     def __init__(self, work: str, shape: tuple[int, ...]) -> None:
         self.net, self.n, self.x = net(work), shape[0], rows(shape)
         self.fixed = WORKS[work].fixed
 
     def run(self) -> tuple[np.ndarray, np.ndarray]:
-        """mean and std."""
+        """The mean and standard deviation over the passes."""
         found = self.net.predict_mc(self.x, self.n, rng=0, fixed=self.fixed)
         return found.mean, found.std
 
 
 class Plain:
-    """As it is usually written in NumPy; its decisions come from `keep`, which tests replace."""
+    """The passes as usually written in NumPy."""
 
     def __init__(self, work: str, shape: tuple[int, ...]) -> None:
         self.work, self.n, self.x = WORKS[work], shape[0], rows(shape)
@@ -59,13 +59,16 @@ class Plain:
         self.rng = np.random.default_rng(0)
 
     def keep(self, shape: tuple[int, ...], p: float) -> np.ndarray:
+        """Whether each element is kept; tests replace this."""
         return self.rng.random(shape, dtype=np.float32) >= p
 
     def dropped(self, y: np.ndarray, p: float) -> np.ndarray:
+        """Dropout of y."""
         keep = self.keep((1, y.shape[1]) if self.work.fixed else y.shape, p)
         return y * (keep * y.dtype.type(1 / (1 - p)))
 
     def once(self) -> np.ndarray:
+        """The probabilities of one pass."""
         y = self.dropped(self.x, self.work.p_input) if self.work.p_input else self.x
         for weight, bias in self.layers[:-1]:
             y = self.dropped(np.maximum(y @ weight + bias, 0), P)
@@ -75,6 +78,6 @@ class Plain:
         return y / y.sum(axis=1, keepdims=True)
 
     def run(self) -> tuple[np.ndarray, np.ndarray]:
-        """mean and std."""
+        """The mean and standard deviation over the passes."""
         samples = np.stack([self.once() for _ in range(self.n)])
         return samples.mean(axis=0), samples.std(axis=0)

@@ -9,37 +9,47 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from .cases import CONTENDERS
-from .figures import Figures
+from .measurements import Measurements
 
-# Okabe and Ito's colours, told apart by colour-blind readers too.
+# Okabe and Ito's colours, which colour-blind readers can tell apart, too.
+PALETTE = {
+    "black": "#000000",
+    "grey": "#999999",
+    "orange": "#e69f00",
+    "pink": "#cc79a7",
+    "light blue": "#56b4e9",
+    "green": "#009e73",
+    "blue": "#0072b2",
+    "red": "#d55e00",
+}
 COLOURS = {
-    "torch": "#cc79a7",
-    "jax": "#e69f00",
-    "naive": "#000000",
-    "numpy": "#0072b2",
-    "mask": "#009e73",
-    "constant": "#56b4e9",
-    "copy": "#999999",
-    "simdrop": "#d55e00",
+    "torch": PALETTE["pink"],
+    "jax": PALETTE["orange"],
+    "naive": PALETTE["black"],
+    "numpy": PALETTE["blue"],
+    "mask": PALETTE["green"],
+    "constant": PALETTE["light blue"],
+    "copy": PALETTE["grey"],
+    "simdrop": PALETTE["red"],
 }
 
 
-def draw(figures: Figures, facts: dict[str, str]) -> bytes:
+def draw(measurements: Measurements, facts: dict[str, str]) -> bytes:
     """Forward on float32, a panel for each p, as a PNG file has it."""
     canvas = Canvas(figsize=(12, 6.4), dpi=110, layout="constrained")
     FigureCanvasAgg(canvas)
     panels = canvas.subplots(1, 2, sharey=True)
     for panel, p in zip(panels, (0.5, 0.1), strict=True):
-        groups = figures.select(family="contenders", work="forward", dtype="float32", p=p)
+        groups = measurements.select(family="contenders", work="forward", dtype="float32", p=p)
         sizes = [group.n for group in groups]
         for name, colour in COLOURS.items():
             ours = name == "simdrop"
-            if any(name not in figures.by_group[group] for group in groups):
+            if any(name not in measurements.by_group[group] for group in groups):
                 continue
-            theirs = [figures.by_group[group][name].their_ns for group in groups]
+            theirs = [measurements.by_group[group][name].their_ns for group in groups]
             panel.plot(
                 sizes,
-                [figures.our_ns(group) for group in groups] if ours else theirs,
+                [measurements.our_ns(group) for group in groups] if ours else theirs,
                 label=CONTENDERS[name],
                 color=colour,
                 linewidth=3 if ours else 1.5,

@@ -1,64 +1,90 @@
-"""The files of a run."""
+"""Results as CSV files: the only place that reads and writes them."""
 
 from __future__ import annotations
 
-import json
-import re
+import csv
+import io
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
-from simdrop.files import replacing
+from simdrop._files import replacing
 
-from .figures import Figures
-from .picture import draw
-from .tables import Table
+from .cases import GROUP_FIELDS, groups
+from .machine import instruction_sets
+from .measurements import Measurements, Pass
 
-PICTURE = "results.png"
-
-
-def write(folder: Path, figures: Figures, tables: list[Table], facts: dict[str, str]) -> list[str]:
-    """Write results.md, results.json and results.png, if there is one; return their names."""
-    folder.mkdir(parents=True, exist_ok=True)
-    drawn = bool(figures.select(family="contenders"))
-    contents = {
-        "results.json": as_json(figures, facts).encode(),
-        "results.md": markdown(tables, facts, drawn).encode(),
-    }
-    if drawn:
-        contents[PICTURE] = draw(figures, facts)
-    for name, content in contents.items():  # once all of them could be made
-        with replacing(folder / name) as file:
-            file.write(content)
-    return sorted(contents)
+# Columns of each pass, with its number after them.
+PASS_COLUMNS = ("our_ns", "their_ns", "ratio")
 
 
-def markdown(tables: list[Table], facts: dict[str, str], drawn: bool) -> str:
-    """The page of the results."""
-    parts = [
-        "# Benchmark results",
-        "`make bench` writes this page; `bench/README.md` says how to read it. "
-        "Numbers without a unit are simdrop's time divided by the column's.",
-        "\n".join(f"- {name}: {fact}" for name, fact in facts.items()),
-        *(table.markdown() for table in tables),
+def write_csv(
+    path: Path,
+    columns: Iterable[str],
+    rows: Iterable[Mapping[str, Any]],
+    facts: Mapping[str, str] | None = None,
+) -> None:
+    """Write a file whole or not at all: facts as comments, column names, rows.
+
+    Cells that a row lacks are empty.
+    """
+    text = io.StringIO()
+    for name, fact in (facts or {}).items():
+        text.write(f"# {name}: {fact}\n")
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    with replacing(path) as file:
+        file.write(text.getvalue().encode())
+
+
+def read_csv(path: Path, columns: Iterable[str]) -> tuple[dict[str, str], list[dict[str, str]]]:
+    """The facts and the rows of a file that has these columns, and maybe others."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    facts = dict(line[2:].split(": ", 1) for line in lines if line.startswith("# "))
+    reader = csv.DictReader(line for line in lines if not line.startswith("#"))
+    found = reader.fieldnames or []
+    if missing := [name for name in columns if name not in found]:
+        raise ValueError(f"{path} has no column {', '.join(map(repr, missing))}")
+    rows = list(reader)
+    for row in rows:
+        if None in row or None in row.values():
+            raise ValueError(f"{path}: a row does not have {len(found)} cells: {row}")
+    return facts, rows
+
+
+def save(path: Path, measurements: Measurements, facts: Mapping[str, str]) -> None:
+    """Write the measurements of a run: a row for each contender of each group."""
+    numbers = sorted({one.number for each in measurements for one in each.passes})
+    rows = [
+        {
+            **each.group.fields(),
+            "contender": each.contender,
+            **{
+                f"{name}_{one.number}": getattr(one, name)
+                for one in each.passes
+                for name in PASS_COLUMNS
+            },
+        }
+        for each in measurements
     ]
-    if drawn:
-        parts.append(f"![ns per element over the number of elements]({PICTURE})")
-    return "\n\n".join(parts) + "\n"
+    of_passes = [f"{name}_{number}" for number in numbers for name in PASS_COLUMNS]
+    write_csv(path, [*GROUP_FIELDS, "contender", *of_passes], rows, facts)
 
 
-def as_json(figures: Figures, facts: dict[str, str]) -> str:
-    """All figures, one contender a line."""
-    lines = ",\n".join(json.dumps(figure) for figure in figures.as_list())
-    return f'{{"machine": {json.dumps(facts)},\n"figures": [\n{lines}\n]}}\n'
-
-
-def fill_readme(readme: Path, overview: Table) -> None:
-    """Replace the table in the section on speed."""
-    text = readme.read_text(encoding="utf-8")
-    first = re.escape(f"| {overview.columns[0]} | {overview.columns[1]} |")
-    text, found = re.subn(
-        rf"^{first}.*\n(\|.*\n)+", lambda _: overview.grid() + "\n", text, flags=re.M
-    )
-    if found != 1:
-        raise ValueError(f"{readme} has {found} tables that begin with {overview.columns[:2]}")
-    with replacing(readme) as file:
-        file.write(text.encode())
+def load(path: Path) -> tuple[Measurements, dict[str, str]]:
+    """The measurements of a run and its facts, whichever machine it was made on."""
+    facts, rows = read_csv(path, [*GROUP_FIELDS, "contender"])
+    known = groups(*instruction_sets(facts))
+    passes = []
+    for row in rows:
+        name = "-".join(row[field] for field in GROUP_FIELDS)
+        if name not in known:
+            raise ValueError(f"{path} has a group that is not in cases.py: {name}")
+        numbers = [column.removeprefix("ratio_") for column in row if column.startswith("ratio_")]
+        for number in numbers:
+            values = [row[f"{column}_{number}"] for column in PASS_COLUMNS]
+            if any(values):  # empty where the contender was not measured in this pass
+                one = Pass(int(number), *map(float, values))
+                passes.append((known[name], row["contender"], one))
+    return Measurements(passes), facts

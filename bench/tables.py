@@ -1,19 +1,19 @@
-"""The tables of a run: their cells as text, as Markdown or shown with rich."""
+"""The tables of a run: cells as text, printed as Markdown or with rich."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .cases import CONTENDERS, FAMILIES, GROUPS, Group
-from .contenders import LINES
-from .figures import Figures
-from .targets import Result
+from .cases import CONTENDERS, FAMILIES, Group
+from .lines import LINES
+from .measurements import Measurements
+from .targets import check
 
 
 @dataclass(frozen=True)
 class Table:
-    """Cells under column names, the first `left` columns aligned left."""
+    """Cells under column names; the first `left` columns are aligned left."""
 
     title: str
     columns: list[str]
@@ -32,14 +32,14 @@ class Table:
 
 
 def number(value: float | None) -> str:
-    """Three significant digits, or a dash for what was not measured."""
+    """A value with three significant digits; a dash where there is none."""
     if value is None:
         return "-"
     return f"{value:.0f}" if value >= 99.95 else f"{value:#.3g}"
 
 
 def what(group: Group) -> str:
-    """What is done, as a line where that is short."""
+    """The work of a group: the line that is timed, where that is short."""
     if group.ours == "copies":
         return "np.copyto"
     if group.family in ("calls", "masks"):
@@ -47,7 +47,7 @@ def what(group: Group) -> str:
     return f"{group.work} {group.activation}".rstrip()
 
 
-# What tells the groups of a family apart, by column name; columns that are all alike are left out.
+# Columns that may tell the groups of a family apart; those that are all alike are left out.
 FIELDS: dict[str, Callable[[Group], str]] = {
     "shape": lambda group: " x ".join(f"{length:,}" for length in group.shape),
     "shared axes": lambda group: str(group.shared_axes),
@@ -58,7 +58,7 @@ FIELDS: dict[str, Callable[[Group], str]] = {
     "instruction set": lambda group: group.instruction_set,
 }
 
-# What nanoseconds an element are multiplied by.
+# What nanoseconds per element are multiplied by to give a unit.
 UNITS: dict[str, Callable[[Group], float]] = {
     "ns/element": lambda group: 1,
     "ns/call": lambda group: group.n,
@@ -67,28 +67,29 @@ UNITS: dict[str, Callable[[Group], float]] = {
 }
 
 
-def told_apart_by(family: str) -> list[str]:
-    """The columns that tell the groups of a family apart."""
-    groups = [group for group in GROUPS.values() if group.family == family]
+def told_apart_by(groups: list[Group]) -> list[str]:
+    """The columns that tell these groups apart."""
     return [name for name, text in FIELDS.items() if len(set(map(text, groups))) > 1] or ["what"]
 
 
-def family_table(figures: Figures, family: str) -> Table:
-    """The groups of a family; simdrop's ratio to itself last, as the control."""
-    (title, unit), fields = FAMILIES[family], told_apart_by(family)
-    groups = figures.select(family=family)
-    names = [name for name in CONTENDERS if any(name in group.contenders for group in groups)]
+def family_table(measurements: Measurements, family: str) -> Table:
+    """The groups of a family; the last column is the control, simdrop divided by itself."""
+    title, unit = FAMILIES[family]
+    groups = measurements.select(family=family)
+    fields = told_apart_by(groups)
+    names = [
+        name for name in CONTENDERS if any(name in measurements.by_group[one] for one in groups)
+    ]
     rows = []
     for group in groups:
-        found = figures.by_group[group]
-        ratios = [found[name].ratio if name in found else None for name in names]
-        numbers = [figures.our_ns(group) * UNITS[unit](group), *ratios]
+        time = measurements.our_ns(group) * UNITS[unit](group)
+        numbers = [time, *measurements.ratios(group, names)]
         rows.append([FIELDS[name](group) for name in fields] + list(map(number, numbers)))
     beside = [CONTENDERS[name] if name != "simdrop" else "itself" for name in names]
     return Table(title, [*fields, unit, *beside], rows, left=len(fields))
 
 
-# README's columns.
+# The contenders in README's table, and their columns there.
 OVERVIEW = {
     "naive": "`x * ((rng.random(x.shape) > p) / (1 - p))`",
     "numpy": "best NumPy",
@@ -99,27 +100,26 @@ OVERVIEW = {
 }
 
 
-def overview(figures: Figures) -> Table:
-    """Forward on float32 at p = 0.5."""
+def overview(measurements: Measurements) -> Table:
+    """Forward on float32 at p = 0.5: the table in README."""
     rows = []
-    for group in figures.select(family="contenders", work="forward", dtype="float32", p=0.5):
+    for group in measurements.select(family="contenders", work="forward", dtype="float32", p=0.5):
         if group.n >= 1000:
-            found = figures.by_group[group]
-            ratios = [found[name].ratio if name in found else None for name in OVERVIEW]
-            ours = f"{number(figures.our_ns(group))} ns"
+            ours = f"{number(measurements.our_ns(group))} ns"
+            ratios = measurements.ratios(group, OVERVIEW)
             rows.append([f"{group.n:,}", ours, *map(number, ratios)])
     return Table("Overview", ["elements", "simdrop", *OVERVIEW.values()], rows, left=0)
 
 
-def target_table(results: list[Result]) -> Table:
+def target_table(measurements: Measurements) -> Table:
     """Measured values beside their limits."""
     rows = []
-    for one in results:
-        group = one.group
-        fields = {name: FIELDS[name](group) for name in told_apart_by(group.family)}
+    for one in check(measurements):
+        family = measurements.select(family=one.group.family)
+        fields = {name: FIELDS[name](one.group) for name in told_apart_by(family)}
         rows.append(
             [
-                group.family,
+                one.group.family,
                 ", ".join(f"p = {of}" if name == "p" else of for name, of in fields.items()),
                 one.compared,
                 f"{'≥' if one.measure.at_least else '≤'} {one.limit.value:g}",
@@ -144,7 +144,7 @@ def show(tables: list[Table], facts: dict[str, str]) -> None:
         print(*(f"{name}: {fact}" for name, fact in facts.items()), sep="\n")
         return
     console = Console()
-    console.width = max(console.width, 160)  # narrower than its tables, it would cut their cells
+    console.width = max(console.width, 160)  # a narrower console would cut off cells
     for table in tables:
         grouped = len({row[0] for row in table.rows}) < len(table.rows)
         grid = Grid(title=table.title, box=SIMPLE_HEAD, collapse_padding=True)

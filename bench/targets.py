@@ -1,4 +1,4 @@
-"""Whether the limits in `cases.py` are kept."""
+"""Whether simdrop reaches the limits in `cases.py`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from statistics import median
 from typing import NamedTuple
 
 from .cases import CONTENDERS, Group, Limit
-from .figures import Figures, Pass
+from .measurements import Measurements, Pass
 
 
 class Measure(NamedTuple):
-    """A number of one pass over n elements, which a limit is for; `text` names what it compares."""
+    """What a limit applies to: a value of one pass over n elements, and its name in tables."""
 
     of: Callable[[Pass, int], float]
     text: str
@@ -30,13 +30,13 @@ MEASURES = {
     "threads where memory allows": SPEED,
 }
 
-# Ratios repeat no better than this, even where every pass has found a control of 1.
+# How well ratios repeat at best, even where the control is 1 in every pass.
 RESOLUTION = 0.01
 
 
 @dataclass(frozen=True)
 class Result:
-    """A limit and what was measured: median and range over passes, and the aligned pass alone."""
+    """A limit and what was measured: median and range over passes, and that of aligned arrays."""
 
     group: Group
     limit: Limit
@@ -55,21 +55,22 @@ class Result:
         return self.measure.text.format(CONTENDERS[self.limit.contender])
 
 
-def check(figures: Figures) -> list[Result]:
+def check(measurements: Measurements) -> list[Result]:
     """The result of every limit that was measured."""
     return [
-        result(figures, group, limit)
-        for group, found in figures.by_group.items()
+        result(measurements, group, limit)
+        for group, found in measurements.by_group.items()
         for limit in group.limits
         if limit.contender in found
     ]
 
 
-def result(figures: Figures, group: Group, limit: Limit) -> Result:
-    figure = figures.by_group[group][limit.contender]
+def result(measurements: Measurements, group: Group, limit: Limit) -> Result:
+    """The result of one limit."""
+    passes = measurements.by_group[group][limit.contender].passes
     measure = MEASURES[limit.measure]
-    values = [measure.of(one, group.n) for one in figure.passes]
-    aligned = [v for v, one in zip(values, figure.passes, strict=True) if one.offset == 0]
+    values = [measure.of(one, group.n) for one in passes]
+    aligned = [value for value, one in zip(values, passes, strict=True) if one.aligned]
     value = median(values)
     return Result(
         group,
@@ -78,26 +79,27 @@ def result(figures: Figures, group: Group, limit: Limit) -> Result:
         min(values),
         max(values),
         median(aligned) if aligned else None,
-        verdict(figures, group, limit, value),
+        verdict(measurements, group, limit, value),
     )
 
 
-def verdict(figures: Figures, group: Group, limit: Limit, value: float) -> str:
+def verdict(measurements: Measurements, group: Group, limit: Limit, value: float) -> str:
     """
-    Whether a value keeps its limit.
+    Whether a value reaches its limit.
 
-    Two threads are as fast as one if they are within what two threads differ from themselves; and
-    they cannot be faster than memory, which a copy by two threads shows.
+    Two threads count as no slower than one if the difference is within the noise, which is how much
+    two threads differ from themselves. They cannot be faster than memory allows, which a copy by
+    two threads shows.
     """
     bound = limit.value
     if limit.measure == "threads":
-        control = figures.by_group[group]["simdrop"]
+        control = measurements.by_group[group]["simdrop"]
         bound -= max(RESOLUTION, median(abs(1 - one.ratio) for one in control.passes))
     if value >= bound if MEASURES[limit.measure].at_least else value <= bound:
         return "reached"
     if limit.measure == "threads where memory allows":
-        (copy,) = figures.select(family="threads", ours="copies", shape=group.shape)
-        speed = 1 / figures.by_group[copy]["copy"].ratio
+        (copy,) = measurements.select(family="threads", ours="copies", shape=group.shape)
+        speed = 1 / measurements.by_group[copy]["copy"].ratio
         if speed < limit.value:
             return f"not reached, nor by np.copyto: {speed:.3g}"
     return "not reached"

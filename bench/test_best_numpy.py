@@ -1,4 +1,4 @@
-"""The best NumPy contender is dropout, so that its times count."""
+"""The best NumPy contender is dropout: otherwise its times would mean nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plain passes are those of simdrop, so that their times count."""
+"""The plain NumPy passes compute what simdrop does."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_is_monte_carlo_dropout(work: str) -> None:
 
     def keep(shape: tuple[int, ...], p: float) -> np.ndarray:
         if not mc.WORKS[work].p_input and stream.draw % 3 == 0:
-            stream.mask(1)  # the inputs' draw, which simdrop takes at p = 0, too
+            stream.mask(1)  # simdrop takes a draw for the inputs even at p = 0
         return stream.mask(shape, p).keep()
 
     plain.keep = keep  # type: ignore[method-assign]

@@ -1,16 +1,14 @@
-"""Every case: one contender timed by pytest-benchmark, and simdrop between its rounds."""
+"""Time every case: pytest-benchmark times a contender, and simdrop between its rounds."""
 
 from __future__ import annotations
 
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from .arrays import offset_of
-from .cases import BEST, Case, Group
-from .contenders import prepare, use
+from .cases import Case, Group
+from .contenders import prepare, reset
 from .timing import Line, Plan, measure, plan_round
-from .training import on_threads
 
-# Made in the first pass, kept for the others.
+# Made in the first pass and kept for the others.
 plans: dict[tuple[Group, str], Plan] = {}
 
 
@@ -25,15 +23,9 @@ def test_ratio(benchmark: BenchmarkFixture, case: Case) -> None:
     number, group, contender = case
     ours, theirs = (prepare(number, group, name) for name in (group.ours, contender))
     benchmark.group = str(group)
-    benchmark.extra_info = {
-        "group": str(group),
-        "contender": contender,
-        "pass": number,
-        "offset": offset_of(number),
-    }
+    benchmark.extra_info = {"group": str(group), "contender": contender, "pass": number}
     try:
         our_plan, their_plan = plan(group, group.ours, ours), plan(group, contender, theirs)
         measure(benchmark, ours, our_plan, theirs, their_plan, group.rounds)
     finally:
-        use(BEST, 1)
-        on_threads(1)()
+        reset()

@@ -1,59 +1,69 @@
-"""What `make bench` writes: the files of a run, and the table in the project's README."""
+"""The CSV of a run: what is written is read again, and the committed one makes the page."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
+from . import report
+from .__main__ import FILE, RESULTS
 from .cases import GROUPS
-from .figures import Figures
-from .results import fill_readme, write
-from .tables import Table
+from .measurements import Measurements, Pass
+from .results import load, save
 
-TABLE = Table("Overview", ["elements", "simdrop"], [["1", r"2 ns \1"]], left=0)
-
-
-def measured(family: str) -> Figures:
-    """As if each contender of a family had been measured once."""
-    times = {"our_seconds": [1.0], "our_calls": 2, "their_calls": 2, "pass": 1, "offset": 0}
-    return Figures(
-        [
-            {"extra_info": times | {"group": name, "contender": "numpy"}, "stats": {"data": [3.0]}}
-            for name, group in GROUPS.items()
-            if group.family == family
-        ]
-    )
+FACTS = {"CPU": "one: fast", "instruction set": "vaes256 (of vaes256, aesni, portable)"}
+NAMES = [str(group) for group in GROUPS.values() if group.family == "shared"]
 
 
-@pytest.mark.parametrize("family", ["contenders", "nothing"])
-def test_the_files_of_a_run(tmp_path: Path, family: str) -> None:
-    folder = tmp_path / "new" / "results"
-    drawn = ["results.png"] * (family == "contenders")
-    for _ in range(2):
-        names = write(folder, measured(family), [TABLE], {"CPU": "one"})
-        assert names == ["results.json", "results.md", *drawn]
-        assert sorted(path.name for path in folder.iterdir()) == names
-    assert json.loads((folder / "results.json").read_text())["machine"] == {"CPU": "one"}
-    assert TABLE.markdown() in (folder / "results.md").read_text()
-    if drawn:
-        assert (folder / "results.png").read_bytes().startswith(b"\x89PNG")
+def measured() -> Measurements:
+    """Two passes of three groups; of the last one, a contender is missing in the first pass."""
+    passes = [
+        (GROUPS[name], contender, Pass(number, 2.5, 5.0, 0.5 + number))
+        for number in range(2)
+        for name in NAMES
+        for contender in ("mask", "simdrop")
+    ]
+    del passes[4]
+    return Measurements(passes)
 
 
-def test_fill_readme_replaces_its_table_alone(tmp_path: Path) -> None:
-    readme = tmp_path / "README.md"
-    text = "Speed\n\n{}\nand\n\n| other | table |\n|--:|--:|\n| 1 | 2 |\n"
-    readme.write_text(text.format("| elements | simdrop | old |\n|--:|--:|--:|\n| 1 | 2 | 3 |\n"))
-    fill_readme(readme, TABLE)
-    assert readme.read_text() == text.format(TABLE.grid() + "\n")
+def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
+    path = tmp_path / FILE
+    save(path, measured(), FACTS)
+    measurements, facts = load(path)
+    assert facts == FACTS
+    assert measurements.by_group == measured().by_group
+    assert path.read_text(encoding="utf-8").splitlines()[2:4] == [
+        "family,work,shape,dtype,p,layout,shared_axes,activation,instruction_set,threads,ours,"
+        "contender,our_ns_0,their_ns_0,ratio_0,our_ns_1,their_ns_1,ratio_1",
+        "shared,forward,32 256 14 14,float32,0.5,contiguous,2 3,,,1,simdrop,mask,"
+        "2.5,5.0,0.5,2.5,5.0,1.5",
+    ]
 
 
-@pytest.mark.parametrize("tables", [0, 2])
-def test_fill_readme_wants_one_table(tmp_path: Path, tables: int) -> None:
-    readme = tmp_path / "README.md"
-    text = "Speed\n\n" + "| elements | simdrop |\n|--:|--:|\n| 1 | 2 |\n\n" * tables
-    readme.write_text(text)
-    with pytest.raises(ValueError, match=f"has {tables} tables"):
-        fill_readme(readme, TABLE)
-    assert readme.read_text() == text
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (",ratio_0", "", "does not have 17 cells"),
+        (",1.5\n", "\n", "does not have 18 cells"),
+        ("contender,", "contenders,", "no column 'contender'"),
+        ("shared,forward", "shared,sideways", "not in cases.py: shared-sideways-"),
+        ("# instruction set: vaes256 ", "# instruction set: ", "wanted 'CHOSEN"),
+        (",0.5,2.5", ",half,2.5", "half"),
+    ],
+)
+def test_what_cannot_be_loaded(tmp_path: Path, old: str, new: str, message: str) -> None:
+    path = tmp_path / FILE
+    save(path, measured(), FACTS)
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+    with pytest.raises(ValueError, match=message):
+        load(path)
+
+
+@pytest.mark.skipif(not RESULTS.exists(), reason="source distributions have no results")
+def test_the_committed_page_is_made_from_the_committed_file() -> None:
+    page = (RESULTS / report.PAGE).read_text(encoding="utf-8")
+    assert report.markdown(*load(RESULTS / FILE)) == page

@@ -1,4 +1,4 @@
-"""Verdicts on made-up rounds."""
+"""The verdicts on made-up rounds."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import Any
 import pytest
 
 from .cases import GROUPS, Group
-from .figures import Figures
+from .measurements import from_benchmarks
 from .targets import check
 
 
 def rounds(group: Group, contender: str, ours: float, theirs: float) -> Iterator[dict[str, Any]]:
     """Two passes of one round of a contender, in seconds, and the same in half the time."""
     for number, factor in enumerate((1, 0.5)):
-        info = {"group": str(group), "contender": contender, "pass": number, "offset": 16 * number}
+        info = {"group": str(group), "contender": contender, "pass": number}
         info |= {"our_calls": 2, "their_calls": 4, "our_seconds": [2 * factor * ours]}
         yield {"extra_info": info, "stats": {"data": [4 * factor * theirs]}}
 
 
 def verdicts(*measured: tuple[Group, str, float, float]) -> list[tuple[float, str]]:
     """What `check` says about contenders of groups: value and verdict of each limit."""
-    figures = Figures([one for case in measured for one in rounds(*case)])
-    return [(pytest.approx(one.value, rel=1e-4), one.verdict) for one in check(figures)]
+    measurements = from_benchmarks([one for case in measured for one in rounds(*case)])
+    return [(pytest.approx(one.value, rel=1e-4), one.verdict) for one in check(measurements)]
 
 
 def find(**fields: Any) -> Group:

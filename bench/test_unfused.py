@@ -1,4 +1,4 @@
-"""The unfused contender computes what simdrop.fused does, so that its times count."""
+"""The unfused contender computes what simdrop.fused does."""
 
 from __future__ import annotations
 

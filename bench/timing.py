@@ -1,4 +1,4 @@
-"""How two lines are timed beside each other: in turns, a fifth of a millisecond each."""
+"""How two lines are timed: in one process, in turns of a fifth of a millisecond."""
 
 from __future__ import annotations
 
@@ -13,58 +13,60 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 Loop = Callable[[Iterable[None]], None]
 
-# Seconds of a round, which repeats one line. Long enough for its caches to settle again: rounds of
-# one to eight calls change np.multiply at 65,536 elements by up to a tenth, longer ones do not.
+# Seconds in a round, which repeats one line: long enough for the caches to settle. In rounds of one
+# to eight calls np.multiply at 65,536 elements is up to a tenth faster or slower; in longer ones it
+# is not.
 ROUND = 200e-6
 
-# Seconds of all rounds of two lines in one pass; up to LONG for the first FEW of them.
+# Seconds for all rounds of two lines in one pass; slow lines get up to LONG, for FEW rounds.
 PASS = 40e-3
 LONG = 250e-3
 FEW = 5
 
 
 class Line(NamedTuple):
-    """A loop over a line, and what to call before each of its rounds."""
+    """A line in a loop, and what to call before each of its rounds."""
 
     run: Loop
     setting: Callable[[], None] | None = None
 
 
 class Plan(NamedTuple):
-    """How many calls fill a round of a line, and the seconds that they take."""
+    """How many calls of a line fill a round, and how many seconds they take."""
 
     calls: int
     duration: float
 
 
 def loop(line: str, names: dict[str, Any]) -> Loop:
-    """A function that runs a line once for each item, without a call around it that would count."""
+    """A function that runs a line once for each item, without the cost of a function call."""
     names = dict(names)
     exec(f"def loop(times):\n    for _ in times: {line}", names)
     return names["loop"]
 
 
 def seconds(run: Loop, calls: int) -> float:
-    """The time of so many calls, together."""
+    """The time of this many calls, all together."""
     times = (repeat(None, calls),)
     start = perf_counter()
-    # pytest-benchmark calls so, and thus from as deep in C's stack. Elsewhere in it, a call on 100
-    # elements can take a fifth longer: its stores there and to an array may be 4096 bytes apart.
+    # pytest-benchmark calls it like this, which gives the same depth of the C stack. At another
+    # depth a call on 100 elements can take a fifth longer: 4K aliasing, where stores to the stack
+    # and to an array are a multiple of 4096 bytes apart.
     run(*times, **{})
     return perf_counter() - start
 
 
 def undisturbed(run: Loop, calls: int) -> float:
-    """The time of so many calls, taken twice where another process could have doubled it."""
+    """The time of this many calls: of two attempts the faster one, unless one takes long."""
     first = seconds(run, calls)
     return first if first > PASS else min(first, seconds(run, calls))
 
 
 def plan_round(line: Line, least: int) -> Plan:
     """
-    How to fill a round of a line with `least` calls or more.
+    How to fill a round of a line with at least `least` calls.
 
-    What only a first call does, such as compiling, is left out.
+    The first call is not counted, since it may do more than the others, such as compiling.
     """
     run, setting = line
     if setting:
@@ -77,15 +79,15 @@ def plan_round(line: Line, least: int) -> Plan:
 
 
 def number_of_rounds(pair: float) -> int:
-    """How many rounds of two lines, `pair` seconds together, make a pass."""
+    """How many rounds of two lines, which take `pair` seconds together, make a pass."""
     return max(1, int(PASS / pair), min(FEW, int(LONG / pair)))
 
 
 def make_ready(line: Line, plan: Plan) -> None:
     """
-    Set what a round needs, and run once if that could count in it.
+    Apply the setting of a round, and run the line once if the warm-up would count otherwise.
 
-    Threads wake up then, and short calls take the caches back from the other line.
+    It wakes up threads, and brings back the data that the other line evicted from the caches.
     """
     if line.setting:
         line.setting()
@@ -102,9 +104,9 @@ def measure(
     least: int,
 ) -> None:
     """
-    Have pytest-benchmark time rounds of `theirs`, with a round of `ours` timed before each.
+    Let pytest-benchmark time rounds of `theirs`, and time a round of `ours` before each of them.
 
-    The calls in a round and the times of ours, in seconds a round, go to `extra_info`.
+    The calls per round, and the seconds of each round of `ours`, go to `extra_info`.
     """
     our_seconds: list[float] = []
 

@@ -1,4 +1,4 @@
-"""The steps of simdrop.fused one after the other, as fast as NumPy and simdrop.Mask do them."""
+"""The steps of simdrop.fused one by one, as fast as NumPy and simdrop.Mask can do them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import simdrop as sd
 
 from .arrays import Arrays
 
-# Abramowitz and Stegun (1964), "Handbook of mathematical functions", 26.2.17, the last first: the
-# normal distribution's tail to 7.5e-8, which is float32's precision. NumPy has no erf, and SciPy's
-# took four times as long.
+# Abramowitz and Stegun (1964), "Handbook of mathematical functions", 26.2.17, highest power first:
+# the tail of the normal distribution to 7.5e-8, the precision of float32. NumPy has no erf, and
+# SciPy's took four times as long.
 SLOPE = 0.2316419
 TAIL = (1.330274429, -1.821255978, 1.781477937, -0.356563782, 0.319381530)
 DENSITY = 1 / sqrt(2 * pi)
@@ -20,11 +20,11 @@ DENSITY = 1 / sqrt(2 * pi)
 
 class Unfused:
     """
-    Forward and backward of one fused function, with buffers made once.
+    One fused function, forward and backward, with buffers made once.
 
-    Tried, in ns per float32 of (128, 1024): the sum of a bias's gradients by np.matmul with ones
-    0.07, by np.add.reduce 0.15; times relu's derivative, which is y > 0, as bools 0.47, as float32
-    0.66, by np.sign 0.71, by np.copyto(where=) 5.7; sigmoid by tanh 0.63, by exp 1.0.
+    Tried, in ns per float32 of (128, 1024): the gradient of the bias by np.matmul with ones 0.07,
+    by np.add.reduce 0.15; multiplying by the derivative of relu, which is y > 0, as bools 0.47, as
+    float32 0.66, by np.sign 0.71, by np.copyto(where=) 5.7; sigmoid by tanh 0.63, by exp 1.0.
     """
 
     def __init__(self, work: str, activation: str, arrays: Arrays, p: float) -> None:
@@ -77,7 +77,7 @@ class Unfused:
         return np.multiply(v, self.distribution(v), out=self.buffer)  # gelu
 
     def derivative(self) -> np.ndarray:
-        """The activation's derivative, from what `activated` left."""
+        """The derivative of the activation, from what `activated` has kept."""
         v, saved, d = self.values, self.saved, self.buffer
         match self.activation:
             case "tanh":

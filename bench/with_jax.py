@@ -1,4 +1,4 @@
-"""What the JAX lines need: dropout as in flax, compiled."""
+"""The JAX contender: dropout as in Flax, compiled."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def both(key: jax.Array, x: jax.Array, dy: jax.Array, p: float) -> tuple[jax.Arr
 
 
 def jax_names(arrays: Arrays, p: float) -> dict[str, Any]:
-    """JAX arrays of the same values: it takes NumPy's memory only at 64-byte boundaries."""
+    """JAX arrays with the same values, copied: JAX shares memory only at 64-byte boundaries."""
     x, key = jnp.asarray(arrays.x), jax.random.key(0)
     return {
         "forward": forward,

@@ -1,4 +1,4 @@
-"""What the PyTorch lines need."""
+"""The PyTorch contenders."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from torch.nn.functional import dropout, embedding, linear, max_pool2d
 
 from . import mc
 from .arrays import Arrays
-from .plain import BLOCK, tokens_for, weights_for
-from .training import LR, MOMENTUM, P_INPUT, SIZES, P, batch
+from .steps import LR, MOMENTUM, P_INPUT, SIZES, P, batch
+from .structured import BLOCK, Operands, seed_probability
 
 torch.set_num_threads(1)
 torch.set_num_interop_threads(1)
 
 
 def torch_names(arrays: Arrays, p: float) -> dict[str, Any]:
-    """Tensors on the memory of the arrays."""
+    """Tensors that share the memory of the arrays."""
     x = torch.from_numpy(arrays.x)
     leaf = torch.from_numpy(arrays.x).requires_grad_()
     return {
@@ -32,7 +32,7 @@ def torch_names(arrays: Arrays, p: float) -> dict[str, Any]:
 
 
 class TorchTrainer:
-    """The net of `training.py` with dropout."""
+    """The net of `steps.py` with dropout."""
 
     def __init__(self) -> None:
         x, y = batch()
@@ -54,61 +54,58 @@ class TorchTrainer:
 
 class TorchTransform:
     """
-    The structured transforms as timm (drop.py) and awd-lstm-lm write them, with autograd.
+    One structured transform as timm (drop.py) or awd-lstm-lm writes it, with autograd.
 
-    PyTorch has no such functions itself.
+    PyTorch itself has no such functions.
     """
 
     def __init__(self, work: str, x: np.ndarray, p: float) -> None:
         self.work, self.p = work, p
-        self.previous = torch.from_numpy(np.roll(x, 1)).requires_grad_()
-        if work == "drop_connect_matmul":
-            self.W = torch.from_numpy(weights_for(x)).requires_grad_()
-        if work == "embedding_dropout":
-            self.tokens = torch.from_numpy(tokens_for(x))
+        operands = Operands(work, x, p)
+        self.more: list[torch.Tensor] = []  # other inputs that have gradients
+        match work:
+            case "zoneout":
+                self.more = [torch.from_numpy(operands.previous).requires_grad_()]
+            case "drop_connect_matmul":
+                self.more = [torch.from_numpy(operands.weights).requires_grad_()]
+            case "embedding_dropout":
+                self.tokens = torch.from_numpy(operands.tokens)
 
     def run(self, x: np.ndarray, dy: np.ndarray) -> Any:
-        """y and the gradients."""
+        """The output and the gradients."""
         leaf, gradient = torch.from_numpy(x).requires_grad_(), torch.from_numpy(dy)
-        leaves = [leaf]
-        if self.work == "drop_connect_matmul":
-            leaves.append(self.W)
-        if self.work == "zoneout":
-            leaves.append(self.previous)
         if self.work == "embedding_dropout":
             gradient = gradient[self.tokens]
-        y = getattr(self, self.work)(leaf)
-        return y, torch.autograd.grad(y, leaves, gradient)
+        y = getattr(self, self.work)(leaf, *self.more)
+        return y, torch.autograd.grad(y, [leaf, *self.more], gradient)
 
-    def kept(self, x: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+    def scaled(self, x: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+        """A mask of factors, of the type of x: 0, or 1 / (1 - p)."""
         return x.new_empty(shape).bernoulli_(1 - self.p).div_(1 - self.p)
 
     def drop_path(self, x: torch.Tensor) -> torch.Tensor:
-        return x * self.kept(x, (len(x),) + (1,) * (x.ndim - 1))
+        return x * self.scaled(x, (len(x),) + (1,) * (x.ndim - 1))
 
     def locked_dropout(self, x: torch.Tensor) -> torch.Tensor:
-        return x * self.kept(x, (1, *x.shape[1:]))
+        return x * self.scaled(x, (1, *x.shape[1:]))
 
     def drop_connect(self, x: torch.Tensor) -> torch.Tensor:
         return dropout(x, self.p)
 
     def drop_block(self, x: torch.Tensor) -> torch.Tensor:
-        height, width = x.shape[-2:]
-        places = (height - BLOCK + 1) * (width - BLOCK + 1)
-        gamma = self.p * height * width / BLOCK**2 / places
-        blocks = torch.empty_like(x).bernoulli_(gamma)
+        blocks = torch.empty_like(x).bernoulli_(seed_probability(self.p, *x.shape[-2:]))
         mask = 1 - max_pool2d(blocks, BLOCK, 1, BLOCK // 2)
         return x * mask * (mask.numel() / mask.sum())
 
-    def drop_connect_matmul(self, x: torch.Tensor) -> torch.Tensor:
-        masks = self.kept(x, (len(x), *self.W.shape))
-        return torch.einsum("bi,bij->bj", x, masks * self.W)
+    def drop_connect_matmul(self, x: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        masks = self.scaled(x, (len(x), *weights.shape))
+        return torch.einsum("bi,bij->bj", x, masks * weights)
 
-    def zoneout(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.where(torch.empty_like(x).bernoulli_(self.p) > 0, self.previous, x)
+    def zoneout(self, x: torch.Tensor, previous: torch.Tensor) -> torch.Tensor:
+        return torch.where(torch.empty_like(x).bernoulli_(self.p) > 0, previous, x)
 
     def embedding_dropout(self, x: torch.Tensor) -> torch.Tensor:
-        return embedding(self.tokens, x * self.kept(x, (len(x), 1)))
+        return embedding(self.tokens, x * self.scaled(x, (len(x), 1)))
 
 
 class TorchPasses:
@@ -132,7 +129,7 @@ class TorchPasses:
         return torch.softmax(linear(y, *self.layers[-1]), 1)
 
     def run(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """mean and std."""
+        """The mean and standard deviation over the passes."""
         with torch.inference_mode():
             samples = torch.stack([self.once() for _ in range(self.n)])
             return samples.mean(0), samples.std(0, correction=0)

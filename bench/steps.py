@@ -1,4 +1,4 @@
-"""A step of training a 784-1024-1024-10 net on a batch of 128, as in the papers on MNIST."""
+"""A training step of a 784-1024-1024-10 net on a batch of 128, as in the papers on MNIST."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ LR, MOMENTUM = 0.01, 0.9
 
 
 def batch() -> tuple[np.ndarray, np.ndarray]:
-    """Pixels and labels."""
+    """Random pixels and labels."""
     rng = np.random.default_rng(0)
     return rng.random((BATCH, SIZES[0]), dtype=np.float32), rng.integers(0, SIZES[-1], BATCH)
 
 
 class Trainer:
-    """A net of simdrop and its optimizer."""
+    """Steps of simdrop: a net and its optimizer."""
 
     def __init__(self, kind: str) -> None:
         p, p_input = (P, P_INPUT) if kind != "without" else (0, 0)
@@ -38,7 +38,7 @@ class Trainer:
 
 
 class Products:
-    """The matrix products of a step alone: forward, of the weights' and of the units' gradients."""
+    """The matrix products of a step alone: those of the units and of both kinds of gradients."""
 
     def __init__(self) -> None:
         rng = np.random.default_rng(0)
@@ -50,24 +50,24 @@ class Products:
         self.weights = [random(*pair) for pair in pairs]
         self.gradients = [random(*pair) for pair in pairs]
         self.units = [random(BATCH, n) for n in SIZES]
-        self.of_units = [random(BATCH, n) for n in SIZES]
+        self.unit_gradients = [random(BATCH, n) for n in SIZES]
 
     def step(self) -> None:
         for i, weight in enumerate(self.weights):
             np.matmul(self.units[i], weight, out=self.units[i + 1])
         for i in (2, 1, 0):
-            np.matmul(self.units[i].T, self.of_units[i + 1], out=self.gradients[i])
+            np.matmul(self.units[i].T, self.unit_gradients[i + 1], out=self.gradients[i])
             if i:
-                np.matmul(self.of_units[i + 1], self.weights[i].T, out=self.of_units[i])
+                np.matmul(self.unit_gradients[i + 1], self.weights[i].T, out=self.unit_gradients[i])
 
 
 def on_threads(n: int) -> Callable[[], None]:
-    """Let simdrop and the matrix products use n threads."""
+    """What lets simdrop and the matrix products use n threads when it is called."""
 
     def setting() -> None:
         sd.set_num_threads(n)
         threadpool_limits(n)
-        if "torch" in sys.modules:  # whose own library of matrix products is not seen from outside
+        if "torch" in sys.modules:  # threadpoolctl does not see its library of matrix products
             sys.modules["torch"].set_num_threads(n)
 
     return setting

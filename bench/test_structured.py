@@ -1,4 +1,4 @@
-"""The plain formulations compute what simdrop does, so that their times count."""
+"""The plain NumPy transforms compute what simdrop does."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from simdrop import Stream
 
 from . import cases
 from .arrays import Arrays
-from .plain import Ours, Plain
+from .structured import Ours, Plain
 
 
 @pytest.mark.parametrize("group", list(cases.structured()), ids=str)

@@ -1,35 +1,22 @@
-"""`python -m bench.papers --data mnist.npz`: presets over seeds, docs/mnist.md and its pictures.
-
-Each run of `simdrop train` has a checkpoint and goes on from it, and one that is done is not made
-again: interrupt this at will. A run whose settings have changed has another name.
-"""
+"""docs/mnist.md and its pictures, made from the runs."""
 
 from __future__ import annotations
 
-import argparse
-import hashlib
-import json
-import sys
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from cpuinfo import get_cpu_info  # comes with pytest-benchmark
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
-from simdrop import cli
 from simdrop._files import replacing
-from simdrop.cli.options import add_options, settings_from
 from simdrop.cli.presets import PRESETS
 
-from .machine import cpu
+from .mnist_results import Net, Run
+from .picture import PALETTE
 
-ROOT = Path(__file__).parent.parent
-NETS = "without", "with"  # dropout, as results name them
-WITHIN = 1.1  # converged: this many times its lowest validation error
-LOSSES = 0.1, 0.05, 0.02, 0.01  # nats on training examples: how many epochs until there?
+NETS = "without", "with"  # dropout: the names of the nets of a pair
+CONVERGED = 1.1  # a net has converged at this many times its lowest validation error
+LOSSES = 0.1, 0.05, 0.02, 0.01  # nats on training examples, to count the epochs until then
 HEAD = """\
 # MNIST: what dropout and other regularizers reach
 
@@ -38,9 +25,10 @@ are those of the papers or were chosen on 10,000 of the training examples. On th
 `mnist-maxnorm` is 1.33 % after 40 epochs, 1.23 % after 110 and 1.21 % after 240: it trains for as
 long as an hour and a half of one core allows. (Runs of 120 and 200 epochs had come before, and
 erred on 1.13 % and 1.08 % of the test images.)
-[training.md](training.md) describes the presets, and `python -m bench.papers --data mnist.npz`
+[training.md](training.md) describes the presets, and `python -m bench.mnist --data mnist.npz`
 (`.venv/bin/python`) writes this page: here on {cpu}. Minutes are of the training alone, in
-the fastest run.
+the fastest run. All runs are in [mnist.csv](../bench/results/mnist.csv), and their curves in
+[mnist-curves.csv](../bench/results/mnist-curves.csv).
 
 """
 ITERATIONS = """
@@ -57,46 +45,15 @@ Epochs until the training loss is at most so many nats, means over {runs} runs:
 Epochs until the validation error is at most a tenth above the lowest that the net ever has:
 
 """
-# Okabe and Ito's colours, and black.
-COLOURS = "#000000 #999999 #e69f00 #cc79a7 #56b4e9 #009e73 #0072b2 #d55e00".split()
+COLOURS = dict(zip(PRESETS, PALETTE.values(), strict=False))  # of presets that train one net
 
 
-def main() -> int:
-    """Run what is missing, then write the page and the picture."""
-    parser = argparse.ArgumentParser(prog="python -m bench.papers", description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="MNIST, as for simdrop train")
-    parser.add_argument("--seeds", type=int, default=3, help="seeds from 0 (3)")
-    parser.add_argument("--presets", nargs="+", choices=PRESETS, default=list(PRESETS))
-    parser.add_argument("--runs", type=Path, default=ROOT / "bench/results/mnist", help="folder")
-    parser.add_argument("--page", type=Path, default=ROOT / "docs/mnist.md", help="what to write")
-    for name in ("epochs", "hidden", "validation"):
-        parser.add_argument(f"--{name}", help="instead of the presets', for a quick look")
-    options = parser.parse_args()
-    if not options.data.exists():
-        print(f"Skipped: there is no {str(options.data)!r}")
-        return 0
-    options.runs.mkdir(parents=True, exist_ok=True)
-    results: dict[str, list[dict[str, Any]]] = {}
-    for preset in options.presets:
-        for seed in range(options.seeds):
-            words = ["--data", str(options.data), "--preset", preset, "--seed", str(seed)]
-            for name in ("epochs", "hidden", "validation"):
-                if getattr(options, name):
-                    words += [f"--{name}", getattr(options, name)]
-            file = options.runs / f"{preset}-{seed}-{digest(words)}.json"
-            if not file.exists() and (code := run(words, file)):
-                return code
-            results.setdefault(preset, []).append(json.loads(file.read_text(encoding="utf-8")))
-    write(results, options.page)
-    print(f"Written: {options.page}")
-    return 0
-
-
-def write(results: dict[str, list[dict[str, Any]]], path: Path) -> None:
-    """The page and its pictures: of presets that train one net, and of those that train a pair."""
+def write(results: dict[str, list[Run]], path: Path) -> None:
+    """The page and its pictures: for presets that train one net, and for those that train two."""
     pairs = {name: runs for name, runs in results.items() if PRESETS[name]["only"] == "both"}
     single = {name: runs for name, runs in results.items() if name not in pairs}
-    text = HEAD.format(cpu=cpu(get_cpu_info()))
+    nets = [net for runs in results.values() for run in runs for net in run.values()]
+    text = HEAD.format(cpu=" and ".join(sorted({net.cpu for net in nets})))
     if single:
         picture = path.with_suffix(".png")
         draw(single, picture)
@@ -111,26 +68,7 @@ def write(results: dict[str, list[dict[str, Any]]], path: Path) -> None:
         page.write(text.encode())
 
 
-def run(words: list[str], file: Path) -> int:
-    """One training, from its checkpoint if there is one, which goes when the results are there."""
-    print(f"\n{file.stem}", flush=True)
-    checkpoint, curves = file.with_suffix(".npz"), file.with_suffix(".png")
-    words = [*words, "--checkpoint", str(checkpoint), "--resume", "--results", str(file)]
-    code = cli.main(["train", *words, "--out", str(curves)])
-    if code == 0:
-        checkpoint.unlink()
-    return code
-
-
-def digest(words: list[str]) -> str:
-    """Eight digits that are others for other settings, whatever a preset's are by now."""
-    parser = argparse.ArgumentParser()
-    add_options(parser)
-    settings = json.dumps(asdict(settings_from(parser.parse_args(words))))
-    return hashlib.sha256(settings.encode()).hexdigest()[:8]
-
-
-def table(results: dict[str, list[dict[str, Any]]]) -> str:
+def table(results: dict[str, list[Run]]) -> str:
     """A row for each preset."""
     lines = [
         "| preset | hidden layers | mean | min | max | runs | epochs | minutes |",
@@ -138,36 +76,37 @@ def table(results: dict[str, list[dict[str, Any]]]) -> str:
     ]
     for preset, runs in results.items():
         nets = [the_net(run) for run in runs]
-        errors = 100 * np.array([net["test_error"] for net in nets])
-        minutes = min(net["seconds"] for net in nets) / 60
+        errors = 100 * np.array([net.test_error for net in nets])
+        minutes = min(net.seconds for net in nets) / 60
         columns = [f"`{preset}`", hidden_layers(runs), f"{errors.mean():.3f} %"]
         columns += [f"{error:.2f} %" for error in (errors.min(), errors.max())]
-        columns += [str(len(runs)), str(nets[0]["epochs"]), f"{minutes:.1f}"]
+        columns += [str(len(runs)), str(nets[0].epochs), f"{minutes:.1f}"]
         lines.append(f"| {' | '.join(columns)} |")
     return "\n".join([*lines, ""])
 
 
-def hidden_layers(runs: list[dict[str, Any]]) -> str:
-    """Such as "1024-1024"."""
-    return "-".join(map(str, runs[0]["settings"]["hidden"]))
+def hidden_layers(runs: list[Run]) -> str:
+    """Of all nets of a preset, such as "1024-1024"."""
+    return next(iter(runs[0].values())).hidden
 
 
-def the_net(run: dict[str, Any]) -> dict[str, Any]:
-    """What was measured of the net of a run: a preset trains one."""
-    (net,) = run["runs"].values()
-    return dict(net)
+def the_net(run: Run) -> Net:
+    """The net of a run that trains one."""
+    (net,) = run.values()
+    return net
 
 
-def draw(results: dict[str, list[dict[str, Any]]], path: Path) -> None:
+def draw(results: dict[str, list[Run]], path: Path) -> None:
     """Mean curves over seeds: the training loss, and test errors of each run at the right."""
     figure = Figure(figsize=(11, 5), dpi=120, layout="constrained")
     loss, error = figure.subplots(1, 2)
     for row, (preset, runs) in enumerate(results.items()):
-        nets, colour = [the_net(run) for run in runs], COLOURS[list(PRESETS).index(preset)]
-        curves = np.array([[epoch["training_loss"] for epoch in net["history"]] for net in nets])
+        nets, colour = [the_net(run) for run in runs], COLOURS[preset]
+        curves = np.array([[epoch.training_loss for epoch in net.curve] for net in nets])
         curve = np.maximum(curves.mean(axis=0), 1e-7)
-        loss.plot(np.arange(1, len(curve) + 1), curve, color=colour, label=preset)
-        errors = [100 * net["test_error"] for net in nets]
+        epochs = [epoch.number for epoch in nets[0].curve]
+        loss.plot(epochs, curve, color=colour, label=preset)
+        errors = [100 * net.test_error for net in nets]
         error.plot(errors, [row] * len(errors), "o", color=colour, alpha=0.6)
         error.plot(np.mean(errors), row, "|", color=colour, markersize=22, markeredgewidth=2)
     loss.set(yscale="log", xlabel="epochs", ylabel="nats per example", title="Training loss, mean")
@@ -182,7 +121,7 @@ def draw(results: dict[str, list[dict[str, Any]]], path: Path) -> None:
         figure.savefig(file, format="png")
 
 
-def losses(runs: list[dict[str, Any]]) -> str:
+def losses(runs: list[Run]) -> str:
     """A row for each training loss that both nets of all runs reach: the epochs it took them."""
     lines = ["| training loss | epochs without | with | ratio |", "|--:|--:|--:|--:|"]
     for limit in LOSSES:
@@ -196,7 +135,7 @@ def losses(runs: list[dict[str, Any]]) -> str:
     return "\n".join([*lines, ""])
 
 
-def iterations(runs: list[dict[str, Any]]) -> str:
+def iterations(runs: list[Run]) -> str:
     """A row for each run: how long its two nets took to converge."""
     lines = [
         "| seed | lowest error without | with | epochs to converge without | with | ratio | "
@@ -204,26 +143,26 @@ def iterations(runs: list[dict[str, Any]]) -> str:
         "|--:|--:|--:|--:|--:|--:|--:|",
     ]
     ratios = []
-    for run in runs:
+    for seed, run in enumerate(runs):
         without, with_ = (smoothed(run, name, "validation_error") for name in NETS)
         lowest, epochs = (without.min(), with_.min()), (converged(without), converged(with_))
         ratios.append(epochs[1] / epochs[0])
-        cells = [run["settings"]["seed"], *(f"{100 * error:.2f} %" for error in lowest), *epochs]
+        cells = [seed, *(f"{100 * error:.2f} %" for error in lowest), *epochs]
         cells += [f"{ratios[-1]:.1f}", first_at_most(with_, lowest[0]) or "not reached"]
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join([*lines, "", f"Mean ratio: {np.mean(ratios):.1f}.", ""])
 
 
-def smoothed(run: dict[str, Any], name: str, what: str) -> np.ndarray:
-    """After each epoch, the median with its two neighbours, in which one lucky epoch is lost."""
-    values = [epoch[what] for epoch in run["runs"][name]["history"]]
+def smoothed(run: Run, name: str, what: str) -> np.ndarray:
+    """After each epoch, the median of it and its neighbours, so that a lucky epoch is ignored."""
+    values = [getattr(epoch, what) for epoch in run[name].curve]
     padded = np.pad(values, 1, mode="edge")
     return np.median([padded[:-2], padded[1:-1], padded[2:]], axis=0)
 
 
 def converged(errors: np.ndarray) -> int:
     """The first epoch, from 1, with nearly the lowest of these errors."""
-    epoch = first_at_most(errors, WITHIN * errors.min())
+    epoch = first_at_most(errors, CONVERGED * errors.min())
     assert epoch is not None
     return epoch
 
@@ -234,11 +173,11 @@ def first_at_most(errors: np.ndarray, limit: float) -> int | None:
     return int(reached[0]) + 1 if len(reached) else None
 
 
-def draw_iterations(runs: list[dict[str, Any]], path: Path) -> None:
+def draw_iterations(runs: list[Run], path: Path) -> None:
     """Training losses and validation errors over the epochs, without and with dropout, by run."""
     figure = Figure(figsize=(11, 4.5), dpi=120, layout="constrained")
     loss, error = figure.subplots(1, 2)
-    for name, colour in zip(NETS, ("#d55e00", "#0072b2"), strict=True):
+    for name, colour in zip(NETS, (PALETTE["red"], PALETTE["blue"]), strict=True):
         for index, run in enumerate(runs):
             label = f"{name} dropout" if index == 0 else None
             training = smoothed(run, name, "training_loss")
@@ -258,7 +197,3 @@ def draw_iterations(runs: list[dict[str, Any]], path: Path) -> None:
     error.yaxis.set_minor_formatter(ScalarFormatter())
     with replacing(path) as file:
         figure.savefig(file, format="png")
-
-
-if __name__ == "__main__":
-    sys.exit(main())
