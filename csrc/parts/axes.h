@@ -1,6 +1,5 @@
 /* Axes of arrays of any layout: strides, and neighbours that are one axis in memory. Part of kernels.c. */
-#ifndef SIMDROP_AXES_H
-#define SIMDROP_AXES_H
+#pragma once
 
 #include "common.h"
 
@@ -37,5 +36,3 @@ static int join_axes(int count, simdrop_axis *axes) {
     }
     return joined;
 }
-
-#endif

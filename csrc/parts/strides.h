@@ -1,7 +1,6 @@
 /* Arrays of any layout: which axis is followed through memory, and which bits of the mask belong to it. Part of
    kernels.c. */
-#ifndef SIMDROP_STRIDES_H
-#define SIMDROP_STRIDES_H
+#pragma once
 
 #include "panels.h"
 #include "runs.h"
@@ -224,5 +223,3 @@ static void select_array(const uint8_t *bits, uint64_t start, simdrop_elements e
                          const simdrop_axis *axes, const void *x, void *y) {
     apply_or_select(NULL, bits, start, elements, count, axes, x, y);
 }
-
-#endif

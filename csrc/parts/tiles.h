@@ -1,35 +1,7 @@
 /* The loop over the tiles of an array, which draws one chunk while it uses the one before. Part of kernels.c. */
-#ifndef SIMDROP_TILES_H
-#define SIMDROP_TILES_H
+#pragma once
 
 #include "draw.h"
-
-/* What to prefetch: the AES units leave the memory idle. */
-typedef struct {
-    const void *read, *written, *also_read; /* NULL where there is nothing to prefetch */
-    size_t bytes;                           /* of a tile */
-} prefetch;
-
-INLINE void prefetch_tile(prefetch from, size_t tile) {
-    const size_t first = tile * from.bytes;
-    for (size_t line = 0; line < from.bytes; line += LINE) {
-        __builtin_prefetch((const char *)from.read + first + line, 0);
-    }
-    for (size_t line = 0; from.written && line < from.bytes; line += LINE) {
-        __builtin_prefetch((const char *)from.written + first + line, 1);
-    }
-    for (size_t line = 0; from.also_read && line < from.bytes; line += LINE) {
-        __builtin_prefetch((const char *)from.also_read + first + line, 0);
-    }
-}
-
-INLINE prefetch prefetch_after(prefetch from, size_t elements) {
-    const size_t bytes = elements * (from.bytes / TILE);
-    from.read = (const char *)from.read + bytes;
-    from.written = from.written ? (const char *)from.written + bytes : NULL;
-    from.also_read = from.also_read ? (const char *)from.also_read + bytes : NULL;
-    return from;
-}
 
 /* Elements of the first chunk of a large array: those before a batch begins, or else a line of y. */
 static inline size_t first_chunk(uint64_t start, const void *y, size_t bytes) {
@@ -101,5 +73,3 @@ INLINE void for_each_tile_of_array(const simdrop_rule *rule, uint64_t start, siz
         for_each_tile(rule, start, n, n, first, 2, memory, args, use, NULL);
     }
 }
-
-#endif

@@ -8,7 +8,7 @@ INLINE T NAME(canonical_nan)(T v) { return v == v ? v : (T)NAN; }
 
 INLINE void NAME(pad)(T *tile, const T *x, size_t count) {
     memset(tile, 0, TILE * sizeof(T));
-    memcpy(tile, x, count * sizeof(T));
+    copy_part(tile, x, count * sizeof(T));
 }
 
 /* `count` elements as a tile: where they are if they are one, else padded with zeros in a buffer. */
@@ -25,7 +25,7 @@ INLINE void NAME(store)(T *y, const T *tile, size_t count) {
     if (count == TILE) { /* a constant size is faster */
         memcpy(y, tile, TILE * sizeof(T));
     } else {
-        memcpy(y, tile, count * sizeof(T));
+        copy_part(y, tile, count * sizeof(T));
     }
 }
 
