@@ -27,8 +27,8 @@ static int continues(simdrop_axis inner, simdrop_axis axis) {
 static int join_axes(int count, simdrop_axis *axes) {
     int joined = 0;
     for (int axis = 0; axis < count; axis++) {
-        simdrop_axis *inner = &axes[joined - 1];
-        if (joined != 0 && continues(*inner, axes[axis]) && axes[axis].element == inner->n * inner->element) {
+        simdrop_axis *inner = joined != 0 ? &axes[joined - 1] : NULL;
+        if (inner && continues(*inner, axes[axis]) && axes[axis].element == inner->n * inner->element) {
             inner->n *= axes[axis].n;
         } else {
             axes[joined++] = axes[axis];

@@ -1,4 +1,4 @@
-/* Normal numbers from keystream, and their keystream. Part of kernels.c.
+/* Normal numbers from keystream. Part of kernels.c.
 
    Element e of a draw has word e of plane 16, 32 bits. The word as a signed number says how far in the tails of the
    normal distribution the element's number is: the inverse of the distribution function, a polynomial in each half of

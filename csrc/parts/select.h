@@ -1,5 +1,4 @@
-/* Select and scale for every type of elements, and the types that have two parts and one decision. Part of kernels.c.
- */
+/* Select and scale for every type, and the types with two parts and one decision. Part of kernels.c. */
 #pragma once
 
 #include "tiles.h"

@@ -1,5 +1,4 @@
-/* Arrays of any layout: which axis is followed through memory, and which bits of the mask belong to it. Part of
-   kernels.c. */
+/* Arrays of any layout: the order in which axes are followed, and the bits that this needs. Part of kernels.c. */
 #pragma once
 
 #include "panels.h"

@@ -14,10 +14,10 @@ static inline size_t first_chunk(uint64_t start, const void *y, size_t bytes) {
 #endif
 }
 
-/* What a kernel does with a tile: `count` elements from its i-th on, of one row, whose first is in that column. */
+/* Processes a tile: `count` elements of one row, from the i-th on, the first of them in `column`. */
 typedef void tile_kernel(void *args, uint64_t keep, size_t i, size_t column, size_t count);
 
-/* What it does with a chunk after its tiles; tile t has bits_at(bits + t, shift). */
+/* Processes a chunk after its tiles; the bits of tile t are bits_at(bits + t, shift). */
 typedef void chunk_kernel(void *args, const uint64_t *bits, size_t shift, size_t i, size_t count);
 
 /* Goes over n elements of rows of `columns`, the first of them element `start`. A chunk ends where its row ends; the
@@ -64,7 +64,7 @@ INLINE void for_each_tile(const simdrop_rule *rule, uint64_t start, size_t n, si
     }
 }
 
-/* The same for an array without rows, compiled for either number of planes. */
+/* The same for an array without rows, compiled once for one plane and once for more. */
 INLINE void for_each_tile_of_array(const simdrop_rule *rule, uint64_t start, size_t n, size_t first, prefetch memory,
                                    void *args, tile_kernel *use) {
     if (rule->planes == 1) {

@@ -22,7 +22,7 @@ INLINE void NAME(add_to_sums)(const T *restrict dx, size_t n, double *restrict s
     }
 }
 
-/* The result of a tile from a buffer to memory, and to the sums of its columns. */
+/* Stores the result of a tile, and adds it to the sums of its columns. */
 INLINE void NAME(store_result)(const NAME(arguments) * args, const T *result, size_t i, size_t column, size_t count) {
     NAME(store)(args->result + i, result, count);
     if (args->sums && count == TILE) { /* a constant size is faster */
@@ -132,19 +132,24 @@ static void NAME(bias_identity_backward)(const simdrop_rule *rule, uint64_t star
 }
 
 #ifdef HAS_COMPRESS
-/* Where an instruction compresses and at least a quarter is dropped, gelu is computed for the kept elements alone:
-   they are compressed, computed in whole tiles when a chunk is complete, and expanded. Other activations are too short
-   for that to pay: at p = 1/2 it takes as long as computing all elements. */
+/* If vectors can be compressed and at least a quarter is dropped, gelu is computed for the kept elements alone: they
+   are compressed, computed in whole tiles when a chunk is complete, and expanded. Other activations are too short for
+   that to pay: at p = 1/2 it takes as long as computing all elements. */
 
 /* x + bias of a tile's kept elements, and perhaps more if there are fewer than TILE. */
 INLINE void NAME(compress_tile)(void *kernel, uint64_t keep, size_t i, size_t column, size_t count) {
     NAME(arguments) *args = kernel;
     const T *x = args->x + i, *bias = args->other + column;
-    _Alignas(LINE) T v[TILE], padded[TILE], padded_bias[TILE];
-    x = NAME(padded)(padded, x, count);
-    bias = NAME(padded)(padded_bias, bias, count);
-    for (size_t j = 0; j < TILE; j++) {
-        v[j] = x[j] + bias[j];
+    _Alignas(LINE) T v[TILE];
+    if (count == TILE) {
+        for (size_t j = 0; j < TILE; j++) {
+            v[j] = x[j] + bias[j];
+        }
+    } else {
+        memset(v, 0, sizeof v);
+        for (size_t j = 0; j < count; j++) {
+            v[j] = x[j] + bias[j];
+        }
     }
     args->end += NAME(compress)(keep, v, args->end);
 }
