@@ -5,22 +5,21 @@ import pytest
 
 pytest.importorskip("sklearn", minversion="1.6")
 
-from estimators import NUMBERS, data_for, every_estimator, one_blas_thread, small, weights
 from sklearn.model_selection import train_test_split
+from small_estimators import NUMBERS, after_the_weights, data_for, every_estimator, small, weights
 
 from simdrop.sklearn import DropoutMLPRegressor
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
     pytest.mark.filterwarnings("ignore::RuntimeWarning"),  # of what overflows on the way
-    pytest.mark.usefixtures(one_blas_thread.__name__),
 ]
 
 
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
 @pytest.mark.parametrize("early_stopping", [False, True])
 @every_estimator
-def test_fit_and_partial_fit_say_so(estimator, early_stopping, solver):
+def test_fit_and_partial_fit_raise_if_training_diverges(estimator, early_stopping, solver):
     X, y = data_for(estimator)
     model = small(estimator, solver=solver, learning_rate_init=1e200, activation="identity")
     model.set_params(early_stopping=early_stopping, max_iter=20)
@@ -58,9 +57,8 @@ def test_validation_needs_a_finite_score(loss):
     X, y = NUMBERS[0].copy(), abs(NUMBERS[1][:, 0]) / 100
     model = small(DropoutMLPRegressor, loss=loss, early_stopping=True, max_iter=3)
     model.set_params(activation="identity")
-    after_the_weights = np.random.RandomState(0)
-    model._initial_values((8, 12, 7, 1), after_the_weights)
-    held_out = train_test_split(np.arange(120), random_state=after_the_weights, test_size=0.1)[1]
+    random_state = after_the_weights(0, (8, 12, 7, 1))
+    held_out = train_test_split(np.arange(120), random_state=random_state, test_size=0.1)[1]
     X[held_out] *= 1e300
     with pytest.raises(ValueError, match="no validation score was finite"):
         model.fit(X, y)

@@ -13,25 +13,24 @@ from hypothesis import strategies as st
 
 pytest.importorskip("sklearn", minversion="1.6")
 
-from estimators import (
+from small_estimators import (
     OWN,
     data_for,
     every_estimator,
     first_classes,
-    one_blas_thread,
+    net_by_hand,
     small,
     weights,
+    weights_of,
 )
 
 from simdrop import nn
 from simdrop.sklearn import DropoutMLPClassifier, DropoutMLPRegressor
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
-    pytest.mark.usefixtures(one_blas_thread.__name__),
-]
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 SGD = {"solver": "sgd", "learning_rate_init": 0.02}
 ADAPTIVE = SGD | {"learning_rate": "adaptive", "tol": 0.01, "n_iter_no_change": 1}
+ONE_STEP = SGD | {"batch_size": 120, "momentum": 0, "alpha": 0}  # an epoch
 DROPS = {"dropout": 0.3, "shuffle": False}
 
 # Of each parameter: what the estimator is made with, and what is set later.
@@ -61,20 +60,19 @@ ACT_IN_PARTIAL_FIT = {
     "loss": ({}, "poisson"),
 }
 REFUSED_IN_PARTIAL_FIT = {
-    "hidden_layer_sizes": ((12, 8), ValueError, r"sizes \(8, 12, 7, \d\), and cannot go on"),
+    "hidden_layer_sizes": ((12, 8), ValueError, r"sizes \(8, 12, 7, \d\), and cannot continue"),
     "early_stopping": (True, ValueError, "partial_fit does not support early_stopping"),
-    "solver": ("lbfgs", AttributeError, "partial_fit"),
+    "solver": ("lbfgs", ValueError, "'sgd' or 'adam', got 'lbfgs'"),
     "class_weight": ("balanced", ValueError, "'balanced' is not supported for partial_fit"),
 }
 # What belongs to many epochs has no part in one.
-OF_FIT_ALONE = {"max_iter", "validation_fraction", "max_fun", "warm_start"}
+OF_FIT_ALONE = {"max_iter", "validation_fraction", "warm_start"}
 
 STOPS = {"early_stopping": True, "max_iter": 20, "learning_rate_init": 0.02}
 ACT_IN_A_WARM_START = ACT_IN_PARTIAL_FIT | {
     "max_iter": ({}, 6),
     "early_stopping": ({}, True),
     "validation_fraction": (STOPS, 0.4),
-    "max_fun": ({"solver": "lbfgs", "max_iter": 10}, 1),
     "warm_start": ({}, False),
     "tol": ({"max_iter": 30, "n_iter_no_change": 3}, 10.0),
     "n_iter_no_change": ({"max_iter": 30, "tol": 10.0, "n_iter_no_change": 100}, 1),
@@ -92,14 +90,25 @@ def positive_data(estimator):
 
 
 def outcome(model, fit, **parameters):
-    """What one can see of two calls."""
+    """What one can see of three calls."""
     X, y = positive_data(type(model))
     printed = io.StringIO()
     with redirect_stdout(printed):
-        for _ in range(2):
+        for _ in range(3):
             getattr(model.set_params(**parameters), fit)(X, y)
-    rate = getattr(model, "_optimizer", None) and model._optimizer.lr
-    return weights(model), rate, model.loss_curve_, model.validation_scores_, printed.getvalue()
+    return weights(model), model.loss_curve_, model.validation_scores_, printed.getvalue()
+
+
+def rate_of_an_epoch(model):
+    """The learning rate of one more epoch, from its step: one batch, SGD without momentum."""
+    X, y = data_for(DropoutMLPRegressor)
+    before, net = model.coefs_[0].copy(), net_by_hand(model, epochs=0)
+    net.loss(X, y)
+    net.backward()
+    gradient = net.parameters()[0].grad
+    step = before - model.partial_fit(X, y).coefs_[0]
+    steepest = np.abs(gradient).argmax()
+    return step.flat[steepest] / gradient.flat[steepest]
 
 
 def trained(estimator, fit, **parameters):
@@ -109,7 +118,7 @@ def trained(estimator, fit, **parameters):
     return model
 
 
-def test_every_parameter_is_tried():
+def test_every_parameter_is_in_a_table_above():
     for estimator in OWN:
         names = set(inspect.signature(estimator).parameters)
         tried = {*ACT_IN_PARTIAL_FIT, *REFUSED_IN_PARTIAL_FIT, *OF_FIT_ALONE}
@@ -159,12 +168,9 @@ def test_a_parameter_acts_from_the_next_warm_start_on(estimator, name):
 def test_a_warm_start_refuses_other_layers(estimator):
     model = trained(estimator, "fit")
     before = weights(model)
-    with pytest.raises(ValueError, match=r"sizes \(8, 12, 7, \d\), and cannot go on"):
+    with pytest.raises(ValueError, match=r"sizes \(8, 12, 7, \d\), and cannot continue"):
         outcome(model, "fit", hidden_layer_sizes=(12, 8))
     assert weights(model) == before
-
-
-# --- How they act ---
 
 
 @every_estimator
@@ -225,16 +231,15 @@ def test_what_is_set_acts_as_if_it_had_been_set_before(estimator, parameters):
         max_size=4,
     )
 )
-def test_an_optimizer_goes_on_as_it_is_set(estimator, phases):
+def test_an_optimizer_continues_as_it_is_set(estimator, phases):
     """To the bit: with its memory while the solver is the same, and with none after another."""
     X, y = data_for(estimator)
     model = small(estimator, shuffle=False, alpha=0, learning_rate_init=1e-300, solver="sgd")
     model.set_params(momentum=0, dropout=0.3).partial_fit(X, y, **first_classes(estimator))
-    net, optimizer, solver = copy.deepcopy(model._net), None, None
+    net, optimizer, solver = net_by_hand(model, epochs=1), None, None
     for phase in phases:
         model.set_params(**phase).partial_fit(X, y)
 
-        net.train()
         for layer in net.layers:
             if isinstance(layer, nn.Dense):
                 layer.p = phase["dropout"]
@@ -244,9 +249,7 @@ def test_an_optimizer_goes_on_as_it_is_set(estimator, phases):
                 corrected = 1 - optimizer.beta2 ** (optimizer.steps + 1)
                 optimizer.eps = phase["epsilon"] / np.sqrt(corrected)
             net.train_step(X[start : start + 30], y[start : start + 30], optimizer)
-        for p, q in zip(model._net.parameters(), net.parameters(), strict=True):
-            assert np.array_equal(p.value, q.value)
-    assert model._net.stream.state == net.stream.state
+        assert weights(model) == weights_of(net)
 
 
 def by_hand(net, optimizer, solver, phase):
@@ -284,51 +287,56 @@ def test_what_scikit_learn_takes_between_calls_acts_as_there(estimator):
             assert np.allclose(a, b, rtol=1e-7, atol=1e-9)
 
 
-def test_invscaling_goes_on_over_calls():
+def test_invscaling_continues_over_calls():
     X, y = data_for(DropoutMLPRegressor)
-    model = small(DropoutMLPRegressor, **SGD, learning_rate="invscaling", power_t=0.25)
-    at_once = small(DropoutMLPRegressor, **SGD, learning_rate="invscaling", power_t=0.25)
-    at_once.set_params(shuffle=False).fit(X, y)
-    for epochs in range(1, 5):
-        model.set_params(shuffle=False).partial_fit(X, y)
-        assert np.isclose(model._optimizer.lr, 0.02 / (120 * epochs + 1) ** 0.25, rtol=1e-12)
+    parameters = SGD | {"learning_rate": "invscaling", "power_t": 0.25, "shuffle": False}
+    model, at_once = (small(DropoutMLPRegressor, **parameters) for _ in range(2))
+    at_once.fit(X, y)
+    for _ in range(at_once.max_iter):
+        model.partial_fit(X, y)
     assert weights(model) == weights(at_once)
-    model.set_params(learning_rate="constant").partial_fit(X, y)
-    assert model._optimizer.lr == 0.02
-    model.set_params(learning_rate="invscaling", power_t=1e6).partial_fit(X, y)
-    assert 0 < model._optimizer.lr < 1e-300
+
+
+def test_the_rate_of_invscaling_follows_the_samples_and_is_never_zero():
+    X, y = data_for(DropoutMLPRegressor)
+    model = small(DropoutMLPRegressor, **ONE_STEP | {"learning_rate": "invscaling"}, power_t=0.25)
+    model.partial_fit(X, y)
+    for epochs in range(1, 5):
+        expected = 0.02 / (120 * epochs + 1) ** 0.25
+        assert np.isclose(rate_of_an_epoch(model), expected, rtol=1e-9)
+    model.set_params(learning_rate="constant")
+    assert np.isclose(rate_of_an_epoch(model), 0.02, rtol=1e-9)
+    before = weights(model.set_params(learning_rate="invscaling", power_t=1e6))
+    assert weights(model.partial_fit(X, y)) == before  # and no error
 
 
 def test_a_learning_rate_that_is_set_is_the_one_that_is_used():
     """An adaptive one is divided from there, and stays over the calls until it is set again."""
     X, y = data_for(DropoutMLPRegressor)
-    model = small(DropoutMLPRegressor, **ADAPTIVE).set_params(tol=100, n_iter_no_change=1)
-    rates = []
-    for call in range(8):
-        if call == 5:
-            model.set_params(learning_rate_init=0.01)
-        model.partial_fit(X, y)
-        rates.append(model._optimizer.lr)
-    expected = [0.02, 0.02, 0.004, 0.004, 0.0008, 0.01, 0.002, 0.002]
-    assert np.allclose(rates, expected, rtol=1e-12)
-    model.set_params(learning_rate="constant").partial_fit(X, y)
-    assert model._optimizer.lr == 0.01
+    model = small(DropoutMLPRegressor, **ADAPTIVE | ONE_STEP | {"tol": 100}).partial_fit(X, y)
+    rates = [rate_of_an_epoch(model) for _ in range(4)]
+    model.set_params(learning_rate_init=0.01)
+    rates += [rate_of_an_epoch(model) for _ in range(3)]
+    model.set_params(learning_rate="constant")
+    rates.append(rate_of_an_epoch(model))
+    expected = [0.02, 0.02, 0.004, 0.004, 0.01, 0.01, 0.002, 0.01]
+    assert np.allclose(rates, expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize("value", [7, np.random.RandomState(7), None])
 def test_another_random_state_begins_other_masks(value):
+    """The loss of weights that stay as they are tells the masks."""
     X, y = data_for(DropoutMLPRegressor)
-    model = trained(DropoutMLPRegressor, "partial_fit", dropout=0.5)
-    key, draw = model._net.stream.key, model._net.stream.draw
-    model.partial_fit(X, y)
-    assert (model._net.stream.key, model._net.stream.draw) == (key, 3 * draw // 2)
-    model.set_params(random_state=value).partial_fit(X, y)
-    assert model._net.stream.key != key
-    assert model._net.stream.draw == draw // 2
-    key = model._net.stream.key
-    for other in (model, copy.deepcopy(model)):
-        other.partial_fit(X, y)
-        assert other._net.stream.key == key
+    model = trained(DropoutMLPRegressor, "partial_fit", **DROPS, learning_rate_init=1e-300)
+    unchanged = copy.deepcopy(model)
+    model.set_params(random_state=value)
+    losses = [model.partial_fit(X, y).loss_ for _ in range(2)]
+    again = copy.deepcopy(model)
+    assert model.partial_fit(X, y).loss_ == again.partial_fit(X, y).loss_
+    losses += [unchanged.partial_fit(X, y).loss_ for _ in range(2)]
+    assert len({*losses, *model.loss_curve_}) == 2 + len(model.loss_curve_)
+    if value == 7:
+        assert unchanged.set_params(random_state=7).partial_fit(X, y).loss_ == losses[0]
 
 
 def test_the_loss_may_change_between_calls():
@@ -344,13 +352,9 @@ def test_the_loss_may_change_between_calls():
     assert weights(model) == before
 
 
-def test_a_solver_that_comes_back_begins_anew():
-    """Also after lbfgs, and after a fit of another size."""
+def test_fit_forgets_what_an_optimizer_of_other_layers_remembers():
     X, y = data_for(DropoutMLPClassifier)
-    model = small(DropoutMLPClassifier).fit(X, y)
-    model.set_params(solver="lbfgs", hidden_layer_sizes=5).fit(X, y)
-    assert model.set_params(solver="adam").partial_fit(X, y).coefs_[0].shape == (8, 5)
-    steps = model._optimizer.steps
-    for solver in ("sgd", "adam"):
-        model.set_params(solver=solver).partial_fit(X, y)
-        assert model._optimizer.steps == steps == 4
+    model = small(DropoutMLPClassifier).fit(X, y).set_params(hidden_layer_sizes=5).fit(X, y)
+    anew = small(DropoutMLPClassifier, hidden_layer_sizes=5).fit(X, y)
+    assert weights(model) == weights(anew)
+    assert weights(model.partial_fit(X, y)) == weights(anew.partial_fit(X, y))
