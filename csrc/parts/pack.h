@@ -16,7 +16,7 @@ INLINE void keep_tile(void *args, uint64_t keep, size_t i, size_t column, size_t
 }
 
 static void keep(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *keep) {
-    for_each_tile_of_array(rule, start, n, CHUNK, (prefetch){0}, keep, keep_tile);
+    for_each_drawn_tile(rule, start, n, (prefetch){0}, keep, keep_tile);
 }
 
 INLINE void pack_tile(void *args, uint64_t keep, size_t i, size_t column, size_t count) {
@@ -31,7 +31,7 @@ INLINE void pack_tile(void *args, uint64_t keep, size_t i, size_t column, size_t
 }
 
 static void packbits(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *packed) {
-    for_each_tile_of_array(rule, start, n, CHUNK, (prefetch){0}, packed, pack_tile);
+    for_each_drawn_tile(rule, start, n, (prefetch){0}, packed, pack_tile);
 }
 
 #ifndef HAS_STORE_INDICES
@@ -69,89 +69,95 @@ static void load_packed(const uint8_t *packed, uint64_t start, size_t n, uint64_
     }
 }
 
-/* Packs the bits of a block. */
+/* Packed bits: the next byte, and the bits that do not fill a word yet. */
 typedef struct {
-    uint8_t *packed; /* where the next word goes */
-    uint64_t last;   /* the bits that do not fill a word yet, and how many they are */
+    uint8_t *to;
+    uint64_t word;
     size_t count;
-    simdrop_rule rule;
-    uint64_t drawn[SHORT_CHUNK_WORDS], drawn_from; /* the bits drawn last, and the element of the first */
-    int has_drawn;
-} packer;
+} bit_writer;
 
 /* Packs the lowest n <= 64 bits. append_bits would need a buffer here, since it writes a word beyond the end, and take
    2.6 times as long for single bits. */
-static inline void pack_bits(packer *packer, uint64_t bits, size_t n) {
+static inline void pack_bits(bit_writer *writer, uint64_t bits, size_t n) {
     bits &= low_bits(n);
-    packer->last |= bits << packer->count;
-    if (packer->count + n >= WORD) {
-        store_little_endian(packer->packed, packer->last);
-        packer->packed += sizeof packer->last;
-        packer->last = bits >> 1 >> (63 - packer->count);
-        packer->count -= WORD;
+    writer->word |= bits << writer->count;
+    if (writer->count + n >= WORD) {
+        store_little_endian(writer->to, writer->word);
+        writer->to += sizeof writer->word;
+        writer->word = bits >> 1 >> (63 - writer->count);
+        writer->count -= WORD;
     }
-    packer->count += n;
+    writer->count += n;
 }
 
-static int keep_bit(packer *packer, uint64_t element) {
-    if (!packer->has_drawn || element - packer->drawn_from >= SHORT_CHUNK) {
-        packer->drawn_from = element / TILE * TILE;
-        packer->has_drawn = 1;
-        draw(&packer->rule, packer->drawn_from, SHORT_CHUNK, packer->drawn);
+/* The bits drawn last for a rule. */
+typedef struct {
+    simdrop_rule rule;
+    uint64_t bits[SHORT_CHUNK_WORDS], first; /* the first element */
+    int drawn;
+} bit_cache;
+
+static int keep_bit(bit_cache *cache, uint64_t element) {
+    if (!cache->drawn || element - cache->first >= SHORT_CHUNK) {
+        cache->first = element / TILE * TILE;
+        cache->drawn = 1;
+        draw(&cache->rule, cache->first, SHORT_CHUNK, cache->bits);
     }
-    const uint64_t i = element - packer->drawn_from;
-    return (int)(packer->drawn[i / TILE] >> i % TILE & 1);
+    const uint64_t i = element - cache->first;
+    return (int)(cache->bits[i / TILE] >> i % TILE & 1);
 }
 
 /* The bits along the innermost axis of a block. */
-static void pack_row(packer *packer, uint64_t start, simdrop_axis axis, const char *p) {
+static void pack_row(bit_cache *cache, uint64_t start, simdrop_axis axis, const char *p, bit_writer *writer) {
     uint64_t bits[CHUNK_WORDS];
     const int one_p = p == NULL || axis.x == 0;
     if (p != NULL && one_p) {
         const double one = p_at((p_array){p, 0}, 0);
-        if (simdrop_digits(one) != packer->rule.digits) {
-            simdrop_set_p(&packer->rule, one);
-            packer->has_drawn = 0;
+        if (simdrop_digits(one) != cache->rule.digits) {
+            simdrop_set_p(&cache->rule, one);
+            cache->drawn = 0;
         }
     }
     if (axis.element == 0 && one_p) {
-        const uint64_t word = keep_bit(packer, start) ? UINT64_MAX : 0;
+        const uint64_t word = keep_bit(cache, start) ? UINT64_MAX : 0;
         for (size_t n = axis.n; n != 0; n -= smaller(n, WORD)) {
-            pack_bits(packer, word, smaller(n, WORD));
+            pack_bits(writer, word, smaller(n, WORD));
         }
     } else if (axis.element == 1) {
         for (size_t i = 0; i < axis.n; i += CHUNK) {
             const size_t n = smaller(axis.n - i, CHUNK), shift = (start + i) % TILE;
             if (one_p) {
-                draw(&packer->rule, start + i, n, bits);
+                draw(&cache->rule, start + i, n, bits);
             } else {
-                draw_each(&packer->rule, start + i, n, (p_array){p + (ptrdiff_t)i * axis.x, axis.x}, bits);
+                draw_each(&cache->rule, start + i, n, (p_array){p + (ptrdiff_t)i * axis.x, axis.x}, bits);
             }
             for (size_t j = 0; j < n; j += WORD) {
-                pack_bits(packer, bits_at(bits + j / WORD, shift), smaller(n - j, WORD));
+                pack_bits(writer, bits_at(bits + j / WORD, shift), smaller(n - j, WORD));
             }
         }
     } else {
         for (size_t i = 0; i < axis.n; i++) {
             const uint64_t element = start + i * axis.element;
             if (one_p) {
-                pack_bits(packer, (uint64_t)keep_bit(packer, element), 1);
+                pack_bits(writer, (uint64_t)keep_bit(cache, element), 1);
             } else {
-                draw_each(&packer->rule, element, 1, (p_array){p + (ptrdiff_t)i * axis.x, 0}, bits);
-                pack_bits(packer, bits[0] >> element % TILE, 1);
+                draw_each(&cache->rule, element, 1, (p_array){p + (ptrdiff_t)i * axis.x, 0}, bits);
+                pack_bits(writer, bits[0] >> element % TILE, 1);
             }
         }
     }
 }
 
-static void pack_block(packer *packer, uint64_t start, int count, const simdrop_axis *axes, const char *p) {
+static void pack_block(bit_cache *cache, uint64_t start, int count, const simdrop_axis *axes, const char *p,
+                       bit_writer *writer) {
     const simdrop_axis outer = axes[count - 1];
     if (count == 1) {
-        pack_row(packer, start, outer, p);
+        pack_row(cache, start, outer, p, writer);
         return;
     }
     for (size_t i = 0; i < outer.n; i++) {
-        pack_block(packer, start + i * outer.element, count - 1, axes, p == NULL ? NULL : p + (ptrdiff_t)i * outer.x);
+        pack_block(cache, start + i * outer.element, count - 1, axes, p == NULL ? NULL : p + (ptrdiff_t)i * outer.x,
+                   writer);
     }
 }
 
@@ -169,9 +175,10 @@ static void packbits_array(const simdrop_rule *rule, uint64_t start, int count, 
         }
     }
     joined_count = joined_count == 0 ? 1 : join_axes(joined_count, joined);
-    packer packer = {.packed = packed, .rule = *rule};
-    pack_block(&packer, start, joined_count, joined, (const char *)p);
-    for (; packer.count != 0; packer.count -= smaller(packer.count, 8), packer.last >>= 8) {
-        *packer.packed++ = (uint8_t)packer.last;
+    bit_cache cache = {.rule = *rule};
+    bit_writer writer = {.to = packed};
+    pack_block(&cache, start, joined_count, joined, (const char *)p, &writer);
+    for (; writer.count != 0; writer.count -= smaller(writer.count, 8), writer.word >>= 8) {
+        *writer.to++ = (uint8_t)writer.word;
     }
 }

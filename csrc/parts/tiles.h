@@ -73,3 +73,22 @@ INLINE void for_each_tile_of_array(const simdrop_rule *rule, uint64_t start, siz
         for_each_tile(rule, start, n, n, first, 2, memory, args, use, NULL);
     }
 }
+
+/* The same for arrays without rows, but a chunk is drawn before it is used. For large arrays it takes longer, for short
+   kernels less: a tenth for keep and packbits of a chunk, a fifth for dropout_shift in the caches. */
+INLINE void for_each_drawn_tile(const simdrop_rule *rule, uint64_t start, size_t n, prefetch memory, void *args,
+                                tile_kernel *use) {
+    uint64_t bits[CHUNK_WORDS];
+    for (size_t i = 0, count; i < n; i += count) {
+        const size_t shift = (start + i) % TILE;
+        count = smaller(n - i, CHUNK);
+        draw_chunk(rule, (start + i) / TILE, tiles_of(shift, count), bits, prefetch_after(memory, i));
+        size_t t = 0;
+        for (; (t + 1) * TILE <= count; t++) {
+            use(args, bits_at(bits + t, shift), i + t * TILE, i + t * TILE, TILE);
+        }
+        if (t * TILE < count) {
+            use(args, bits_at(bits + t, shift), i + t * TILE, i + t * TILE, count - t * TILE);
+        }
+    }
+}

@@ -40,48 +40,42 @@ static void NAME(add_noise)(const simdrop_rule *rule, uint64_t start, size_t n, 
     NAME(noise)(rule, start, n, x, y, (T)deviation, 0);
 }
 
-/* y = x scale + kept where kept, else dropped, of a tile. The mask selects which bits of `dropped` are exchanged: those
-   of `differ`, in which it differs from `kept`. */
-INLINE void NAME(shift_tile)(uint64_t keep, const T *x, T *y, double scale, const BITS *differ, BITS dropped) {
-    _Alignas(LINE) T v[TILE];
-    _Alignas(LINE) BITS shift[TILE];
-    NAME(tile)(keep, x, v, scale);
-    TILE_OF_BITS(keep, differ, shift);
-    for (size_t i = 0; i < TILE; i++) {
-        T added;
-        shift[i] ^= dropped;
-        memcpy(&added, shift + i, sizeof added);
-        v[i] = NAME(canonical_nan)(v[i] + added);
+/* The arguments of dropout_shift: the mask selects which bits of `dropped` are exchanged, those of `differ`, in which
+   it differs from `kept`. */
+typedef struct {
+    const T *x;
+    T *y;
+    double scale;
+    _Alignas(LINE) BITS differ[TILE];
+    BITS dropped;
+} NAME(shift);
+
+INLINE void NAME(shift_tile)(void *args, uint64_t keep, size_t i, size_t column, size_t count) {
+    const NAME(shift) *shift = args;
+    (void)column;
+    _Alignas(LINE) T v[TILE], padded[TILE];
+    _Alignas(LINE) BITS added[TILE];
+    NAME(tile)(keep, NAME(padded)(padded, shift->x + i, count), v, shift->scale);
+    TILE_OF_BITS(keep, shift->differ, added);
+    for (size_t j = 0; j < TILE; j++) {
+        T value;
+        added[j] ^= shift->dropped;
+        memcpy(&value, added + j, sizeof value);
+        v[j] = NAME(canonical_nan)(v[j] + value);
     }
-    memcpy(y, v, sizeof v);
+    NAME(store)(shift->y + i, v, count);
 }
 
-/* A chunk is drawn before it is used: with for_each_tile it would take a fifth longer. */
-static void NAME(dropout_shift)(const simdrop_rule *rule, uint64_t start, size_t n, const void *source, void *target,
+static void NAME(dropout_shift)(const simdrop_rule *rule, uint64_t start, size_t n, const void *x, void *y,
                                 double scale, double kept, double dropped) {
-    const T *x = source, values[2] = {(T)kept, (T)dropped};
-    T *y = target;
-    BITS shifts[2];
-    _Alignas(LINE) BITS differ[TILE];
-    memcpy(shifts, values, sizeof values);
+    NAME(shift) shift = {.x = x, .y = y, .scale = scale};
+    const T values[2] = {(T)kept, (T)dropped};
+    BITS bits[2];
+    memcpy(bits, values, sizeof values);
     for (size_t i = 0; i < TILE; i++) {
-        differ[i] = shifts[0] ^ shifts[1];
+        shift.differ[i] = bits[0] ^ bits[1];
     }
-    uint64_t bits[CHUNK_WORDS];
-    while (n != 0) {
-        const size_t shift = start % TILE, count = smaller(n, CHUNK);
-        draw_chunk(rule, start / TILE, tiles_of(shift, count), bits,
-                   (prefetch){.read = x, .written = y, .bytes = TILE * sizeof(T)});
-        size_t i = 0;
-        for (; i + TILE <= count; i += TILE) {
-            NAME(shift_tile)(bits_at(bits + i / TILE, shift), x + i, y + i, scale, differ, shifts[1]);
-        }
-        if (i < count) {
-            _Alignas(LINE) T last[TILE];
-            NAME(pad)(last, x + i, count - i);
-            NAME(shift_tile)(bits_at(bits + i / TILE, shift), last, last, scale, differ, shifts[1]);
-            copy_part(y + i, last, (count - i) * sizeof(T));
-        }
-        start += count, x += count, y += count, n -= count;
-    }
+    shift.dropped = bits[1];
+    const prefetch memory = {.read = x, .written = y, .bytes = TILE * sizeof(T)};
+    for_each_drawn_tile(rule, start, n, memory, &shift, NAME(shift_tile));
 }
