@@ -14,8 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from simdrop.cli.main import main as run_command
-from simdrop.cli.options import add_options, settings_from
-from simdrop.cli.presets import PRESETS
+from simdrop.cli.options import PRESETS, add_train_options, settings_from
 
 from . import mnist_page, mnist_results
 from .machine import cpu
@@ -82,7 +81,7 @@ def train(words: list[str], file: Path) -> int:
 def digest(words: list[str]) -> str:
     """Eight digits that differ for other settings, also where a preset has changed."""
     parser = argparse.ArgumentParser()
-    add_options(parser)
+    add_train_options(parser)
     settings = json.dumps(asdict(settings_from(parser.parse_args(words))))
     return hashlib.sha256(settings.encode()).hexdigest()[:8]
 

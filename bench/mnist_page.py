@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
 from simdrop._files import replacing
-from simdrop.cli.presets import PRESETS
+from simdrop.cli.options import PRESETS
 
 from .mnist_results import Net, Run
 from .picture import PALETTE

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from simdrop.cli.presets import PRESETS
+from simdrop.cli.options import PRESETS
 
 from . import mnist, mnist_page, mnist_results
 from .mnist_results import Epoch, Net, Run

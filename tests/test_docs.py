@@ -13,8 +13,8 @@ import simdrop._core.dropout
 import simdrop._core.stream
 from simdrop import connect, fused, recurrent, structured
 from simdrop._core import mask as kernels
-from simdrop.cli import sources
-from simdrop.cli.presets import PRESETS
+from simdrop.cli import data, idx
+from simdrop.cli.options import PRESETS
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -58,12 +58,12 @@ def test_the_page_about_masks():
 
 def test_the_page_about_training_names_all_data():
     page = (ROOT / "docs/training.md").read_text().split("## Never lose a run")[0]
-    for names in sources.SPELLINGS.values():
+    for names in data.SPELLINGS.values():
         assert f"| {', '.join(f'`{name}`' for name in names)} |" in page
-    emnist = sources.IdxSet("EMNIST", "emnist-SPLIT-")
-    for idx_set in (sources.MNIST, emnist, sources.QMNIST):
+    emnist = idx.IdxSet("EMNIST", "emnist-SPLIT-")
+    for idx_set in (idx.MNIST, emnist, idx.QMNIST):
         assert ", ".join(f"`{file}`" for file in idx_set.files.values()) in page
-    splits = [f"`{split}`" for split in sources.SPLITS]
+    splits = [f"`{split}`" for split in idx.SPLITS]
     assert f"{', '.join(splits[:-1])} or {splits[-1]}" in page
 
 

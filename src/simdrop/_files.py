@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, whatever ends the process that writes them."""
+"""Writes files whole or not at all, whatever ends the process that writes them."""
 
 from __future__ import annotations
 
@@ -12,34 +12,35 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import BinaryIO, cast
 
-# A path, or what `open` gives: a file for bytes.
+# A path, or a file open for bytes.
 Target = str | bytes | os.PathLike[str] | os.PathLike[bytes] | BinaryIO
 
 PREFIX, SUFFIX = ".simdrop-", ".tmp"
 TEMPORARY = re.compile(rf"{re.escape(PREFIX)}[0-9a-f]{{32}}{re.escape(SUFFIX)}")
-LEFT_BEHIND = 24 * 60 * 60  # seconds without a write, after which nobody is writing any more
+LEFT_BEHIND = 24 * 60 * 60  # seconds since the last write, after which its writer must be dead
 ACCESS_LIST = "system.posix_acl_access"
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
-FOLDERS_OPEN = os.name == "posix"  # whether a folder can be opened, which a sync of it needs
+FOLDERS_OPEN = os.name == "posix"  # whether folders can be opened, as syncing one requires
 
 
 @contextmanager
 def replacing(target: Target) -> Iterator[BinaryIO]:
-    """A file to write, which takes the place of `target` once it is on the disk.
+    """A file to write that replaces `target` once it is on the disk.
 
-    It is written beside the old one, under a name of its own. If the block raises, or the disk is
-    full, it is removed and the old one is as it was. Of two writers at once, the last one wins. A
-    killed process may leave its file behind; a writer in the same folder removes it a day later.
+    It is written in the same folder under a temporary name. If the block raises or the disk is
+    full, it is removed and the old file is unchanged. If two writers overlap, the last one wins. A
+    killed process may leave a temporary file, which a later writer in the folder removes after a
+    day.
 
-    The new file has the old one's permissions, access control list, owner and group, as far as the
-    system lets this user set them; without an old one, what the umask leaves. Other hard links to
-    the old file keep its contents.
+    The new file gets the old one's permissions, access control list, owner and group, as far as the
+    system lets this user set them; without an old one, the permissions that the umask leaves. Other
+    hard links to the old file keep its contents.
 
     Parameters
     ----------
     target : str, bytes, PathLike or file
-        If it is a symbolic link, the file that it points to is replaced. A file that is open for
-        bytes is written to as it is, and stays open.
+        If it is a symbolic link, the file that it points to is replaced. An open file is written to
+        directly, and stays open.
 
     Yields
     ------
@@ -51,7 +52,7 @@ def replacing(target: Target) -> Iterator[BinaryIO]:
     OSError
         If the file cannot be written, or is a folder, device, pipe, socket or loop of links.
     ValueError
-        If the name has a null character.
+        If the path has a null character.
     TypeError
         If `target` is none of the above.
     """
@@ -80,7 +81,7 @@ def replacing(target: Target) -> Iterator[BinaryIO]:
 
 
 def check(target: Target) -> None:
-    """Find out whether a file could be written, without touching one that is there.
+    """Raise an error if a file cannot be written; an existing file is not touched.
 
     Parameters
     ----------
@@ -101,21 +102,24 @@ def check(target: Target) -> None:
 
 
 def is_file(target: Target) -> bool:
-    """Whether it is an open file, by what NumPy goes by; a TypeError for files of text."""
+    """Whether it is an open file: has `read`, as in NumPy. TypeError for a text file."""
     if isinstance(target, io.TextIOBase):
         raise TypeError("the file must be open for bytes, not for text")
     return hasattr(target, "read")
 
 
 def spelled(target: Target) -> str:
-    """What messages call a file: its path, quoted."""
+    """The name of a file in messages: its path, quoted."""
     if is_file(target):
         return repr(getattr(target, "name", None) or type(target).__name__)
     return repr(os.fsdecode(cast(str, target)))
 
 
 def _find(path: str) -> tuple[str, os.stat_result | None]:
-    """The path behind all symbolic links, and what is there now, if it can be replaced."""
+    """The path with symbolic links resolved, and the status of the file there, if there is one.
+
+    OSError if it cannot be replaced.
+    """
     if os.path.basename(path) in ("", os.curdir, os.pardir):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
     try:
@@ -127,12 +131,12 @@ def _find(path: str) -> tuple[str, os.stat_result | None]:
     if not stat.S_ISREG(old.st_mode):
         raise OSError(errno.EINVAL, "not a regular file", path)
     if not os.access(path, os.W_OK):
-        os.close(os.open(path, os.O_WRONLY))  # the error that `os.replace` would not give
+        os.close(os.open(path, os.O_WRONLY))  # raises the error that `os.replace` would not
     return os.path.realpath(path), old
 
 
 def _create(folder: str, shown: str, mode: int) -> BinaryIO:
-    """An empty file that was not there, under a name that nobody guesses and every folder takes."""
+    """Create an empty file under an unguessable name that is valid on every file system."""
     name = f"{PREFIX}{os.urandom(16).hex()}{SUFFIX}"
     try:
         return open(
@@ -141,12 +145,12 @@ def _create(folder: str, shown: str, mode: int) -> BinaryIO:
             opener=lambda path, flags: os.open(path, flags | NO_FOLLOW, mode),
         )
     except OSError as error:
-        error.filename = shown  # which the user knows
+        error.filename = shown  # the name that the user knows
         raise
 
 
 def _make_like(file: int, path: str, old: os.stat_result) -> None:
-    """Give a file the owner, group and permissions of the one it is to replace, where permitted."""
+    """Give a file the owner, group and permissions of the one that it replaces, where permitted."""
     if not hasattr(os, "fchown"):
         return
     with suppress(OSError):
@@ -154,31 +158,31 @@ def _make_like(file: int, path: str, old: os.stat_result) -> None:
     with suppress(OSError):
         os.fchown(file, old.st_uid, -1)
     mode = old.st_mode & 0o777
-    if os.fstat(file).st_gid != old.st_gid:  # another group may do what everybody may
+    if os.fstat(file).st_gid != old.st_gid:  # another group gets the permissions of others
         mode = mode & ~0o070 | (mode & 0o007) << 3
     with suppress(OSError):
         os.fchmod(file, mode)
-    with suppress(OSError, AttributeError):  # there is none, or the system has none
+    with suppress(OSError, AttributeError):  # no list, or not on this system
         os.setxattr(file, ACCESS_LIST, os.getxattr(path, ACCESS_LIST))
 
 
 def _sync(folder: str) -> None:
-    """Bring the new name to the disk, too."""
+    """Bring the new directory entry to the disk."""
     try:
         number = os.open(folder, os.O_RDONLY)
-    except PermissionError:  # a folder that takes files but may not be read
+    except PermissionError:  # a folder that is writable but not readable
         return
     try:
         os.fsync(number)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # this file system does it by itself
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # not needed on this file system
             raise
     finally:
         os.close(number)
 
 
 def _remove_left_behind(folder: str) -> None:
-    """Remove what this user's killed processes have left in a folder."""
+    """Remove temporary files of this user's killed processes from a folder."""
     me = getattr(os, "geteuid", lambda: 0)()
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:

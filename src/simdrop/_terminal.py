@@ -1,4 +1,4 @@
-"""Text for standard output: as wide as a terminal, and as it is for a file or a pipe."""
+"""Wraps text for standard output: to the width of a terminal, not at all for a file or a pipe."""
 
 from __future__ import annotations
 
@@ -8,24 +8,16 @@ import textwrap
 
 
 def width() -> int | None:
-    """The columns of the terminal that standard output is; None if it is none."""
+    """The columns of the terminal; None if standard output is not a terminal."""
     if sys.stdout is None or not sys.stdout.isatty():
         return None
     return shutil.get_terminal_size().columns
 
 
 def fitted(text: str, indent: int = 0) -> str:
-    """A line, broken between words where it is wider than the terminal.
+    """Wrap a line between words to the width of the terminal.
 
-    Parameters
-    ----------
-    text : str
-    indent : int
-        Spaces before all lines but the first, if they take no more than half of the terminal.
-
-    Returns
-    -------
-    str
+    All lines but the first are indented, unless that takes more than half of the terminal.
     """
     columns = width()
     if columns is None:

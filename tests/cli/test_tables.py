@@ -11,6 +11,7 @@ from rich.text import Text
 
 from simdrop import _terminal
 from simdrop.cli import tables
+from simdrop.cli.options import spelled
 
 HEADINGS = ("", "train error", "validation error", "seconds/epoch")
 ROWS = (
@@ -104,9 +105,9 @@ cells = st.one_of(
 @st.composite
 def tables_of_any_size(draw):
     columns = draw(st.integers(1, 12))
-    headings = ["p", *(f"input {tables.shortest(draw(st.floats(0, 1)))}" for _ in range(columns))]
+    headings = ["p", *(f"input {spelled(draw(st.floats(0, 1)))}" for _ in range(columns))]
     rows = [
-        [tables.shortest(draw(st.floats(0, 1))), *(draw(cells) for _ in range(columns))]
+        [spelled(draw(st.floats(0, 1))), *(draw(cells) for _ in range(columns))]
         for _ in range(draw(st.integers(1, 4)))
     ]
     return headings, rows, draw(st.booleans())
@@ -185,13 +186,3 @@ def test_a_terminal_gets_what_fits(monkeypatch, columns):
     for row in ROWS:
         for word in " ".join(row).split():
             assert word in output.text.split()
-
-
-@given(st.floats(allow_nan=False))
-def test_shortest_digits_are_the_number(number):
-    assert float(tables.shortest(number)) == number
-
-
-def test_shortest_digits():
-    wanted = ["0", "0.5", "1", "0.30000000000000004", "1e-07"]
-    assert [tables.shortest(p) for p in (0.0, 0.5, 1.0, 0.1 + 0.2, 1e-7)] == wanted

@@ -1,1 +1,1 @@
-"""The command `simdrop`: main.py reads the command line, train.py and sweep.py do what it says."""
+"""The command `simdrop`: main.py parses the command line, train.py and sweep.py carry it out."""

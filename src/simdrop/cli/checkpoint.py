@@ -1,4 +1,4 @@
-"""Checkpoints of `simdrop train`: when one is written, what it holds, and whether one fits."""
+"""Checkpoints of `simdrop train`: when one is written, what it holds, what it fits."""
 
 import json
 import signal
@@ -13,51 +13,36 @@ from types import FrameType
 from typing import Any
 
 from .. import _schema
-from .._files import check
 from ..nn import checkpoint as nets
 from .data import ARRAYS, Data
-from .errors import InputError, Interrupted, UnsavedError, writing
+from .errors import InputError, Interrupted, UnsavedError
+from .files import check_writable, reason
 from .loop import Epoch, Run
-from .options import Every, option
-from .settings import Settings
+from .options import Every, Settings, option, spelled
 
-SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # the last: the terminal was closed
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # SIGHUP: the terminal was closed
 LAST = "the last checkpoint could not be written"
 
 
-class Silent:
-    """No checkpoints, and what `Saver` has in common with that."""
-
-    @contextmanager
-    def watching(self) -> Iterator[None]:
-        """Until the end of the block, the training is on."""
-        yield
-
-    def step(self) -> None:
-        """Take note of a batch or of the end of an epoch."""
-
-    def finish(self) -> None:
-        """Take note that all is done and printed."""
-
-
-class Saver(Silent):
+class Saver:
     """Writes checkpoints of nets in training.
 
-    A signal that ends the process makes it write a last one at the next batch; a second one does
-    not wait for that. What cannot be written is reported once, and tried again at the next time.
+    A signal that would end the process ends the training after the current batch, with a last
+    checkpoint; a second one takes effect at once. If a checkpoint cannot be written, the user is
+    told once, and the next one is tried when it is due.
 
     Parameters
     ----------
     path : Path
         The file.
     every : Every
-        How often.
+        How often to write it.
     runs : sequence of Run
-        Of which `step` is called at each yield of `loop.train`.
+        The nets in training.
     about : dict
-        What `describe` gives of the settings and the data.
+        What `describe` says of the settings and the data.
     warn : callable
-        Gets a message for the user.
+        Shows a message to the user.
     """
 
     def __init__(
@@ -71,33 +56,27 @@ class Saver(Silent):
         self.path, self.every, self.runs, self.about, self.warn = path, every, runs, about, warn
         self.problem: str | None = None
         self.signal = 0
-        self._note_time()
+        self.steps, self.saved = 0, time.monotonic()
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Handle signals; write a checkpoint at the end, and if standard output fails.
+        """Handle signals during the training, and write a checkpoint at its end.
 
-        Raises
-        ------
-        Interrupted
-            After a signal.
+        One is also written if standard output fails. Raises Interrupted after a signal.
         """
         try:
             with self._signals():
                 yield
-        except OSError:  # standard output: nothing else in the block is written
+        except OSError:  # from standard output: nothing else is written in the block
             self._try()
             raise
         self._try()
         self._leave_after_signal()
 
     def step(self) -> None:
-        """Write a checkpoint if it is time.
+        """Write a checkpoint if one is due; to be called at each yield of `loop.train`.
 
-        Raises
-        ------
-        Interrupted
-            After a signal, and with a last checkpoint.
+        Raises Interrupted after a signal, with a last checkpoint.
         """
         self.steps += 1
         if self.signal:
@@ -107,24 +86,12 @@ class Saver(Silent):
             self._try()
 
     def finish(self) -> None:
-        """Say so at the end if the last checkpoint is not on the disk.
-
-        Raises
-        ------
-        UnsavedError
-            Then.
-        """
+        """Raise UnsavedError if the last checkpoint could not be written."""
         if self.problem:
             raise UnsavedError(f"{LAST}: {self.problem}")
 
     def save(self) -> None:
-        """Write a checkpoint now.
-
-        Raises
-        ------
-        OSError, ValueError
-            If it cannot be written.
-        """
+        """Write a checkpoint now; OSError or ValueError if that fails."""
         progress = {
             run.name: {
                 "batches": run.batches,
@@ -133,44 +100,42 @@ class Saver(Silent):
             }
             for run in self.runs
         }
-        nets.write(
-            self.path,
-            {run.name: (run.net, run.optimizer) for run in self.runs},
-            self.about | {"runs": progress},
-        )
+        try:
+            nets.write(
+                self.path,
+                {run.name: (run.net, run.optimizer) for run in self.runs},
+                self.about | {"runs": progress},
+            )
+        finally:
+            self.steps, self.saved = 0, time.monotonic()
 
     def _leave_after_signal(self) -> None:
         if self.signal and self.problem:
             raise Interrupted(f"{LAST}: {self.problem}", self.signal)
         if self.signal:
-            raise Interrupted(f"--resume goes on from {str(self.path)!r}", self.signal)
+            raise Interrupted(f"--resume continues from {str(self.path)!r}", self.signal)
 
     def _try(self) -> None:
-        """Write one; the training is not to end because that fails."""
+        """Write a checkpoint; a failure does not end the training."""
         try:
             self.save()
         except OSError as error:
-            reason = error.strerror or str(error)
             if self.problem is None:
                 self.warn(
-                    f"warning: --checkpoint {str(self.path)!r} cannot be written: {reason}; the "
-                    "training goes on, and the checkpoint before stays as it is"
+                    f"warning: --checkpoint {str(self.path)!r} cannot be written: {reason(error)}; "
+                    "the training continues, and the previous checkpoint is kept"
                 )
-            self.problem = reason
+            self.problem = reason(error)
         else:
             if self.problem is not None:
                 self.warn(f"--checkpoint {str(self.path)!r} has been written again")
             self.problem = None
-        self._note_time()
-
-    def _note_time(self) -> None:
-        self.steps, self.saved = 0, time.monotonic()
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """Let signals wait for the end of a batch: before, a net is half updated."""
+        """Defer signals to the end of a batch, since a net is half updated before."""
         if threading.current_thread() is not threading.main_thread():
-            yield  # Python lets no other thread handle signals
+            yield  # Python allows signal handlers only in the main thread
             return
 
         def first(number: int, frame: FrameType | None) -> None:
@@ -182,7 +147,7 @@ class Saver(Silent):
         try:
             for name in filter(partial(hasattr, signal), SIGNALS):  # Windows has no SIGHUP
                 which = getattr(signal, name)
-                # One that is ignored stays so: nohup, a shell's background job.
+                # An ignored one stays ignored: nohup, a shell's background job.
                 if signal.getsignal(which) not in (signal.SIG_IGN, None):
                     before[which] = signal.getsignal(which)
                     signal.signal(which, first)
@@ -192,80 +157,62 @@ class Saver(Silent):
                 signal.signal(which, handler)
 
 
-def describe(images: Data, settings: Settings) -> dict[str, Any]:
-    """The settings and a fingerprint of the data, as they are in a file.
-
-    Parameters
-    ----------
-    images : Data
-    settings : Settings
-
-    Returns
-    -------
-    dict
-        Of what JSON has: lists, not tuples.
-    """
+def describe(data: Data, settings: Settings) -> dict[str, Any]:
+    """The settings, and a fingerprint of each array of the data, as JSON gives them back."""
     described: dict[str, Any] = json.loads(json.dumps({"settings": asdict(settings)}))
-    described["data"] = fingerprint(images)
+    described["data"] = {name: nets.fingerprint(getattr(data, name)) for name in ARRAYS}
     return described
 
 
-def fingerprint(images: Data) -> dict[str, str]:
-    """SHA-256 of each array, with its shape and type.
+def differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """How two results of `describe` differ, in words; empty if they do not."""
 
-    Parameters
-    ----------
-    images : Data
+    def value(settings: Mapping[str, Any], name: str) -> str:
+        return spelled(settings[name]) if name in settings else "not there"
 
-    Returns
-    -------
-    dict of str to str
-        Hexadecimal digits.
-    """
-    return {name: nets.fingerprint(getattr(images, name)) for name in ARRAYS}
-
-
-def differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What differs between two results of `describe`, in words.
-
-    Parameters
-    ----------
-    saved, now : mapping
-
-    Returns
-    -------
-    list of str
-        Empty if nothing does.
-    """
     then, chosen = saved["settings"], now["settings"]
     found = [
-        f"{option(name)} was {_spelled(then, name)} and is {_spelled(chosen, name)}"
+        f"{option(name)} was {value(then, name)} and is {value(chosen, name)}"
         for name in nets.unlike(then, chosen)
     ]
     changed = nets.unlike(saved["data"], now["data"])
     if changed:
-        found.append(f"the data has other numbers in {', '.join(changed)}")
-    return found
+        found.append(f"the data differ in {', '.join(changed)}")
+    return "; ".join(found)
+
+
+def find(path: Path, resuming: bool) -> bool:
+    """Whether there is a checkpoint, before the data are loaded.
+
+    Raises InputError if there is one and it is not to be resumed, or if none can be written.
+    """
+    check_writable("--checkpoint", path)
+    exists = path.exists()
+    if exists and not resuming:
+        raise InputError(
+            f"--checkpoint {str(path)!r} exists; add --resume to continue from it, or remove it"
+        )
+    return exists
 
 
 def resume(path: Path, runs: Sequence[Run], about: dict[str, Any], steps: int) -> None:
-    """Bring nets to where a checkpoint left them.
+    """Restore nets, fresh from `loop.make_runs`, to the state in a checkpoint.
 
     Parameters
     ----------
     path : Path
         The file.
     runs : sequence of Run
-        New ones, of `loop.make_runs`.
+        The nets.
     about : dict
-        What `describe` gives of the settings and the data now.
+        What `describe` says of the settings and the data now.
     steps : int
-        Batches an epoch.
+        Batches per epoch.
 
     Raises
     ------
     InputError
-        If the file cannot be read, or is of other settings or other data.
+        If the file cannot be read, or is from other settings or other data.
     """
     try:
         saved = nets.read(path)
@@ -279,12 +226,12 @@ def resume(path: Path, runs: Sequence[Run], about: dict[str, Any], steps: int) -
         )(extra, f"{str(path)!r}: extra")
         unlike = differences(extra, about)
         if unlike:
-            raise ValueError(f"{str(path)!r} is of another training: {'; '.join(unlike)}")
+            raise ValueError(f"{str(path)!r} is from another training: {unlike}")
         where = f"{str(path)!r}: extra.runs"
         _check_progress(extra["runs"], where, runs, about["settings"], steps)
         saved.restore({run.name: (run.net, run.optimizer) for run in runs})
     except OSError as error:
-        raise InputError(f"--resume: {str(path)!r} cannot be read: {error.strerror}") from error
+        raise InputError(f"--resume: {str(path)!r} cannot be read: {reason(error)}") from error
     except ValueError as error:
         raise InputError(f"--resume: {error}") from error
     for run in runs:
@@ -293,40 +240,10 @@ def resume(path: Path, runs: Sequence[Run], about: dict[str, Any], steps: int) -
         run.history = [Epoch(**epoch) for epoch in progress["history"]]
 
 
-def check_path(path: Path, resuming: bool) -> bool:
-    """Find out whether there is a checkpoint, before data is loaded.
-
-    Parameters
-    ----------
-    path : Path
-        Where it is, or is to be.
-    resuming : bool
-        Whether it may be there.
-
-    Returns
-    -------
-    bool
-        Whether it is.
-
-    Raises
-    ------
-    InputError
-        If it would be overwritten, or cannot be written.
-    """
-    with writing("--checkpoint", path):
-        check(path)
-        exists = path.exists()
-    if exists and not resuming:
-        raise InputError(
-            f"--checkpoint {str(path)!r} exists; add --resume to go on from it, or remove it"
-        )
-    return exists
-
-
 def _check_progress(
     saved: Any, where: str, runs: Sequence[Run], settings: Mapping[str, Any], steps: int
 ) -> None:
-    """Refuse progress that no training with these settings makes, with a ValueError."""
+    """Raise ValueError for progress that no training with these settings makes."""
     held_out = settings["validation"] > 0
     progress = _schema.fields(
         batches=_schema.count,
@@ -349,10 +266,3 @@ def _check_progress(
                 f"{where}.{name} has {batches} batches and {epochs} epochs; wanted {steps} "
                 f"batches an epoch, and {settings['epochs']} epochs"
             )
-
-
-def _spelled(settings: Mapping[str, Any], name: str) -> str:
-    value = settings.get(name, "not there")
-    if isinstance(value, list):
-        return ",".join(map(str, value))
-    return "none" if value is None else str(value)

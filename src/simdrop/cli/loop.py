@@ -1,9 +1,10 @@
-"""The training loop: two nets that differ in dropout alone take turns, an epoch each."""
+"""The training loop: nets that differ only in dropout take turns, an epoch each."""
 
 import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +12,11 @@ from numpy.typing import NDArray
 from .. import nn
 from .data import Data, Rows
 from .errors import DivergedError
-from .settings import Settings
+from .options import Settings
 
-EVALUATED = 10_000  # training examples that a point of the training curves is measured on, at most
-CHUNK = 2_000  # examples evaluated at a time, so that memory is bounded
+EVALUATED = 10_000  # training examples, at most, on which the training curves are measured
+CHUNK = 2_000  # examples evaluated at a time, which bounds the memory
+ADVICE = "a smaller --lr (or --momentum), or --max-norm, helps"  # if a loss diverges
 
 
 @dataclass(frozen=True)
@@ -30,14 +32,14 @@ class Epoch:
 
 @dataclass
 class Run:
-    """One net on its way: what it has measured so far, and how far it is in the current epoch."""
+    """A net in training: its measurements so far, and its position in the current epoch."""
 
-    label: str  # its first word is what --only and checkpoints call it
+    label: str  # the first word is its name in --only and in checkpoints
     net: nn.MLP
     optimizer: nn.Optimizer
     history: list[Epoch] = field(default_factory=list)
     batches: int = 0  # done since the start of the training
-    seconds: float = 0.0  # of training in the current epoch
+    seconds: float = 0.0  # spent training in the current epoch
 
     @property
     def name(self) -> str:
@@ -51,19 +53,10 @@ class Run:
 
 
 def make_runs(data: Data, settings: Settings) -> tuple[Run, ...]:
-    """The net without and with dropout, from the same seed and so with the same initial weights.
+    """The net without and with dropout, or the one that `settings.only` names.
 
-    `settings.only` leaves one of both.
-
-    Parameters
-    ----------
-    data : Data
-        Gives the numbers of inputs and outputs.
-    settings : Settings
-
-    Returns
-    -------
-    tuple of Run
+    Both start from the same seed and so with the same weights; the data give the numbers of inputs
+    and outputs.
     """
     sizes = (data.x_train.shape[1], *settings.hidden, data.classes)
 
@@ -88,46 +81,33 @@ def make_runs(data: Data, settings: Settings) -> tuple[Run, ...]:
 
 
 def _optimizer(net: nn.MLP, settings: Settings) -> nn.Optimizer:
+    regularization: dict[str, Any] = {
+        name: getattr(settings, name) for name in ("l2", "l1", "max_norm")
+    }
     if settings.optimizer == "adam":
-        return nn.Adam(
-            net.parameters(),
-            settings.lr,
-            l2=settings.l2,
-            l1=settings.l1,
-            max_norm=settings.max_norm,
-        )
+        return nn.Adam(net.parameters(), settings.lr, **regularization)
     return nn.SGD(
         net.parameters(),
         settings.lr,
         momentum=settings.momentum,
         nesterov=settings.nesterov,
-        l2=settings.l2,
-        l1=settings.l1,
-        max_norm=settings.max_norm,
+        **regularization,
     )
 
 
 def train(
     runs: tuple[Run, ...], data: Data, rows: Rows, settings: Settings
 ) -> Iterator[tuple[Run, bool]]:
-    """Train all nets on the same batches in the same order, from wherever they are on their way.
+    """Train all nets on the same batches in the same order, starting from their current positions.
 
-    The learning rate is `settings.lr` in the first epoch; if `settings.lr_schedule` is "linear", it
-    falls to zero after the last.
-    At each yield a checkpoint of `runs` holds all: this is where to write one.
-
-    Parameters
-    ----------
-    runs : tuple of Run
-        Their nets, histories and counts of batches are updated.
-    data : Data
-    rows : Rows
-    settings : Settings
+    The learning rate is `settings.lr` in the first epoch; with `settings.lr_schedule` "linear" it
+    falls to zero after the last. At each yield `runs` holds the whole state of the training, and
+    can be saved.
 
     Yields
     ------
     run : Run
-        The one that has just trained on a batch or ended an epoch.
+        The one that has just trained on a batch or completed an epoch.
     epoch_ended : bool
         If true, `run.history` has a new last entry.
 
@@ -139,10 +119,10 @@ def train(
     shuffle = np.random.default_rng([settings.seed, 1])
     sample = rows.train[:EVALUATED]
     for epoch in range(settings.epochs):
-        # Of nearly equal size: the noisy gradient of a last batch of two would undo others' work.
+        # Of nearly equal size: the noisy gradient of a tiny last batch would undo others' progress.
         batches = np.array_split(shuffle.permutation(rows.train), batches_an_epoch(rows, settings))
         for run in runs:
-            if len(run.history) > epoch:  # in a checkpoint's past
+            if len(run.history) > epoch:  # before the checkpoint
                 continue
             falls = settings.lr_schedule == "linear"
             run.optimizer.lr = settings.lr * (1 - falls * epoch / settings.epochs)
@@ -174,23 +154,10 @@ def batches_an_epoch(rows: Rows, settings: Settings) -> int:
 def evaluate(
     net: nn.MLP, x: NDArray[np.float32], y: NDArray[np.int64], rows: NDArray[np.intp] | None = None
 ) -> tuple[float, float]:
-    """A net's mean loss and its error, without dropout.
+    """The mean cross entropy in nats, and the fraction of examples that are misclassified.
 
-    Parameters
-    ----------
-    net : MLP
-        Is left in evaluation mode.
-    x, y : numpy.ndarray
-        Features and labels.
-    rows : numpy.ndarray, optional
-        Those to measure on; all by default.
-
-    Returns
-    -------
-    loss : float
-        The mean cross entropy in nats.
-    error : float
-        The fraction of labels that are not predicted.
+    Dropout is off, and the net is left in evaluation mode. `rows` are those to measure on, by
+    default all.
     """
     net.eval()
     rows = np.arange(len(y)) if rows is None else rows
@@ -206,6 +173,5 @@ def evaluate(
 def _check_loss(loss: float, run: Run, epoch: int) -> None:
     if not math.isfinite(loss):
         raise DivergedError(
-            f"the net {run.label} diverged in epoch {epoch + 1}: its loss is {loss}; "
-            "a smaller --lr (or --momentum), or --max-norm, helps"
+            f"the net {run.label} diverged in epoch {epoch + 1}: its loss is {loss}; {ADVICE}"
         )

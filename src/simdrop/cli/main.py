@@ -4,68 +4,55 @@ import argparse
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 import simdrop
 
-from . import options as train_options
 from .errors import DivergedError, InputError, Interrupted, UnsavedError
+from .options import add_sweep_options, add_train_options
 
 EXTRAS = {"matplotlib": "matplotlib", "rich": "rich", "sklearn": "scikit-learn"}
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse's parser, whose complaints are one line like all others, without the usage."""
+    """argparse's parser, but errors are one line, without the usage."""
 
     def error(self, message: str) -> NoReturn:
         raise InputError(message)
 
 
 def make_parser() -> Parser:
-    """The parser of all commands; `function` of its result is what to call with the result."""
+    """The parser of all commands; `function` of its result is what runs the command."""
     parser = Parser(
         prog="simdrop",
         description="Dropout for NumPy arrays on CPUs.",
-        epilog="examples:\n  simdrop train           see on handwritten digits what dropout does\n"
+        epilog="examples:\n  simdrop train           see what dropout does on handwritten digits\n"
         "  simdrop train --help    its options: other data, another net\n"
-        "  simdrop sweep           compare probabilities of dropping\n"
-        "  simdrop info            which instruction set is in use",
+        "  simdrop sweep           compare dropout probabilities\n"
+        "  simdrop info            see which instruction set is used",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"simdrop {simdrop.__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", title="commands")
 
-    train = commands.add_parser(
-        "train",
-        help="train a net without and with dropout and show the difference",
-        description=train_options.DESCRIPTION,
-        epilog=train_options.EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    train_options.add_options(train)
-    train.set_defaults(function=_train)
+    def add(name: str, function: Callable[[argparse.Namespace], None], summary: str) -> Parser:
+        command = commands.add_parser(
+            name,
+            help=summary,
+            description=f"{summary[0].upper()}{summary[1:]}.",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        command.set_defaults(function=function)
+        return command
 
-    sweep = commands.add_parser(
-        "sweep",
-        help="compare probabilities of dropping by cross-validation",
-        description=train_options.SWEEP_DESCRIPTION,
-        epilog=train_options.SWEEP_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    train_options.add_sweep_options(sweep)
-    sweep.set_defaults(function=_sweep)
-
-    info = commands.add_parser(
-        "info",
-        help="print the version, the instruction sets found and chosen, and the threads",
-        description="Print the version, the instruction sets found and chosen, and the threads.",
-        allow_abbrev=False,
-    )
-    info.set_defaults(function=_info)
+    train = add("train", _train, "train a net without and with dropout, and show the difference")
+    add_train_options(train)
+    sweep = add("sweep", _sweep, "compare dropout probabilities by cross-validation")
+    add_sweep_options(sweep)
+    add("info", _info, "print the version, the instruction sets found and used, and the threads")
     return parser
 
 
@@ -75,21 +62,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     argv : sequence of str, optional
-        The words after the program's name; those of the process by default.
+        The arguments after the program's name; those of the process by default.
 
     Returns
     -------
     int
         The exit code: 0 done; 1 the training diverged, standard output failed or the last
-        checkpoint could not be written; 2 bad input or a missing package; 130 interrupted (143 by
-        SIGTERM, 129 by SIGHUP, after a checkpoint).
+        checkpoint or result could not be written; 2 bad input or a missing package; 130
+        interrupted (143 by SIGTERM, 129 by SIGHUP, after a checkpoint).
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may not be printable
+        sys.stdout.reconfigure(errors="backslashreplace")  # file names may not be printable
     try:
         _run(argv)
         if sys.stdout is not None:
-            sys.stdout.flush()  # here, where what goes wrong is still caught
+            sys.stdout.flush()  # here, where an error is still caught
     except KeyboardInterrupt:
         print("simdrop: interrupted", file=sys.stderr)
         return 130
@@ -107,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(2, f'this command needs {package}: pip install "simdrop[train]"')
     except MemoryError as error:
         return _fail(2, ": ".join(filter(None, ("not enough memory", str(error)))))
-    except BrokenPipeError:  # the reader, such as `head`, has had enough
+    except BrokenPipeError:  # the reader, such as `head`, has closed it
         _drop_stdout()
         return 1
     except OSError as error:
@@ -125,13 +112,13 @@ def _run(argv: Sequence[str] | None) -> None:
         raise InputError("no command given; wanted train, sweep or info (see simdrop --help)")
     try:
         simdrop.get_num_threads()
-    except ValueError as error:  # what SIMDROP_NUM_THREADS says
+    except ValueError as error:  # SIMDROP_NUM_THREADS is invalid
         raise InputError(str(error)) from None
     options.function(options)
 
 
 def _train(options: argparse.Namespace) -> None:
-    from . import train  # imports matplotlib and rich
+    from . import train  # imports matplotlib and rich, which other commands do not need
 
     train.run(options)
 
@@ -153,7 +140,7 @@ def _fail(code: int, message: object) -> int:
 
 
 def _drop_stdout() -> None:
-    """Let the interpreter's last flush of standard output go nowhere, instead of failing again.
+    """Send the interpreter's last flush of standard output nowhere, so that it cannot fail again.
 
     https://docs.python.org/3/library/signal.html#note-on-sigpipe
     """

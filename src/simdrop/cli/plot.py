@@ -1,4 +1,4 @@
-"""Draws both nets' curves, and writes pictures."""
+"""Draws the pictures, learning curves and heat maps, and writes them."""
 
 import io
 from collections.abc import Sequence
@@ -6,32 +6,25 @@ from pathlib import Path
 
 import matplotlib.style
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
-from .._files import check, replacing
-from .errors import InputError, writing
-from .report import Result, percent
+from .errors import InputError
+from .files import check_writable, write
+from .options import spelled
+from .report import Result
+from .tables import percent
 
 COLOURS = {"without": "#D55E00", "with": "#0072B2"}  # Okabe and Ito: distinct to all eyes
 LEAST_LOSS = 1e-7  # float32's resolution near 1; a loss of 0 has no place on a logarithmic axis
-UNSUITED = {"pgf"}  # needs LaTeX, and finds out only when the training is over
+UNSUITED = {"pgf"}  # needs LaTeX, and would fail only when the training is over
 
 
-def draw(results: Sequence[Result], title: str) -> Figure:
-    """Both nets' losses and errors over the epochs, on training and validation data.
-
-    Parameters
-    ----------
-    results : sequence of Result
-        Without and with dropout.
-    title : str
-        Names the data and the net.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
+def curves(results: Sequence[Result], title: str) -> Figure:
+    """The losses and errors of all nets over the epochs, on training and validation data."""
     with matplotlib.style.context("default"):
         figure = Figure(figsize=(10, 5), dpi=150, layout="constrained")
         figure.suptitle(title, parse_math=False)
@@ -61,69 +54,103 @@ def draw(results: Sequence[Result], title: str) -> Figure:
                 zorder=3,
             )
         loss.set(yscale="log", title="Loss", ylabel="cross entropy (nats per example)")
-        error.set(title="Error", ylabel="wrongly classified examples (%)")
+        error.set(title="Error", ylabel="misclassified examples (%)")
         error.set_ylim(0, _error_limit(results))
         for axes in (loss, error):
             axes.set_xlabel("epochs of training")
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
             axes.grid(alpha=0.3)
-        error.legend(loc="upper right")  # "best" warns where drawing takes a second
+        error.legend(loc="upper right")  # "best" warns if drawing takes a second
+        return figure
+
+
+def heat_map(
+    means: NDArray[np.float64],
+    deviations: NDArray[np.float64],
+    best: tuple[int, int] | None,
+    ps: Sequence[float],
+    p_inputs: Sequence[float],
+    title: str,
+) -> Figure:
+    """The mean errors of a sweep, with the numbers in it and a frame around the best.
+
+    Parameters
+    ----------
+    means, deviations : numpy.ndarray
+        Errors, fractions, and their standard deviations over the folds, a row for each of `ps` and
+        a column for each of `p_inputs`; NaN where a net diverged.
+    best : tuple of int, optional
+        The row and column of the smallest mean.
+    ps, p_inputs : sequence of float
+        The probabilities.
+    title : str
+        Names the data and the net.
+    """
+    means, deviations = 100 * means, 100 * deviations
+    with matplotlib.style.context("default"):
+        size = max(3.2 + 1.2 * len(p_inputs), 7), 2.4 + 0.7 * len(ps)
+        figure = Figure(figsize=size, dpi=150, layout="constrained")
+        figure.suptitle(title, parse_math=False, fontsize=10)
+        axes = figure.subplots()
+        axes.set_facecolor("#dddddd")
+        image = axes.imshow(means, cmap="viridis_r", aspect="auto", origin="lower")
+        brightness = np.asarray(image.cmap(image.norm(means)))[..., :3] @ (0.3, 0.6, 0.1)
+        for (row, column), mean in np.ndenumerate(means):
+            text, colour = "diverged", "black"
+            if not np.isnan(mean):
+                text = f"{mean:.2f}\n± {deviations[row, column]:.2f}"
+                if brightness[row, column] < 0.5:
+                    colour = "white"
+            weight = "bold" if (row, column) == best else "normal"
+            axes.text(column, row, text, ha="center", va="center", color=colour, weight=weight)
+        if best is not None:
+            _frame(axes, *best)
+        axes.set_xticks(range(len(p_inputs)), list(map(spelled, p_inputs)))
+        axes.set_yticks(range(len(ps)), list(map(spelled, ps)))
+        axes.set(xlabel="p of the inputs", ylabel="p of the hidden units")
+        bar = figure.colorbar(image)
+        bar.set_label("validation error (%), mean over folds ± standard deviation", fontsize=8)
         return figure
 
 
 def check_path(path: Path) -> None:
-    """Find out whether a picture could be written, before the training.
+    """Raise InputError, before the training, if a picture cannot be written to this path.
 
-    Parameters
-    ----------
-    path : Path
-        Where it is to be.
-
-    Raises
-    ------
-    InputError
-        If matplotlib does not write this kind of file or the folder does not take one.
+    Its suffix must be that of a format that Matplotlib writes.
     """
-    kinds = sorted(Figure().canvas.get_supported_filetypes().keys() - UNSUITED)
-    if _kind(path) not in kinds:
+    formats = sorted(Figure().canvas.get_supported_filetypes().keys() - UNSUITED)
+    if _format(path) not in formats:
         raise InputError(
             f"--out {str(path)!r} has the suffix {path.suffix!r}; "
-            f"wanted one of {', '.join(f'.{kind}' for kind in kinds)}"
+            f"wanted one of {', '.join(f'.{name}' for name in formats)}"
         )
-    with writing("--out", path):
-        check(path)
+    check_writable("--out", path)
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write the picture, all of it or nothing.
-
-    Parameters
-    ----------
-    figure : matplotlib.figure.Figure
-    path : Path
-        Its suffix gives the format. A file of this name is replaced.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be written.
-    """
+    """Write a picture in the format of the path's suffix; InputError if that fails."""
     content = io.BytesIO()
     with matplotlib.style.context("default"):
-        figure.savefig(content, format=_kind(path))
-    with writing("--out", path), replacing(path) as file:
-        file.write(content.getbuffer())
+        figure.savefig(content, format=_format(path))
+    write("--out", path, content.getvalue())
+
+
+def _frame(axes: Axes, row: int, column: int) -> None:
+    corner = (column - 0.5, row - 0.5)
+    axes.add_patch(
+        Rectangle(corner, 1, 1, fill=False, edgecolor="#D55E00", linewidth=4, clip_on=False)
+    )
 
 
 def _error_limit(results: Sequence[Result]) -> float:
-    """The top of the error axis, in %: the first epochs may leave it, so that the last fill it."""
-    curves = [
+    """The top of the error axis, in %: the first epochs may exceed it, so that the last fill it."""
+    histories = [
         [e.training_error if e.validation_error is None else e.validation_error for e in history]
         for history in (result.run.history for result in results)
     ]
-    ends = [curve[-1] for curve in curves] + [result.test_error for result in results]
-    return 100 * min(4 * max(ends), 1.05 * max(map(max, [*curves, ends]))) or 1.0
+    ends = [errors[-1] for errors in histories] + [result.test_error for result in results]
+    return 100 * min(4 * max(ends), 1.05 * max(map(max, [*histories, ends]))) or 1.0
 
 
-def _kind(path: Path) -> str:
+def _format(path: Path) -> str:
     return path.suffix[1:].lower()

@@ -1,9 +1,9 @@
-"""Shows how the training goes: live in a terminal, else a line an epoch and net, or not at all."""
+"""Shows how far a command is: in place in a terminal, elsewhere line by line, or not at all."""
 
 import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -13,33 +13,51 @@ from rich.progress_bar import ProgressBar
 from rich.text import Text
 
 from .loop import Run
-from .tables import Table
+from .tables import Table, percent
 
-REFRESH = 0.1  # seconds between two pictures of the live display
+REFRESH = 0.1  # seconds, at least, between two updates in place
 STYLES = {"without": "dark_orange3", "with": "deep_sky_blue3"}  # the colours of the curves
 
 
-class Silent:
-    """The display of --quiet, which shows nothing, and what the others share.
+class Display:
+    """The progress of a command: a table that stays in place in a terminal, lines elsewhere.
 
     Parameters
     ----------
-    runs : sequence of Run
-        The nets in training.
     title : str
         What is trained on what.
-    epochs : int
-        How many epochs each net trains.
-    steps : int
-        How many batches each net trains on, in all epochs.
+    table : callable
+        Makes the table of the current state.
+    total, done : int
+        How many steps there are, and how many had been done when the command started.
+    quiet : bool
+        Show nothing.
+    transient : bool
+        Remove the table at the end.
     """
 
-    def __init__(self, runs: Sequence[Run], title: str, epochs: int, steps: int) -> None:
-        self.runs, self.title, self.epochs, self.steps = runs, title, epochs, steps
-        self.began = time.monotonic()
-        self.done_before = sum(run.batches for run in runs)  # not 0 after a checkpoint
+    def __init__(
+        self,
+        title: str,
+        table: Callable[[], Table],
+        total: int,
+        done: int = 0,
+        *,
+        quiet: bool = False,
+        transient: bool = False,
+    ) -> None:
+        self.title, self.table, self.total, self.done = title, table, total, done
+        self.done_before, self.began = done, time.monotonic()
+        terminal = sys.stdout is not None and sys.stdout.isatty()
+        self.in_place = terminal and not quiet and not Console().is_dumb_terminal
+        self.lines = not self.in_place and not quiet
+        self.transient = transient
+        self.drawn = -math.inf
+        self.live = self._new_live()
 
     def __enter__(self) -> Self:
+        if self.lines:
+            print(self.title, flush=True)
         return self
 
     def __exit__(
@@ -48,126 +66,80 @@ class Silent:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        pass
+        self._stop()
 
-    def show(self, run: Run, epoch_ended: bool) -> None:
-        """Take note of a batch or of the end of an epoch of one net."""
+    def show(self, done: int, line: str = "") -> None:
+        """Show that so many steps are done; `line`, if not empty, describes the last one.
+
+        The table is drawn again, unless that was a moment ago.
+        """
+        self.done = done
+        if self.lines and line:
+            print(f"{line}, {self.time_left()} left", flush=True)
+        if self.in_place and time.monotonic() - self.drawn >= REFRESH:
+            # Started here, inside the `with` block, so that Ctrl-C always reaches __exit__.
+            self.live.start()
+            self.live.update(self._picture(), refresh=True)
+            self.drawn = time.monotonic()
 
     def warn(self, message: str) -> None:
-        """Print a line on standard error."""
+        """Print a line on standard error; the table continues below it."""
+        self._stop()
         print(f"simdrop: {message}", file=sys.stderr, flush=True)
+        self.live, self.drawn = self._new_live(), -math.inf
 
     def time_left(self) -> str:
-        """The time until both nets are done, if the rest goes as fast as what is done."""
-        done = sum(run.batches for run in self.runs)
-        left = len(self.runs) * self.steps - done
-        done_here = max(done - self.done_before, 1)
-        seconds = round((time.monotonic() - self.began) * left / done_here)
-        minutes, seconds = divmod(seconds, 60)
+        """The time until all steps are done, at the speed so far."""
+        done_here = max(self.done - self.done_before, 1)
+        elapsed = time.monotonic() - self.began
+        minutes, seconds = divmod(round(elapsed * (self.total - self.done) / done_here), 60)
         hours, minutes = divmod(minutes, 60)
         return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
+    def _new_live(self) -> Live:
+        return Live(
+            auto_refresh=False,
+            redirect_stdout=False,
+            redirect_stderr=False,
+            transient=self.transient,
+        )
 
-class Lines(Silent):
-    """Plain lines, for a file, a pipe or a terminal that cannot move its cursor."""
-
-    def __enter__(self) -> Self:
-        print(self.title, flush=True)
-        return self
-
-    def show(self, run: Run, epoch_ended: bool) -> None:
-        """Print a line if an epoch has ended."""
-        if epoch_ended:
-            last = run.history[-1]
-            epoch = f"{len(run.history):{len(str(self.epochs))}}/{self.epochs}"
-            error = last.validation_error
-            validation = "" if error is None else f"validation error {100 * error:.2f} %, "
-            print(
-                f"epoch {epoch}, {run.label}: loss {last.training_loss:.4f}, "
-                f"{validation}{self.time_left()} left",
-                flush=True,
-            )
-
-
-class InPlace(Silent):
-    """A table that stays where it is: a row and a bar for each net, and the time left below."""
-
-    def __enter__(self) -> Self:
-        # Started by the first batch, inside the `with` block: Ctrl-C then always finds __exit__.
-        self._new_table()
-        return self
-
-    def _new_table(self) -> None:
-        self.live = Live(auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
-        self.drawn = -math.inf
-
-    def warn(self, message: str) -> None:
-        """Print a line on standard error below the table, which goes on below it."""
-        self.live.update(self._table())
-        self.live.stop()
-        super().warn(message)
-        self._new_table()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def _stop(self) -> None:
         try:
-            self.live.update(self._table())
+            if self.in_place:
+                self.live.update(self._picture())
         finally:
-            self.live.stop()  # draws once more, and gives the cursor back
+            self.live.stop()  # draws once more, and shows the cursor again
 
-    def show(self, run: Run, epoch_ended: bool) -> None:
-        """Draw the table again, unless it was drawn a moment ago."""
-        if time.monotonic() - self.drawn >= REFRESH:
-            self.live.start()
-            self.live.update(self._table(), refresh=True)
-            self.drawn = time.monotonic()
-
-    def _table(self) -> Group:
-        rows, bars = [], []
-        for run in self.runs:
-            style = STYLES[run.name]
-            last = run.history[-1] if run.history else None
-            error = last.validation_error if last else None
-            cells = (
-                f"{len(run.history)}/{self.epochs}",
-                f"{last.training_loss:.4f}" if last else "-",
-                "-" if error is None else f"{100 * error:.2f} %",
-            )
-            rows.append([Text(run.label, style), *map(Text, cells)])
-            bars.append(
-                ProgressBar(
-                    self.steps, run.batches, style="dim", complete_style=style, finished_style=style
-                )
-            )
-        headings = ("", "epoch", "training loss", "validation error")
-        table = Table(headings, rows, bars, box=None)
-        done = all(run.batches == self.steps for run in self.runs)
-        below = "done" if done else f"time left {self.time_left()}"
-        return Group(Text(self.title, "bold"), table, Text(below, "dim"))
+    def _picture(self) -> Group:
+        # The time is above the table: rich cuts off the bottom of what is higher than the terminal.
+        left = "done" if self.done == self.total else f"time left {self.time_left()}"
+        return Group(Text(self.title, "bold"), Text(left, "dim"), self.table())
 
 
-def choose(
-    runs: Sequence[Run], title: str, epochs: int, steps: int, *, quiet: bool = False
-) -> Silent:
-    """The display that suits standard output.
+def training_table(runs: Sequence[Run], epochs: int, steps: int) -> Table:
+    """A row and a bar for each net of a training of so many epochs, and steps in all of them."""
+    rows, bars = [], []
+    for run in runs:
+        style = STYLES[run.name]
+        last = run.history[-1] if run.history else None
+        cells = (
+            f"{len(run.history)}/{epochs}",
+            f"{last.training_loss:.4f}" if last else "-",
+            percent(last.validation_error if last else None),
+        )
+        rows.append([Text(run.label, style), *map(Text, cells)])
+        bars.append(
+            ProgressBar(steps, run.batches, style="dim", complete_style=style, finished_style=style)
+        )
+    return Table(("", "epoch", "training loss", "validation error"), rows, bars, box=None)
 
-    Parameters
-    ----------
-    runs, title, epochs, steps
-        As for `Silent`.
-    quiet : bool
-        Show nothing.
 
-    Returns
-    -------
-    Silent, Lines or InPlace
-    """
-    if quiet:
-        return Silent(runs, title, epochs, steps)
-    terminal = sys.stdout is not None and sys.stdout.isatty()
-    kind = InPlace if terminal and not Console().is_dumb_terminal else Lines
-    return kind(runs, title, epochs, steps)
+def epoch_line(run: Run, epochs: int) -> str:
+    """What the last epoch of a net came to."""
+    last = run.history[-1]
+    line = f"epoch {len(run.history):{len(str(epochs))}}/{epochs}, {run.label}: "
+    line += f"loss {last.training_loss:.4f}"
+    if last.validation_error is not None:
+        line += f", validation error {percent(last.validation_error)}"
+    return line

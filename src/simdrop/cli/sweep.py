@@ -1,42 +1,23 @@
-"""`simdrop sweep`: probabilities of dropping, compared by cross-validation on the training set."""
+"""`simdrop sweep`: dropout probabilities, compared by cross-validation on the training set."""
 
 import argparse
-import errno
-import hashlib
-import json
-import os
-import re
-import sys
-import time
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from rich.console import Console
+from numpy.typing import NDArray
+from rich.text import Text
 
-from .. import _schema
-from .._files import check, replacing
 from .._terminal import fitted
-from . import checkpoint, grid, loop, plot, report, sources, tables
-from .data import Data, Rows
-from .errors import DivergedError, InputError, UnsavedError, writing
-from .options import settings_from
+from . import checkpoint, loop, plot, records, report
+from .data import Data, fold, load
+from .errors import DivergedError, InputError
+from .options import settings_from, spelled
+from .progress import Display
+from .tables import Table, percent, print_table
 
-VERSION = 2
-
-HEAD = _schema.fields(
-    **{"simdrop sweep": _schema.count},
-    settings=_schema.mapping(_schema.anything),
-    data=_schema.mapping(_schema.text),
-)
-RECORD = _schema.fields(
-    p=_schema.fraction,
-    p_input=_schema.fraction,
-    fold=_schema.count,
-    error=_schema.optional(_schema.fraction),
-    loss=_schema.optional(_schema.from_zero),
-    seconds=_schema.from_zero,
-)
+Cell = tuple[float, float]  # p, p_input
 
 
 def run(options: argparse.Namespace) -> None:
@@ -54,85 +35,121 @@ def run(options: argparse.Namespace) -> None:
     UnsavedError
         If a result cannot be written; those before are in the file.
     """
-    ps, p_inputs = options.ps, options.p_inputs
-    settings_from(options)
+    settings = settings_from(options, only="without", validation=0.0)
     plot.check_path(options.out)
-    images = sources.load(options.data)
-    examples = len(images.y_train)
+    data = load(options.data)
+    examples = len(data.y_train)
     if options.folds > examples:
         raise InputError(f"--folds {options.folds} of {examples} training examples; wanted fewer")
-    cells = [(p, p_input) for p in ps for p_input in p_inputs]
-    about = _about(options, images)
-    done = load(options.results, about)
+    about = checkpoint.describe(data, settings)
+    for name in ("p", "p_input", "only", "validation"):
+        del about["settings"][name]
+    about["settings"]["folds"] = options.folds
+    grid = Grid(options.ps, options.p_inputs, options.folds, records.load(options.results, about))
 
-    fixed = {"only": "without", "validation": 0.0}
-    title = report.title(images, settings_from(options, **fixed)) + f", {options.folds} folds"
-    errors = {
-        cell: [done[cell][fold] for fold in range(options.folds) if fold in done.get(cell, {})]
-        for cell in cells
-    }
-    # Fold after fold, so that an interrupted sweep can compare all cells.
-    missing = [
-        (fold, cell)
-        for fold in range(options.folds)
-        for cell in cells
-        if fold not in done.get(cell, {})
-    ]
-    began = time.monotonic()
-    with grid.Display(title, _kind(options.quiet), ps, p_inputs) as display:
-        for number, (fold, cell) in enumerate(missing, start=1):
-            record = train_one(images, options, cell, fold)
-            append(options.results, record)
-            errors[cell].append(record["error"])
-            seconds = round((time.monotonic() - began) / number * (len(missing) - number))
-            shown = (
-                "diverged" if record["error"] is None else f"error {100 * record['error']:.2f} %"
-            )
-            p, p_input = map(tables.shortest, cell)
-            line = f"fold {fold + 1}/{options.folds}, p {p}, input {p_input}: {shown}"
-            display.show(errors, options.folds, line, f"{seconds // 60}:{seconds % 60:02}")
+    title = f"{report.title(data, settings)}, {options.folds} folds"
+    missing = grid.missing()
+    with Display(title, grid.table, len(missing), quiet=options.quiet, transient=True) as display:
+        for number, (cell, held_out) in enumerate(missing, start=1):
+            record = train_one(data, options, cell, held_out)
+            records.append(options.results, record)
+            error = record["error"]
+            grid.errors.setdefault(cell, {})[held_out] = error
+            outcome = "diverged" if error is None else f"error {percent(error)}"
+            p, p_input = map(spelled, cell)
+            line = f"fold {held_out + 1}/{options.folds}, p {p}, input {p_input}: {outcome}"
+            display.show(number, line)
 
-    tables.print_table(grid.table(errors, ps, p_inputs, options.folds))
-    best = grid.best(errors)
+    print_table(grid.table())
+    means, best = grid.statistic(np.mean), grid.best()
     if best is None:
-        print(fitted("All diverged: a smaller --lr (or --momentum), or --max-norm, helps"))
+        print(fitted(f"All diverged: {loop.ADVICE}"))
     else:
-        mean = 100 * np.mean([error for error in errors[best] if error is not None])
-        p, p_input = map(tables.shortest, best)
-        print(fitted(f"Best: --p {p} --p-input {p_input}, validation error {mean:.2f} %"))
-    report.print_notes(images)
-    plot.save(grid.draw(errors, ps, p_inputs, title), options.out)
+        p, p_input = spelled(grid.ps[best[0]]), spelled(grid.p_inputs[best[1]])
+        error = percent(means[best])
+        print(fitted(f"Best: --p {p} --p-input {p_input}, validation error {error}"))
+    report.print_notes(data)
+    picture = plot.heat_map(
+        means, grid.statistic(np.std), best, grid.ps, grid.p_inputs, title=title
+    )
+    plot.save(picture, options.out)
     print(f"Results: {str(options.results)!r}, heat map: {str(options.out)!r}", flush=True)
 
 
-def train_one(
-    images: Data, options: argparse.Namespace, cell: tuple[float, float], fold: int
-) -> dict[str, Any]:
-    """Train one net on all folds but one.
+@dataclass(frozen=True)
+class Grid:
+    """The errors of a sweep, for each p and p_input.
 
-    Parameters
+    Attributes
     ----------
-    images : Data
-    options : argparse.Namespace
-    cell : tuple of float
-        p and p_input.
-    fold : int
-        The one to validate on.
+    ps, p_inputs : sequence of float
+        The probabilities, in ascending order: the rows and the columns.
+    folds : int
+        How many nets there will be in each cell.
+    errors : dict
+        The errors of the folds trained so far, fractions, or None if the net diverged; also of
+        probabilities that are not in this sweep.
+    """
 
-    Returns
-    -------
-    dict
-        The line of the results; its error and loss are None if the net diverged.
+    ps: Sequence[float]
+    p_inputs: Sequence[float]
+    folds: int
+    errors: records.Errors
+
+    def missing(self) -> list[tuple[Cell, int]]:
+        """What is still to be trained: fold by fold, so that all cells can be compared early."""
+        return [
+            ((p, p_input), number)
+            for number in range(self.folds)
+            for p in self.ps
+            for p_input in self.p_inputs
+            if number not in self.errors.get((p, p_input), {})
+        ]
+
+    def statistic(self, function: Any) -> NDArray[np.float64]:
+        """A function such as `np.mean` of the errors in each cell; NaN if none, or one diverged."""
+        result = np.full((len(self.ps), len(self.p_inputs)), np.nan)
+        for row, p in enumerate(self.ps):
+            for column, p_input in enumerate(self.p_inputs):
+                errors = [error for _, error in sorted(self.errors.get((p, p_input), {}).items())]
+                if errors and None not in errors:
+                    result[row, column] = function(errors)
+        return result
+
+    def best(self) -> tuple[int, int] | None:
+        """The row and column of the smallest mean; of equal ones, that with the smallest p."""
+        means = self.statistic(np.mean)
+        if np.isnan(means).all():
+            return None
+        row, column = np.unravel_index(np.nanargmin(means), means.shape)
+        return int(row), int(column)
+
+    def table(self) -> Table:
+        """Mean errors, the best one bold, and the number of folds where not all are done."""
+        means, best = self.statistic(np.mean), self.best()
+        rows = [[Text(spelled(p))] for p in self.ps]
+        for (row, column), mean in np.ndenumerate(means):
+            done = len(self.errors.get((self.ps[row], self.p_inputs[column]), {}))
+            text = "-" if not done else "diverged" if np.isnan(mean) else percent(mean)
+            if 0 < done < self.folds:
+                text += f" ({done}/{self.folds})"
+            rows[row].append(Text(text, "bold green" if (row, column) == best else ""))
+        return Table(["p", *(f"input {spelled(p_input)}" for p_input in self.p_inputs)], rows)
+
+
+def train_one(data: Data, options: argparse.Namespace, cell: Cell, held_out: int) -> dict[str, Any]:
+    """Train one net on all folds but one, and give the record of its results.
+
+    Its error and loss, on the fold held out, are None if the net diverged.
     """
     p, p_input = cell
     settings = settings_from(options, p=p, p_input=p_input, only="with", validation=0.0)
-    runs = loop.make_runs(images, settings)
+    rows = fold(data, settings.seed, options.folds, held_out)
+    runs = loop.make_runs(data, settings)
     error = loss = None
     try:
         with np.errstate(all="ignore"):
-            for _ in loop.train(
-                runs, images, rows_of(images, settings.seed, options.folds, fold), settings
-            ):
+            for _ in loop.train(runs, data, rows, settings):
                 pass
         last = runs[0].history[-1]
         error, loss = last.validation_error, last.validation_loss
@@ -142,163 +159,8 @@ def train_one(
     return {
         "p": p,
         "p_input": p_input,
-        "fold": fold,
+        "fold": held_out,
         "error": error,
         "loss": loss,
         "seconds": seconds,
     }
-
-
-def rows_of(images: Data, seed: int, folds: int, fold: int) -> Rows:
-    """The rows to train and to validate on, for one of the folds.
-
-    Parameters
-    ----------
-    images : Data
-    seed : int
-        Decides which examples are in which fold; the same for all p.
-    folds, fold : int
-        How many, and which.
-
-    Returns
-    -------
-    Rows
-    """
-    order = np.random.default_rng([seed, 2]).permutation(len(images.y_train))
-    parts = np.array_split(order, folds)
-    rest = [part for number, part in enumerate(parts) if number != fold]
-    return Rows(train=np.concatenate(rest), validation=parts[fold])
-
-
-def load(path: Path, about: dict[str, Any]) -> dict[tuple[float, float], dict[int, float | None]]:
-    """Read the results so far, or begin a file.
-
-    Parameters
-    ----------
-    path : Path
-        A last line that a killed process has not finished is removed.
-    about : dict
-        The first line: settings, folds, data.
-
-    Returns
-    -------
-    dict
-        For each (p, p_input) the errors of folds.
-
-    Raises
-    ------
-    InputError
-        If the file is none of a sweep, or of another one, or damaged, or cannot be written.
-    """
-    name = f"--results {str(path)!r}"
-    with writing("--results", path):
-        check(path)
-        if not path.exists():
-            with replacing(path) as file:
-                file.write(_line(about))
-            return {}
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{name} cannot be read: {error.strerror}") from error
-    *lines, unfinished = content.split(b"\n")
-    try:
-        saved = _parse(lines[0] if lines else b"")
-        HEAD(saved, "line 1")
-    except ValueError as error:
-        raise InputError(
-            f"{name} is not a file of a sweep, or damaged in line 1; wanted a new name"
-        ) from error
-    if saved["simdrop sweep"] != VERSION:
-        raise InputError(
-            f"{name} is of version {saved['simdrop sweep']}, not {VERSION}; wanted a new name"
-        )
-    unlike = checkpoint.differences(saved, about)
-    if unlike:
-        raise InputError(f"{name} is of another sweep: {'; '.join(unlike)}")
-    done: dict[tuple[float, float], dict[int, float | None]] = {}
-    for number, line in enumerate(lines[1:], start=2):
-        try:
-            record = _parse(line)
-            RECORD(record, f"line {number}")
-            if record["fold"] >= about["settings"]["folds"]:
-                raise ValueError(f"line {number} is of fold {record['fold']}")
-        except ValueError as error:
-            raise InputError(
-                f"{name} is damaged in line {number}; remove that line, and its net is trained "
-                "again"
-            ) from error
-        done.setdefault((record["p"], record["p_input"]), {})[record["fold"]] = record["error"]
-    if unfinished:
-        with writing("--results", path):
-            os.truncate(path, len(content) - len(unfinished))
-    return done
-
-
-def append(path: Path, record: dict[str, Any]) -> None:
-    """Add a line to the results: all of it is on the disk, or nothing.
-
-    Parameters
-    ----------
-    path : Path
-    record : dict
-
-    Raises
-    ------
-    UnsavedError
-        If it cannot be written.
-    """
-    line = _line(record)
-    try:
-        with open(path, "ab", buffering=0) as file:
-            end = file.tell()
-            try:
-                if file.write(line) < len(line):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-                os.fsync(file.fileno())
-            except BaseException:
-                file.truncate(end)
-                raise
-    except OSError as error:
-        raise UnsavedError(
-            f"--results {str(path)!r} cannot be written: {error.strerror}"
-        ) from error
-
-
-def _about(options: argparse.Namespace, images: Data) -> dict[str, Any]:
-    """The first line: all that must be the same in a sweep that goes on."""
-    settings = settings_from(options, only="with", validation=0.0)
-    about = checkpoint.describe(images, settings)
-    for name in ("p", "p_input", "only", "validation"):
-        del about["settings"][name]
-    about["settings"]["folds"] = options.folds
-    return {"simdrop sweep": VERSION} | about
-
-
-def _line(record: dict[str, Any]) -> bytes:
-    """A line of JSON that ends with the checksum of the rest."""
-    text = json.dumps(record).encode()
-    return text[:-1] + b', "sha256": "' + _checksum(text) + b'"}\n'
-
-
-def _parse(line: bytes) -> Any:
-    """What `_line` was given, or a ValueError if anything in the line has changed."""
-    match = re.fullmatch(rb'(.*), "sha256": "([0-9a-f]+)"}', line, re.DOTALL)
-    if match is None or _checksum(match[1] + b"}") != match[2]:
-        raise ValueError("the checksum does not fit")
-    try:
-        return json.loads(match[1] + b"}")
-    except RecursionError as error:
-        raise ValueError("too many brackets") from error
-
-
-def _checksum(text: bytes) -> bytes:
-    return hashlib.sha256(text).hexdigest()[:16].encode()
-
-
-def _kind(quiet: bool) -> str:
-    """How to show progress."""
-    if quiet:
-        return "not at all"
-    terminal = sys.stdout is not None and sys.stdout.isatty()
-    return "in place" if terminal and not Console().is_dumb_terminal else "lines"

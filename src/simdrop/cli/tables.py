@@ -18,21 +18,21 @@ LEAST_BAR, MOST_BAR = 8, 30
 
 @dataclass(frozen=True)
 class Table:
-    """A table for rich, in the first of these forms that is no wider than the terminal.
+    """A table for rich, in the first of these layouts that is no wider than the terminal.
 
-    One row of headings; headings with each word in a line of its own; or a block for each row, a
-    line for each of its columns. Bars are shown where there is room for them.
+    Headings in one line; headings with each word on a line of its own; or a block for each row,
+    with a line for each of its columns. Bars are shown if there is room for them.
 
     Attributes
     ----------
     headings : sequence of str
-        The first column names the rows and is to the left; the others are to the right.
+        The first column names the rows and is left-aligned; the others are right-aligned.
     rows : sequence of sequence of Text
         A cell for each heading.
     bars : sequence of ProgressBar, optional
         One for each row, after its name.
     box : rich.box.Box, optional
-        The lines between heading and rows.
+        The lines between headings and rows.
     """
 
     headings: Sequence[str]
@@ -46,7 +46,7 @@ class Table:
         yield self.fitting(options.max_width)
 
     def fitting(self, width: int) -> RenderableType:
-        """The form for a terminal of so many columns."""
+        """The layout for a terminal of so many columns."""
         broken = [re.sub(" |(?<=/)", "\n", heading) for heading in self.headings]
         for headings in (self.headings, broken):
             table = self._wide(headings)
@@ -59,7 +59,7 @@ class Table:
         return self._blocks(width)
 
     def _wide(self, headings: Sequence[str], bar: int = 0) -> RichTable:
-        """A line for each row, with bars of a width."""
+        """A line for each row, with bars of this width."""
         table = RichTable(box=self.box, pad_edge=False, header_style="dim" if not self.box else "")
         for number, heading in enumerate(headings):
             table.add_column(heading, justify="right" if number else "left", no_wrap=True)
@@ -70,7 +70,7 @@ class Table:
         return table
 
     def _blocks(self, width: int) -> RenderableType:
-        """A block for each row; a value has a line of its own where it does not fit otherwise."""
+        """A block for each row; values go on lines of their own if they do not fit otherwise."""
         first, *headings = self.headings
         longest = max(map(len, headings))
         widest = max(cell.cell_len for _, *cells in self.rows for cell in cells)
@@ -87,25 +87,24 @@ class Table:
             blocks.append(Text("\n").join(lines))
         if not self.box:
             return Text("\n").join(blocks)
-        return Text.assemble("\n", Text("\n\n").join(blocks), "\n")  # a box, too, has empty edges
+        return Text.assemble("\n", Text("\n\n").join(blocks), "\n")  # empty lines, as around a box
 
 
 def measured(table: RenderableType) -> int:
-    """The columns that a renderable takes if it is not limited."""
+    """The columns that a renderable takes if nothing limits it."""
     console = Console(width=UNBOUNDED)
     return console.measure(table, options=console.options).maximum
 
 
 def print_table(table: Table) -> None:
-    """Print a table: fitted to the terminal; in full, and plain, for a file or a pipe."""
-    width = _terminal.width() or UNBOUNDED
-    shown = table.fitting(width)
+    """Print a table: fitted to a terminal, else in full."""
+    shown = table.fitting(_terminal.width() or UNBOUNDED)
     console = Console(width=max(measured(shown), 1))
     with console.capture() as text:
         console.print(shown)
     print(text.get(), end="")
 
 
-def shortest(number: float) -> str:
-    """The fewest digits that are still this number and no other."""
-    return repr(number).removesuffix(".0")
+def percent(fraction: float | None) -> str:
+    """A fraction as a percentage with two decimals; "-" for None."""
+    return "-" if fraction is None else f"{100 * fraction:.2f} %"

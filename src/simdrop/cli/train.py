@@ -1,93 +1,101 @@
-"""`simdrop train`, all of it in order: sources -> data -> loop -> progress -> report -> plot."""
+"""`simdrop train`, from its options to its picture: data -> loop -> progress -> report -> plot."""
 
 import argparse
+from contextlib import nullcontext
 
 import numpy as np
 
-from . import checkpoint, data, loop, plot, progress, report, results, sources
-from .errors import InputError, writing
-from .options import Every, settings_from
+from . import checkpoint, loop, plot, progress, report
+from .data import hold_out, load
+from .errors import InputError
+from .files import check_writable, writing
+from .options import Every, option, settings_from
 
 
 def run(options: argparse.Namespace) -> None:
-    """Train both nets, print the table and write the plot.
+    """Train both nets, print the table and draw the curves.
 
     Parameters
     ----------
     options : argparse.Namespace
-        What `options.add_options` defines.
+        What `options.add_train_options` defines.
 
     Raises
     ------
     InputError
         Before training, if anything the user gave cannot be used.
     DivergedError
-        If a loss becomes infinite or NaN; no plot is written.
+        If a loss becomes infinite or NaN; no picture is drawn.
     Interrupted
         If a signal ended a training with checkpoints.
     UnsavedError
-        If the last checkpoint could not be written; all else is done.
+        If the last checkpoint could not be written; everything else is done.
     """
     settings = settings_from(options)
     plot.check_path(options.out)
     if options.results:
-        results.check_path(options.results)
+        check_writable("--results", options.results)
     found = _find_checkpoint(options)
-    images = sources.load(options.data)
-    rows = data.hold_out(images, settings.validation, settings.seed)
-    runs = loop.make_runs(images, settings)
+    data = load(options.data)
+    rows = hold_out(data, settings.validation, settings.seed)
+    runs = loop.make_runs(data, settings)
+    batches = loop.batches_an_epoch(rows, settings)
+    steps = settings.epochs * batches  # of one net
+    about = checkpoint.describe(data, settings) if options.checkpoint else {}
+    if found:
+        checkpoint.resume(options.checkpoint, runs, about, batches)
 
-    title = report.title(images, settings)
-    steps = loop.batches_an_epoch(rows, settings)
-    saver = checkpoint.Silent()
-    if options.checkpoint:
-        about = checkpoint.describe(images, settings)
-        if found:
-            checkpoint.resume(options.checkpoint, runs, about, steps)
-    display = progress.choose(
-        runs, title, settings.epochs, settings.epochs * steps, quiet=options.quiet
+    title = report.title(data, settings)
+    display = progress.Display(
+        title,
+        lambda: progress.training_table(runs, settings.epochs, steps),
+        total=len(runs) * steps,
+        done=sum(one.batches for one in runs),
+        quiet=options.quiet,
     )
+    saver = None
     if options.checkpoint:
         every = options.checkpoint_every or Every(seconds=60)
         saver = checkpoint.Saver(options.checkpoint, every, runs, about, display.warn)
         with writing("--checkpoint", options.checkpoint):
-            saver.save()  # what cannot be written is best known now
+            saver.save()  # if it cannot be written, the user learns that now
         if options.resume and not options.quiet:
             print(_where(options, runs, settings.epochs, found), flush=True)
-    # An overflow makes the loss nan or infinite, which is reported once, as DivergedError.
+    # An overflow makes the loss NaN or infinite, which is reported once, as DivergedError.
     with np.errstate(all="ignore"):
-        with display, saver.watching():
-            for one, epoch_ended in loop.train(runs, images, rows, settings):
-                display.show(one, epoch_ended)
-                saver.step()
-        measured = [report.measure(one, images, rows) for one in runs]
+        with display, saver.watching() if saver else nullcontext():
+            for one, epoch_ended in loop.train(runs, data, rows, settings):
+                line = progress.epoch_line(one, settings.epochs) if epoch_ended else ""
+                display.show(sum(each.batches for each in runs), line)
+                if saver:
+                    saver.step()
+        results = [report.measure(one, data, rows) for one in runs]
 
-    report.print_report(measured, images, rows)
+    report.print_report(results, data, rows)
     if options.results:
-        results.save(options.results, measured, images, settings)
-    plot.save(plot.draw(measured, title), options.out)
+        report.save(options.results, results, data, settings)
+    plot.save(plot.curves(results, title), options.out)
     print(f"Curves: {str(options.out)!r}", flush=True)
-    saver.finish()
+    if saver:
+        saver.finish()
 
 
 def _find_checkpoint(options: argparse.Namespace) -> bool:
-    """Whether there is a checkpoint to go on from."""
-    if not options.checkpoint:
-        for name, value in (
-            ("--resume", options.resume),
-            ("--checkpoint-every", options.checkpoint_every),
-        ):
-            if value:
-                raise InputError(f"{name} without --checkpoint; wanted the checkpoint's file")
-        return False
-    return checkpoint.check_path(options.checkpoint, options.resume)
+    """Whether there is a checkpoint to resume."""
+    if options.checkpoint:
+        return checkpoint.find(options.checkpoint, options.resume)
+    for name in ("resume", "checkpoint_every"):
+        if getattr(options, name):
+            raise InputError(f"{option(name)} without --checkpoint; wanted the checkpoint's file")
+    return False
 
 
 def _where(
     options: argparse.Namespace, runs: tuple[loop.Run, ...], epochs: int, found: bool
 ) -> str:
+    """Where the training starts."""
     name = repr(str(options.checkpoint))
     if not found:
-        return f"No checkpoint {name}: starting anew"
+        return f"No checkpoint {name}: starting from scratch"
     done = ", ".join(f"{len(one.history)} of {epochs} epochs {one.label}" for one in runs)
-    return f"Going on from {name}: {done} are done"
+    return f"Resuming from {name}: {done} are done"
