@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 C_FILES := $(shell find csrc -name '*.[ch]')
+STUBS := $(patsubst src/simdrop/_core/%.pyi,simdrop._core.%,$(wildcard src/simdrop/_core/*.pyi))
 SOURCES := pyproject.toml CMakeLists.txt $(shell find csrc src -type f -not -name '*.pyc' 2>/dev/null)
 
 .PHONY: train test test-cross test-exhaustive sanitize run-sanitized check-all bench lint format clean
@@ -40,6 +41,8 @@ lint: $(VENV)/.installed $(VENV)/.lint
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/clang-format --dry-run --Werror $(C_FILES) examples/*.c tests/cross/*.c
 	$(VENV)/bin/mypy
+	$(VENV)/bin/stubtest --concise --mypy-config-file .ci/stubtest.ini --allowlist .ci/stubs-allowed.txt \
+		--ignore-disjoint-bases --ignore-positional-only --ignore-unused-allowlist $(STUBS)
 
 format: $(VENV)/.lint
 	$(VENV)/bin/ruff check --fix

@@ -14,7 +14,7 @@ from .steps import SIZES, P
 class Work(NamedTuple):
     """Whether all rows share a sample's masks, and the probability of dropping an input."""
 
-    fixed: bool
+    shared_masks: bool
     p_input: float
 
 
@@ -41,11 +41,11 @@ class Ours:
 
     def __init__(self, work: str, shape: tuple[int, ...]) -> None:
         self.net, self.n, self.x = net(work), shape[0], rows(shape)
-        self.fixed = WORKS[work].fixed
+        self.shared_masks = WORKS[work].shared_masks
 
     def run(self) -> tuple[np.ndarray, np.ndarray]:
         """The mean and standard deviation over the passes."""
-        found = self.net.predict_mc(self.x, self.n, rng=0, fixed=self.fixed)
+        found = self.net.predict_mc(self.x, self.n, rng=0, shared_masks=self.shared_masks)
         return found.mean, found.std
 
 
@@ -64,7 +64,7 @@ class Plain:
 
     def dropped(self, y: np.ndarray, p: float) -> np.ndarray:
         """Dropout of y."""
-        keep = self.keep((1, y.shape[1]) if self.work.fixed else y.shape, p)
+        keep = self.keep((1, y.shape[1]) if self.work.shared_masks else y.shape, p)
         return y * (keep * y.dtype.type(1 / (1 - p)))
 
     def once(self) -> np.ndarray:

@@ -120,7 +120,9 @@ class TorchPasses:
         ]
 
     def dropped(self, y: torch.Tensor, p: float) -> torch.Tensor:
-        return y * dropout(y.new_ones(1, y.shape[1]), p) if self.work.fixed else dropout(y, p)
+        return (
+            y * dropout(y.new_ones(1, y.shape[1]), p) if self.work.shared_masks else dropout(y, p)
+        )
 
     def once(self) -> torch.Tensor:
         y = self.dropped(self.x, self.work.p_input) if self.work.p_input else self.x

@@ -2,7 +2,7 @@
    14); on AArch64, where NEON is always there and the AES instructions are not, of the operating system. */
 #include "kernels.h"
 
-#if defined(__x86_64__) && defined(__GNUC__)
+#ifdef __x86_64__
 #include <cpuid.h>
 
 static uint64_t saved_registers(void) {
@@ -11,9 +11,11 @@ static uint64_t saved_registers(void) {
     return (uint64_t)high << 32 | low;
 }
 
+enum { AESNI = 1, VAES256 = 2, VAES512 = 4 };
+
 static int has(uint32_t word, uint32_t bits) { return (word & bits) == bits; }
 
-unsigned simdrop_cpu_features(void) {
+static unsigned features(void) {
     uint32_t eax, ebx, ecx, edx;
     if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx)) {
         return 0;
@@ -34,30 +36,38 @@ unsigned simdrop_cpu_features(void) {
     if (!has(ebx, BMI1 | AVX2 | BMI2)) {
         return 0;
     }
-    unsigned features = SIMDROP_CPU_AESNI;
+    unsigned found = AESNI;
     if (has(ecx, VAES)) {
-        features |= SIMDROP_CPU_VAES256;
+        found |= VAES256;
         if (has(ebx, AVX512F | AVX512DQ | AVX512BW | AVX512VL) && (saved & ZMM_STATE) == ZMM_STATE) {
-            features |= SIMDROP_CPU_VAES512;
+            found |= VAES512;
         }
     }
-    return features;
+    return found;
 }
+
+int simdrop_runs_aesni(void) { return (features() & AESNI) != 0; }
+
+int simdrop_runs_vaes256(void) { return (features() & VAES256) != 0; }
+
+int simdrop_runs_vaes512(void) { return (features() & VAES512) != 0; }
 
 #elif defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
 
-unsigned simdrop_cpu_features(void) {
+int simdrop_runs_neon(void) {
     enum { AES = 1 << 3 }; /* HWCAP_AES of Linux's asm/hwcap.h, which not every C library has */
-    return getauxval(AT_HWCAP) & AES ? SIMDROP_CPU_NEON : 0;
+    return (getauxval(AT_HWCAP) & AES) != 0;
 }
 
 #elif defined(__aarch64__) && defined(__APPLE__)
 
-unsigned simdrop_cpu_features(void) { return SIMDROP_CPU_NEON; } /* all of Apple's have AES */
+int simdrop_runs_neon(void) { return 1; } /* all of Apple's have AES */
 
-#else
+#elif defined(__aarch64__)
 
-unsigned simdrop_cpu_features(void) { return 0; }
+int simdrop_runs_neon(void) { return 0; }
 
 #endif
+
+int simdrop_runs_portable(void) { return 1; }

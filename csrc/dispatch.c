@@ -9,9 +9,9 @@
 
 static const struct {
     const simdrop_kernels *kernels;
-    unsigned needs;
+    int (*runs)(void);
 } rows[] = {
-#define ISA(name, needs) {&simdrop_kernels_##name, needs},
+#define ISA(name) {&simdrop_kernels_##name, simdrop_runs_##name},
 #include "isas.def"
 #undef ISA
 };
@@ -22,9 +22,8 @@ const size_t simdrop_type_alignment[SIMDROP_TYPES] = {2, 2, 4, 8, 4, 8, 1, 2, 4,
 static const simdrop_kernels *chosen = &simdrop_kernels_portable;
 
 static const simdrop_kernels *available(size_t i) {
-    const unsigned features = simdrop_cpu_features();
     for (size_t row = 0; row < sizeof rows / sizeof *rows; row++) {
-        if ((rows[row].needs & features) == rows[row].needs && i-- == 0) {
+        if (rows[row].runs() && i-- == 0) {
             return rows[row].kernels;
         }
     }

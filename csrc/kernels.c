@@ -6,12 +6,12 @@
 
 #include "parts/common.h"
 #include "parts/draw.h"
-#include "parts/tiles.h"
-#include "parts/select.h"
-#include "parts/pack.h"
-#include "parts/strides.h"
-#include "parts/normals.h"
 #include "parts/kept.h"
+#include "parts/normals.h"
+#include "parts/pack.h"
+#include "parts/select.h"
+#include "parts/strides.h"
+#include "parts/tiles.h"
 
 static void keystream(const simdrop_rule *rule, uint64_t plane, uint64_t block, size_t blocks, uint8_t *out) {
     const cipher keys = load_cipher(rule->round_keys);

@@ -1,6 +1,5 @@
 /* What every instruction set provides: the table that dispatch.c chooses from. Private. */
-#ifndef SIMDROP_KERNELS_H
-#define SIMDROP_KERNELS_H
+#pragma once
 
 #include "simdrop.h"
 
@@ -9,18 +8,15 @@
 /* The kernels of one instruction set: simdrop.h says what each does. Where an index is [2], 0 is float and 1 double. */
 typedef struct simdrop_kernels {
     const char *name;
-    void (*keystream)(const simdrop_rule *rule, uint64_t plane, uint64_t block, size_t blocks, uint8_t *out);
+    __typeof__(simdrop_keystream) *keystream;
     void (*apply[SIMDROP_TYPES])(const simdrop_rule *rule, uint64_t start, size_t n, const void *x, void *y,
                                  double scale);
-    void (*apply_array)(const simdrop_rule *rule, uint64_t start, simdrop_elements elements, int axes_count,
-                        const simdrop_axis *axes, const void *x, void *y);
-    void (*select_array)(const uint8_t *bits, uint64_t start, simdrop_elements elements, int axes_count,
-                         const simdrop_axis *axes, const void *x, void *y);
-    void (*keep)(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *keep);
-    void (*packbits)(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *bits);
-    void (*packbits_array)(const simdrop_rule *rule, uint64_t start, int axes_count, const simdrop_axis *axes,
-                           const double *p, uint8_t *bits);
-    void (*indices)(const uint8_t *bits, size_t n, intptr_t *indices, size_t count);
+    __typeof__(simdrop_apply_array) *apply_array;
+    __typeof__(simdrop_select_array) *select_array;
+    __typeof__(simdrop_keep) *keep;
+    __typeof__(simdrop_packbits) *packbits;
+    __typeof__(simdrop_packbits_array) *packbits_array;
+    __typeof__(simdrop_indices) *indices;
     void (*bias_dropout[2][SIMDROP_ACTIVATIONS])(const simdrop_rule *rule, uint64_t start, size_t n, size_t columns,
                                                  const void *x, const void *bias, void *y, double scale);
     /* NULL for SIMDROP_RELU, whose result says enough. */
@@ -33,7 +29,7 @@ typedef struct simdrop_kernels {
     void (*relu_dropout_backward[2])(size_t n, size_t columns, const void *y, const void *dy, void *dx, double *sums,
                                      double scale);
     void (*finish_sums[2])(size_t columns, size_t repeats, size_t blocks, double *sums, void *dbias);
-    void (*normals)(const simdrop_rule *rule, uint64_t start, size_t n, float *z);
+    __typeof__(simdrop_normals) *normals;
     void (*multiply_noise[2])(const simdrop_rule *rule, uint64_t start, size_t n, const void *x, void *y,
                               double deviation);
     void (*add_noise[2])(const simdrop_rule *rule, uint64_t start, size_t n, const void *x, void *y, double deviation);
@@ -46,8 +42,11 @@ typedef struct simdrop_kernels {
                     const void *g, double *squares);
 } simdrop_kernels;
 
-/* One table an instruction set, from kernels.c compiled once for each. */
-#define ISA(name, needs) extern const simdrop_kernels simdrop_kernels_##name;
+/* For each instruction set its table, from kernels.c compiled for it, and whether this CPU and its operating system can
+   run it (cpu.c). */
+#define ISA(name)                                                                                                      \
+    extern const simdrop_kernels simdrop_kernels_##name;                                                               \
+    int simdrop_runs_##name(void);
 #include "isas.def"
 #undef ISA
 
@@ -60,9 +59,3 @@ extern const size_t simdrop_type_alignment[SIMDROP_TYPES];
 
 /* p as eight base-256 digits. p 2^64 is exact; only a p below 2^-11 has digits left to round. */
 static inline uint64_t simdrop_digits(double p) { return p < 1 ? (uint64_t)nearbyint(p * 0x1p64) : UINT64_MAX; }
-
-/* What this CPU, and its operating system, can run (cpu.c). */
-enum { SIMDROP_CPU_AESNI = 1, SIMDROP_CPU_VAES256 = 2, SIMDROP_CPU_VAES512 = 4, SIMDROP_CPU_NEON = 8 };
-unsigned simdrop_cpu_features(void);
-
-#endif

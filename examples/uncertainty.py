@@ -50,7 +50,7 @@ def regression():
     train(net, x, y, 800, 40)
     grid = np.linspace(-6, 6, 481)[:, None]
     # One thinned net for all of the grid in each sample: its curves are smooth, and so is the band.
-    return x, y, grid, net.predict_mc(grid, SAMPLES, rng=0, fixed=True, samples=True)
+    return x, y, grid, net.predict_mc(grid, SAMPLES, rng=0, shared_masks=True, samples=True)
 
 
 def places(grid):

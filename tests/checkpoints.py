@@ -30,7 +30,7 @@ def steps(net, optimizer, first, last):
 def all_of(net, optimizer):
     """Every bit of a net and its optimizer."""
     arrays = [p.value for p in net.parameters()] + sum(optimizer.state, [])
-    numbers = [layer.step for layer in net.layers], [s.state for s in net.streams()]
+    numbers = [layer.steps for layer in net.layers], [s.state for s in net.streams()]
     return [a.tobytes() for a in arrays], numbers, optimizer.steps, optimizer.lr
 
 

@@ -60,6 +60,8 @@ static inline void store_bools(uint8_t *out, uint64_t keep) {
     }
 }
 
+#define HAS_STORE_INDICES
+
 /* The positions of the set bits among eight, counted from `first`; writes eight, returns how many are set. */
 static inline int store_indices(intptr_t *out, intptr_t first, uint8_t bits) {
     const uint64_t bytes = _pdep_u64(bits, 0x0101010101010101) * 0xff;

@@ -121,16 +121,6 @@ static inline void store_bools(uint8_t *out, uint64_t keep) {
     }
 }
 
-/* The positions of the set bits among eight, counted from `first`; may write eight, returns how many are set. */
-static inline int store_indices(intptr_t *out, intptr_t first, uint8_t bits) {
-    int count = 0;
-    for (int i = 0; i < 8; i++) {
-        out[count] = first + i;
-        count += bits >> i & 1;
-    }
-    return count;
-}
-
 /* Tiles: y = x * scale, or x, where the bit is set, else 0. */
 
 static inline void tile_u8(uint64_t keep, const uint8_t *x, uint8_t *y) {

@@ -3,8 +3,8 @@
    The masks are no secret, so tables may be looked up by data. */
 #include <string.h>
 
-#include "../tables/sbox.h"
 #include "../parts/transpose.h"
+#include "../tables/sbox.h"
 
 #define DOUBLE(s) ((uint32_t)((s) << 1 ^ ((s) >> 7) * 0x11b))
 #define T0(s) (DOUBLE(s) | (uint32_t)(s) << 8 | (uint32_t)(s) << 16 | (DOUBLE(s) ^ (s)) << 24),
@@ -110,16 +110,6 @@ static inline bytes64 load_bytes(const uint8_t *bytes) {
 }
 
 static inline void store_bytes(uint8_t *out, bytes64 keystream) { memcpy(out, keystream.byte, 64); }
-
-/* The positions of the set bits among eight, counted from `first`; may write eight, returns how many are set. */
-static inline int store_indices(intptr_t *out, intptr_t first, uint8_t bits) {
-    int count = 0;
-    for (int i = 0; i < 8; i++) {
-        out[count] = first + i;
-        count += bits >> i & 1;
-    }
-    return count;
-}
 
 /* --- Many blocks: AES as a circuit (Biham 1997, "A fast new DES implementation in software"; for AES, Käsper and
    Schwabe 2009, "Faster and timing-attack resistant AES-GCM") ---
@@ -355,59 +345,49 @@ static inline void store_bools(uint8_t *out, uint64_t keep) {
 
 /* Tiles: y = x * scale, or x, where the bit is set, else 0; without a branch, which would be mispredicted. */
 
+static inline lanes load_lanes(const void *x) {
+    lanes values;
+    memcpy(&values, x, sizeof values);
+    return values;
+}
+
+static inline void store_lanes(void *y, lanes values) { memcpy(y, &values, sizeof values); }
+
 static inline void tile_u8(uint64_t keep, const uint8_t *x, uint8_t *y) {
     for (int i = 0; i < 64; i += 16) {
-        bytes values;
-        memcpy(&values, x + i, sizeof values);
-        values &= keep_lanes_u8(keep >> i);
-        memcpy(y + i, &values, sizeof values);
+        store_lanes(y + i, load_lanes(x + i) & (lanes)keep_lanes_u8(keep >> i));
     }
 }
 
 static inline void tile_u16(uint64_t keep, const uint16_t *x, uint16_t *y) {
     for (int i = 0; i < 64; i += 8) {
-        halves values;
-        memcpy(&values, x + i, sizeof values);
-        values &= keep_lanes_u16((uint16_t)(keep >> i));
-        memcpy(y + i, &values, sizeof values);
+        store_lanes(y + i, load_lanes(x + i) & (lanes)keep_lanes_u16((uint16_t)(keep >> i)));
     }
 }
 
 static inline void tile_u32(uint64_t keep, const uint32_t *x, uint32_t *y) {
     for (int i = 0; i < 64; i += 4) {
-        lanes values;
-        memcpy(&values, x + i, sizeof values);
-        values &= keep_lanes(keep >> i, (lanes){1, 2, 4, 8});
-        memcpy(y + i, &values, sizeof values);
+        store_lanes(y + i, load_lanes(x + i) & keep_lanes(keep >> i, (lanes){1, 2, 4, 8}));
     }
 }
 
 static inline void tile_u64(uint64_t keep, const uint64_t *x, uint64_t *y) {
     for (int i = 0; i < 64; i += 2) {
-        lanes values;
-        memcpy(&values, x + i, sizeof values);
-        values &= keep_lanes(keep >> i, (lanes){1, 1, 2, 2});
-        memcpy(y + i, &values, sizeof values);
+        store_lanes(y + i, load_lanes(x + i) & keep_lanes(keep >> i, (lanes){1, 1, 2, 2}));
     }
 }
 
 static inline void tile_f32(uint64_t keep, const float *x, float *y, float scale) {
-    const floats scales = {scale, scale, scale, scale};
     for (int i = 0; i < 64; i += 4) {
-        floats values;
-        memcpy(&values, x + i, sizeof values);
-        const lanes kept = (lanes)(values * scales) & keep_lanes(keep >> i, (lanes){1, 2, 4, 8});
-        memcpy(y + i, &kept, sizeof kept);
+        const lanes scaled = (lanes)((floats)load_lanes(x + i) * scale);
+        store_lanes(y + i, scaled & keep_lanes(keep >> i, (lanes){1, 2, 4, 8}));
     }
 }
 
 static inline void tile_f64(uint64_t keep, const double *x, double *y, double scale) {
-    const doubles scales = {scale, scale};
     for (int i = 0; i < 64; i += 2) {
-        doubles values;
-        memcpy(&values, x + i, sizeof values);
-        const lanes kept = (lanes)(values * scales) & keep_lanes(keep >> i, (lanes){1, 1, 2, 2});
-        memcpy(y + i, &kept, sizeof kept);
+        const lanes scaled = (lanes)((doubles)load_lanes(x + i) * scale);
+        store_lanes(y + i, scaled & keep_lanes(keep >> i, (lanes){1, 1, 2, 2}));
     }
 }
 

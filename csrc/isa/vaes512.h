@@ -49,6 +49,8 @@ static inline void store_bools(uint8_t *out, uint64_t keep) {
     _mm512_storeu_si512(out, _mm512_maskz_set1_epi8(_cvtu64_mask64(keep), 1));
 }
 
+#define HAS_STORE_INDICES
+
 /* The positions of the set bits among eight, counted from `first`; writes eight, returns how many are set. */
 static inline int store_indices(intptr_t *out, intptr_t first, uint8_t bits) {
     const __m512i numbers = _mm512_add_epi64(_mm512_set1_epi64(first), _mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0));

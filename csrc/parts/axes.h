@@ -1,6 +1,5 @@
 /* Axes of arrays of any layout: strides, and neighbours that are one axis in memory. Part of kernels.c. */
-#ifndef SIMDROP_AXES_H
-#define SIMDROP_AXES_H
+#pragma once
 
 #include "common.h"
 
@@ -28,8 +27,8 @@ static int continues(simdrop_axis inner, simdrop_axis axis) {
 static int join_axes(int count, simdrop_axis *axes) {
     int joined = 0;
     for (int axis = 0; axis < count; axis++) {
-        simdrop_axis *inner = &axes[joined - 1];
-        if (joined != 0 && continues(*inner, axes[axis]) && axes[axis].element == inner->n * inner->element) {
+        simdrop_axis *inner = joined != 0 ? &axes[joined - 1] : NULL;
+        if (inner && continues(*inner, axes[axis]) && axes[axis].element == inner->n * inner->element) {
             inner->n *= axes[axis].n;
         } else {
             axes[joined++] = axes[axis];
@@ -37,5 +36,3 @@ static int join_axes(int count, simdrop_axis *axes) {
     }
     return joined;
 }
-
-#endif

@@ -1,6 +1,5 @@
 /* The operations of the instruction set, sizes, and words of bits: what all other parts use. Part of kernels.c. */
-#ifndef SIMDROP_COMMON_H
-#define SIMDROP_COMMON_H
+#pragma once
 
 #include "../kernels.h"
 #include "../tables/polynomials.h"
@@ -43,7 +42,16 @@ static inline uint64_t bits_at(const uint64_t *word, size_t shift) {
 /* The lowest n <= 64 bits. */
 static inline uint64_t low_bits(size_t n) { return n < 64 ? (UINT64_C(1) << n) - 1 : UINT64_MAX; }
 
-static inline size_t tiles_of(size_t shift, size_t n) { return (shift + n + TILE - 1) / TILE; }
+static inline size_t words_of(size_t bits) { return (bits + WORD - 1) / WORD; }
+
+static inline size_t tiles_of(size_t shift, size_t n) { return words_of(shift + n); }
+
+/* memcpy of less than a tile. A size that GCC knows to be small it copies with `rep movs`, which takes longer than a
+   call. */
+INLINE void copy_part(void *to, const void *from, size_t bytes) {
+    __asm__("" : "+r"(bytes));
+    memcpy(to, from, bytes);
+}
 
 /* Eight bytes, the lowest first, whatever the machine's order. */
 static inline uint64_t load_little_endian(const uint8_t *byte) {
@@ -59,5 +67,3 @@ static inline void store_little_endian(uint8_t *byte, uint64_t word) {
         byte[i] = (uint8_t)(word >> 8 * i);
     }
 }
-
-#endif

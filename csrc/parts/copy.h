@@ -1,6 +1,5 @@
 /* Elements copied between memory of any stride and byte order and contiguous buffers. Part of kernels.c. */
-#ifndef SIMDROP_COPY_H
-#define SIMDROP_COPY_H
+#pragma once
 
 #include "common.h"
 
@@ -63,5 +62,3 @@ static void swap_bytes(char *data, size_t bytes, size_t size) {
         memcpy(data + i + 8, half, 8);
     }
 }
-
-#endif

@@ -1,8 +1,8 @@
 /* From a rule to the keep bits of a chunk: keystream, comparison, ties. Part of kernels.c. */
-#ifndef SIMDROP_DRAW_H
-#define SIMDROP_DRAW_H
+#pragma once
 
 #include "common.h"
+#include "prefetch.h"
 
 /* The upper word of a counter block, above the block number. */
 static inline uint64_t counter_high(const simdrop_rule *rule, uint64_t plane) { return rule->draw | plane << 56; }
@@ -147,12 +147,14 @@ INLINE void finish_chunk(const chunk_keystream *state, const simdrop_rule *rule,
     settle_ties(rule, state->keys, state->tile, rule->planes, bits, positions, count, NULL, 0);
 }
 
-INLINE void draw_chunk(const simdrop_rule *rule, uint64_t tile, size_t tiles, uint64_t *bits, int planes) {
+INLINE void draw_planes(const simdrop_rule *rule, uint64_t tile, size_t tiles, uint64_t *bits, prefetch memory,
+                        int planes) {
     uint64_t tied[CHUNK_TILES];
     chunk_keystream state;
     begin_keystream(&state, rule);
     begin_chunk(&state, rule, tile, tiles);
     for (size_t t = 0; t < tiles; t++) {
+        prefetch_tile(memory, t);
         draw_tile(&state, rule, t, bits, tied, planes);
     }
     if (planes > 1) {
@@ -160,20 +162,22 @@ INLINE void draw_chunk(const simdrop_rule *rule, uint64_t tile, size_t tiles, ui
     }
 }
 
+/* The keep bits of the tiles of a chunk. */
+INLINE void draw_chunk(const simdrop_rule *rule, uint64_t tile, size_t tiles, uint64_t *bits, prefetch memory) {
+    if (rule->planes == 0) {
+        memset(bits, rule->digits ? 0 : 0xff, tiles * sizeof *bits);
+    } else if (rule->planes == 1) {
+        draw_planes(rule, tile, tiles, bits, memory, 1);
+    } else {
+        draw_planes(rule, tile, tiles, bits, memory, 2);
+    }
+}
+
 /* The keep bits of n elements from `start` on; they begin start % 64 bits into bits[0]. */
 static void draw(const simdrop_rule *rule, uint64_t start, size_t n, uint64_t *bits) {
     const size_t tiles = tiles_of(start % TILE, n);
-    if (rule->planes == 0) {
-        memset(bits, rule->digits ? 0 : 0xff, tiles * sizeof *bits);
-        return;
-    }
     for (size_t t = 0; t < tiles; t += CHUNK / TILE) {
-        const size_t count = smaller(tiles - t, CHUNK / TILE);
-        if (rule->planes == 1) {
-            draw_chunk(rule, start / TILE + t, count, bits + t, 1);
-        } else {
-            draw_chunk(rule, start / TILE + t, count, bits + t, 2);
-        }
+        draw_chunk(rule, start / TILE + t, smaller(tiles - t, CHUNK / TILE), bits + t, (prefetch){0});
     }
 }
 
@@ -181,7 +185,7 @@ static void draw(const simdrop_rule *rule, uint64_t start, size_t n, uint64_t *b
 static void draw_each(const simdrop_rule *rule, uint64_t start, size_t n, p_array p, uint64_t *bits) {
     const cipher keys = load_cipher(rule->round_keys);
     const size_t shift = start % TILE, tiles = tiles_of(shift, n);
-    uint8_t digit[CHUNK_TILES * TILE], kept[CHUNK_TILES * TILE], equal_digit[CHUNK_TILES * TILE];
+    uint8_t digit[CHUNK_TILES * TILE];
     memset(digit, 0, TILE); /* where there is no p in the first tile, and in the last */
     memset(digit + (tiles - 1) * TILE, 0, TILE);
     if (p.stride == sizeof(double)) { /* a constant stride is faster */
@@ -193,20 +197,18 @@ static void draw_each(const simdrop_rule *rule, uint64_t start, size_t n, p_arra
             digit[shift + i] = first_digit(p_at(p, i));
         }
     }
+    uint64_t tied[CHUNK_TILES];
     counters next = counters_from(start / TILE * (TILE / SIMDROP_BLOCK_BYTES), counter_high(rule, 0));
-    for (size_t i = 0; i < tiles * TILE; i += TILE) {
-        uint8_t keystream[TILE];
+    for (size_t t = 0; t < tiles; t++) {
+        uint8_t keystream[TILE], kept[TILE], equal_digit[TILE];
         store_bytes(keystream, encrypt(keys, next));
         next = counters_after(next);
-        for (size_t j = 0; j < TILE; j++) {
-            kept[i + j] = keystream[j] >= digit[i + j];
-            equal_digit[i + j] = keystream[j] == digit[i + j];
+        for (size_t i = 0; i < TILE; i++) {
+            kept[i] = keystream[i] >= digit[t * TILE + i];
+            equal_digit[i] = keystream[i] == digit[t * TILE + i];
         }
-    }
-    uint64_t tied[CHUNK_TILES];
-    for (size_t t = 0; t < tiles; t++) {
-        bits[t] = equal(load_bytes(kept + t * TILE), 1);
-        tied[t] = equal(load_bytes(equal_digit + t * TILE), 1);
+        bits[t] = equal(load_bytes(kept), 1);
+        tied[t] = equal(load_bytes(equal_digit), 1);
     }
     uint16_t positions[CHUNK_TILES * TILE + 4];
     const size_t equal_count = positions_of(tied, tiles, positions);
@@ -222,5 +224,3 @@ static void draw_each(const simdrop_rule *rule, uint64_t start, size_t n, p_arra
         bits[e / TILE] &= ~((uint64_t)(simdrop_digits(p_at(p, e - shift)) == UINT64_MAX) << e % TILE);
     }
 }
-
-#endif

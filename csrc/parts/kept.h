@@ -1,6 +1,5 @@
 /* Which of a matrix's rows or columns are kept: a bit each, or NULL for all. Part of kernels.c. */
-#ifndef SIMDROP_KEPT_H
-#define SIMDROP_KEPT_H
+#pragma once
 
 #include "common.h"
 
@@ -8,7 +7,8 @@ static inline int is_kept(const uint8_t *keep, size_t i) { return keep == NULL |
 
 /* The bits of the n <= TILE from i on, i a multiple of TILE. */
 static inline uint64_t keep_bits_of_tile(const uint8_t *keep, size_t i, size_t n) {
-    return keep ? load_little_endian(keep + i / 8) & low_bits(n) : low_bits(n);
+    const uint64_t all = low_bits(n);
+    return keep ? load_little_endian(keep + i / 8) & all : all;
 }
 
 /* How many of the first n. */
@@ -33,5 +33,3 @@ static inline size_t row_prefetch_distance(const simdrop_submatrix *submatrix, s
     }
     return (next - row) * submatrix->columns;
 }
-
-#endif

@@ -1,11 +1,10 @@
-/* Normal numbers from keystream, and their keystream. Part of kernels.c.
+/* Normal numbers from keystream. Part of kernels.c.
 
    Element e of a draw has word e of plane 16, 32 bits. The word as a signed number says how far in the tails of the
    normal distribution the element's number is: the inverse of the distribution function, a polynomial in each half of
    each octave, of which vectors look up the coefficients. docs/stream.md has the rule. Every step is an integer
    operation or a correctly rounded one of floats, so vectors of any length, on any machine, give the same bits. */
-#ifndef SIMDROP_NORMALS_H
-#define SIMDROP_NORMALS_H
+#pragma once
 
 #include "draw.h"
 
@@ -169,5 +168,3 @@ static void normals(const simdrop_rule *rule, uint64_t start, size_t n, float *z
         start += count, z += count, n -= count;
     }
 }
-
-#endif

@@ -1,6 +1,5 @@
 /* Keep bits in memory: as bools, packed, appended to each other, loaded, and listed. Part of kernels.c. */
-#ifndef SIMDROP_PACK_H
-#define SIMDROP_PACK_H
+#pragma once
 
 #include "axes.h"
 #include "tiles.h"
@@ -12,12 +11,12 @@ INLINE void keep_tile(void *args, uint64_t keep, size_t i, size_t column, size_t
         store_bools(bools, keep);
     } else {
         store_bools(last, keep);
-        memcpy(bools, last, count);
+        copy_part(bools, last, count);
     }
 }
 
 static void keep(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *keep) {
-    for_each_tile_of_array(rule, start, n, CHUNK, (prefetch){0}, keep, keep_tile);
+    for_each_drawn_tile(rule, start, n, (prefetch){0}, keep, keep_tile);
 }
 
 INLINE void pack_tile(void *args, uint64_t keep, size_t i, size_t column, size_t count) {
@@ -27,144 +26,138 @@ INLINE void pack_tile(void *args, uint64_t keep, size_t i, size_t column, size_t
         store_little_endian(packed, keep);
     } else {
         store_little_endian(last, keep & low_bits(count));
-        memcpy(packed, last, (count + 7) / 8);
+        copy_part(packed, last, (count + 7) / 8);
     }
 }
 
 static void packbits(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *packed) {
-    for_each_tile_of_array(rule, start, n, CHUNK, (prefetch){0}, packed, pack_tile);
+    for_each_drawn_tile(rule, start, n, (prefetch){0}, packed, pack_tile);
 }
+
+#ifndef HAS_STORE_INDICES
+/* The positions of the set bits among eight, counted from `first`; may write eight, returns how many are set. */
+static inline int store_indices(intptr_t *out, intptr_t first, uint8_t bits) {
+    int count = 0;
+    for (int i = 0; i < 8; i++) {
+        out[count] = first + i;
+        count += bits >> i & 1;
+    }
+    return count;
+}
+#endif
 
 static void indices(const uint8_t *packed, size_t n, intptr_t *out, size_t count) {
     size_t written = 0, byte = 0;
     for (; byte < (n + 7) / 8 && written + 8 <= count; byte++) {
         written += (size_t)store_indices(out + written, (intptr_t)(8 * byte), packed[byte]);
     }
-    for (; byte < (n + 7) / 8; byte++) {
-        for (unsigned rest = packed[byte]; rest != 0; rest &= rest - 1) {
-            out[written++] = (intptr_t)(8 * byte) + __builtin_ctz(rest);
-        }
+    for (; written < count; byte++) { /* not beyond the end */
+        intptr_t last[8];
+        const int set = store_indices(last, (intptr_t)(8 * byte), packed[byte]);
+        memcpy(out + written, last, (size_t)set * sizeof *out);
+        written += (size_t)set;
     }
 }
 
-/* Stored bits of elements `start` to `start + n`, as `draw` gives them; no byte behind theirs is read. */
+/* Stored bits of elements `start` to `start + n`, as `draw` gives them; reads no byte beyond theirs. */
 static void load_packed(const uint8_t *packed, uint64_t start, size_t n, uint64_t *bits) {
-    const uint8_t *from = packed + start / TILE * (TILE / 8);
-    const size_t shift = start % TILE, bytes = (shift + n + 7) / 8;
-    size_t i = 0;
-    for (; 8 * i + 8 <= bytes; i++) {
-        bits[i] = load_little_endian(from + 8 * i);
-    }
-    if (8 * i < bytes) {
-        uint8_t last[8] = {0};
-        memcpy(last, from + 8 * i, bytes - 8 * i);
-        bits[i] = load_little_endian(last);
+    const size_t shift = start % WORD, words = words_of(shift + n);
+    bits[words - 1] = 0;
+    memcpy(bits, packed + start / WORD * sizeof *bits, (shift + n + 7) / 8);
+    for (size_t i = 0; i < words; i++) { /* from little-endian */
+        bits[i] = load_little_endian((const uint8_t *)(bits + i));
     }
 }
 
-/* Bits appended to each other: those of the last word that is not full, and how many there are in all. */
+/* Packed bits: the next byte, and the bits that do not fill a word yet. */
 typedef struct {
-    uint64_t last;
+    uint8_t *to;
+    uint64_t word;
     size_t count;
-} bit_queue;
+} bit_writer;
 
-/* n more, from words `step` apart, in which the bits above them are 0. */
-static inline bit_queue append_bits(bit_queue queue, uint64_t *to, const uint64_t *from, size_t step, size_t n) {
-    const size_t shift = queue.count % WORD, end = shift + n % WORD;
-    uint64_t *word = to + queue.count / WORD;
-    queue.count += n;
-    for (; n >= WORD; n -= WORD, from += step) {
-        *word++ = queue.last | *from << shift;
-        queue.last = *from >> 1 >> (63 - shift);
+/* Packs the lowest n <= 64 bits. append_bits would need a buffer here, since it writes a word beyond the end, and take
+   2.6 times as long for single bits. */
+static inline void pack_bits(bit_writer *writer, uint64_t bits, size_t n) {
+    bits &= low_bits(n);
+    writer->word |= bits << writer->count;
+    if (writer->count + n >= WORD) {
+        store_little_endian(writer->to, writer->word);
+        writer->to += sizeof writer->word;
+        writer->word = bits >> 1 >> (63 - writer->count);
+        writer->count -= WORD;
     }
-    if (n != 0) {
-        word[0] = queue.last | *from << shift;
-        word[1] = *from >> 1 >> (63 - shift);
-        queue.last = word[end / WORD];
-    } else {
-        word[0] = queue.last;
-    }
-    return queue;
+    writer->count += n;
 }
 
-/* Where a block's bits are written, and those drawn last, which its next elements may be among. */
+/* The bits drawn last for a rule. */
 typedef struct {
-    uint8_t *packed;
-    bit_queue queue;
     simdrop_rule rule;
-    uint64_t drawn[SHORT_CHUNK_WORDS], drawn_from;
-    int has_drawn;
-} packer;
+    uint64_t bits[SHORT_CHUNK_WORDS], first; /* the first element */
+    int drawn;
+} bit_cache;
 
-/* n <= CHUNK bits more, which begin `shift` bits into a word. */
-static void pack_bits(packer *packer, const uint64_t *bits, size_t shift, size_t n) {
-    uint64_t words[CHUNK_WORDS];
-    bit_queue queue = packer->queue;
-    for (size_t i = 0; i < n; i += WORD) {
-        const size_t count = smaller(n - i, WORD);
-        const uint64_t word = bits_at(bits + i / WORD, shift) & low_bits(count);
-        queue = append_bits(queue, words, &word, 1, count);
+static int keep_bit(bit_cache *cache, uint64_t element) {
+    if (!cache->drawn || element - cache->first >= SHORT_CHUNK) {
+        cache->first = element / TILE * TILE;
+        cache->drawn = 1;
+        draw(&cache->rule, cache->first, SHORT_CHUNK, cache->bits);
     }
-    for (size_t i = 0; i < queue.count / WORD; i++, packer->packed += 8) {
-        store_little_endian(packer->packed, words[i]);
-    }
-    queue.count %= WORD;
-    packer->queue = queue;
-}
-
-static int keep_bit(packer *packer, uint64_t element) {
-    if (!packer->has_drawn || element - packer->drawn_from >= SHORT_CHUNK) {
-        packer->drawn_from = element / TILE * TILE;
-        packer->has_drawn = 1;
-        draw(&packer->rule, packer->drawn_from, SHORT_CHUNK, packer->drawn);
-    }
-    const uint64_t i = element - packer->drawn_from;
-    return (int)(packer->drawn[i / TILE] >> i % TILE & 1);
+    const uint64_t i = element - cache->first;
+    return (int)(cache->bits[i / TILE] >> i % TILE & 1);
 }
 
 /* The bits along the innermost axis of a block. */
-static void pack_row(packer *packer, uint64_t start, simdrop_axis axis, const char *p) {
+static void pack_row(bit_cache *cache, uint64_t start, simdrop_axis axis, const char *p, bit_writer *writer) {
     uint64_t bits[CHUNK_WORDS];
     const int one_p = p == NULL || axis.x == 0;
     if (p != NULL && one_p) {
         const double one = p_at((p_array){p, 0}, 0);
-        if (simdrop_digits(one) != packer->rule.digits) {
-            simdrop_set_p(&packer->rule, one);
-            packer->has_drawn = 0;
+        if (simdrop_digits(one) != cache->rule.digits) {
+            simdrop_set_p(&cache->rule, one);
+            cache->drawn = 0;
         }
     }
-    size_t step = smaller(axis.n, CHUNK);
-    if (one_p && axis.element == 0) {
-        memset(bits, keep_bit(packer, start) ? 0xff : 0, sizeof bits);
-    } else if (axis.element != 1) {
-        step = 1;
-    }
-    for (size_t i = 0; i < axis.n; i += step) {
-        const size_t n = smaller(axis.n - i, step);
-        const uint64_t element = start + i * axis.element;
-        size_t shift = element % TILE;
-        if (!one_p) {
-            draw_each(&packer->rule, element, n, (p_array){p + (ptrdiff_t)i * axis.x, axis.x}, bits);
-        } else if (axis.element == 1) {
-            draw(&packer->rule, element, n, bits);
-        } else {
-            if (axis.element != 0) {
-                bits[0] = (uint64_t)keep_bit(packer, element);
+    if (axis.element == 0 && one_p) {
+        const uint64_t word = keep_bit(cache, start) ? UINT64_MAX : 0;
+        for (size_t n = axis.n; n != 0; n -= smaller(n, WORD)) {
+            pack_bits(writer, word, smaller(n, WORD));
+        }
+    } else if (axis.element == 1) {
+        for (size_t i = 0; i < axis.n; i += CHUNK) {
+            const size_t n = smaller(axis.n - i, CHUNK), shift = (start + i) % TILE;
+            if (one_p) {
+                draw(&cache->rule, start + i, n, bits);
+            } else {
+                draw_each(&cache->rule, start + i, n, (p_array){p + (ptrdiff_t)i * axis.x, axis.x}, bits);
             }
-            shift = 0;
+            for (size_t j = 0; j < n; j += WORD) {
+                pack_bits(writer, bits_at(bits + j / WORD, shift), smaller(n - j, WORD));
+            }
         }
-        pack_bits(packer, bits, shift, n);
+    } else {
+        for (size_t i = 0; i < axis.n; i++) {
+            const uint64_t element = start + i * axis.element;
+            if (one_p) {
+                pack_bits(writer, (uint64_t)keep_bit(cache, element), 1);
+            } else {
+                draw_each(&cache->rule, element, 1, (p_array){p + (ptrdiff_t)i * axis.x, 0}, bits);
+                pack_bits(writer, bits[0] >> element % TILE, 1);
+            }
+        }
     }
 }
 
-static void pack_block(packer *packer, uint64_t start, int count, const simdrop_axis *axes, const char *p) {
+static void pack_block(bit_cache *cache, uint64_t start, int count, const simdrop_axis *axes, const char *p,
+                       bit_writer *writer) {
     const simdrop_axis outer = axes[count - 1];
     if (count == 1) {
-        pack_row(packer, start, outer, p);
+        pack_row(cache, start, outer, p, writer);
         return;
     }
     for (size_t i = 0; i < outer.n; i++) {
-        pack_block(packer, start + i * outer.element, count - 1, axes, p == NULL ? NULL : p + (ptrdiff_t)i * outer.x);
+        pack_block(cache, start + i * outer.element, count - 1, axes, p == NULL ? NULL : p + (ptrdiff_t)i * outer.x,
+                   writer);
     }
 }
 
@@ -182,11 +175,10 @@ static void packbits_array(const simdrop_rule *rule, uint64_t start, int count, 
         }
     }
     joined_count = joined_count == 0 ? 1 : join_axes(joined_count, joined);
-    packer packer = {.packed = packed, .rule = *rule};
-    pack_block(&packer, start, joined_count, joined, (const char *)p);
-    for (; packer.queue.count != 0; packer.queue.count -= smaller(packer.queue.count, 8), packer.queue.last >>= 8) {
-        *packer.packed++ = (uint8_t)packer.queue.last;
+    bit_cache cache = {.rule = *rule};
+    bit_writer writer = {.to = packed};
+    pack_block(&cache, start, joined_count, joined, (const char *)p, &writer);
+    for (; writer.count != 0; writer.count -= smaller(writer.count, 8), writer.word >>= 8) {
+        *writer.to++ = (uint8_t)writer.word;
     }
 }
-
-#endif

@@ -1,7 +1,6 @@
 /* Arrays whose innermost axis in memory is another one than in the mask, such as column-major ones: bits are drawn in
    rows, transposed, and used in columns. Part of kernels.c. */
-#ifndef SIMDROP_PANELS_H
-#define SIMDROP_PANELS_H
+#pragma once
 
 #include "pack.h"
 #include "runs.h"
@@ -18,8 +17,6 @@ typedef struct {
     position at;
     simdrop_axis row, next, inner, outer;
 } panel;
-
-static size_t words_of(size_t bits) { return tiles_of(0, bits); }
 
 /* n words, `step` bits apart, to every `to_step`-th word; only their low `width` bits count. */
 static void extract_words(const uint64_t *bits, size_t bit, size_t step, size_t n, uint64_t *to, size_t to_step,
@@ -64,6 +61,31 @@ static void draw_panel(const job *job, const panel *panel, uint64_t *word) {
     for (size_t j = 0; j * WORD < columns; j++) {
         memset(word + height * j + rows, 0, (height - rows) * sizeof *word);
     }
+}
+
+/* Bits appended to each other: those of the last word that is not full, and how many there are in all. */
+typedef struct {
+    uint64_t last;
+    size_t count;
+} bit_queue;
+
+/* n more, from words `step` apart, in which the bits above them are 0. */
+static inline bit_queue append_bits(bit_queue queue, uint64_t *to, const uint64_t *from, size_t step, size_t n) {
+    const size_t shift = queue.count % WORD, end = shift + n % WORD;
+    uint64_t *word = to + queue.count / WORD;
+    queue.count += n;
+    for (; n >= WORD; n -= WORD, from += step) {
+        *word++ = queue.last | *from << shift;
+        queue.last = *from >> 1 >> (63 - shift);
+    }
+    if (n != 0) {
+        word[0] = queue.last | *from << shift;
+        word[1] = *from >> 1 >> (63 - shift);
+        queue.last = word[end / WORD];
+    } else {
+        word[0] = queue.last;
+    }
+    return queue;
 }
 
 /* Joins pairs of short columns in one word, pairs of these, and so on while they fit; returns how often. */
@@ -152,5 +174,3 @@ static void apply_panels(const job *job, position at, simdrop_axis row, simdrop_
         }
     }
 }
-
-#endif

@@ -1,7 +1,6 @@
 /* Keep bits applied to runs of elements: in place or through a buffer, along one axis or over the ends of rows. Part of
    kernels.c. */
-#ifndef SIMDROP_RUNS_H
-#define SIMDROP_RUNS_H
+#pragma once
 
 #include "copy.h"
 #include "pack.h"
@@ -209,7 +208,7 @@ static uint64_t reversed(uint64_t word) {
    `shift` bits into the first word. */
 static const uint64_t *run_bits(job *job, uint64_t element, size_t n, int descending, size_t *shift) {
     const uint64_t first = descending ? element - n + 1 : element, end = first % WORD + n;
-    const size_t words = (end + WORD - 1) / WORD;
+    const size_t words = words_of(end);
     if (job->drawn_from != first || job->drawn != n) {
         load_bits(job, first, n, job->bits);
         job->drawn_from = first;
@@ -223,5 +222,3 @@ static const uint64_t *run_bits(job *job, uint64_t element, size_t n, int descen
     *shift = descending ? words * WORD - end : first % WORD;
     return job->bits;
 }
-
-#endif

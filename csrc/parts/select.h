@@ -1,7 +1,5 @@
-/* Select and scale for every type of elements, and the types that have two parts and one decision. Part of kernels.c.
- */
-#ifndef SIMDROP_SELECT_H
-#define SIMDROP_SELECT_H
+/* Select and scale for every type, and the types with two parts and one decision. Part of kernels.c. */
+#pragma once
 
 #include "tiles.h"
 
@@ -48,7 +46,7 @@ static inline void tile_u128(uint64_t keep, const u128 *x, u128 *y) {
     tile_u64(twice(keep >> 32), x[TILE / 2].part, y[TILE / 2].part);
 }
 
-#define TILE_OF(keep, x, y) NAME(tile)(keep, x, y)
+#define TILE_OF(keep, x, y, scale) ((void)(scale), NAME(tile)(keep, x, y))
 
 #define T uint8_t
 #define SUFFIX u8
@@ -71,7 +69,7 @@ static inline void tile_u128(uint64_t keep, const u128 *x, u128 *y) {
 #include "../templates/apply.h"
 
 #undef TILE_OF
-#define TILE_OF(keep, x, y) NAME(tile)(keep, x, y, scale)
+#define TILE_OF(keep, x, y, scale) NAME(tile)(keep, x, y, scale)
 
 #define T uint16_t
 #define SUFFIX f16
@@ -97,6 +95,8 @@ static inline void tile_u128(uint64_t keep, const u128 *x, u128 *y) {
 #define SUFFIX c128
 #include "../templates/apply.h"
 
+#undef TILE_OF
+
 #define OF_TYPES(verb)                                                                                                 \
     verb##_f16, verb##_bf16, verb##_f32, verb##_f64, verb##_c64, verb##_c128, verb##_u8, verb##_u16, verb##_u32,       \
         verb##_u64, verb##_u128
@@ -105,5 +105,3 @@ static void (*const applies[SIMDROP_TYPES])(const simdrop_rule *rule, uint64_t s
                                             double scale) = {OF_TYPES(apply)};
 static void (*const selects[SIMDROP_TYPES])(const uint64_t *bits, size_t shift, size_t n, const void *x, void *y,
                                             double scale, prefetch memory, int past_cache) = {OF_TYPES(select)};
-
-#endif

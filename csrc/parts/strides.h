@@ -1,7 +1,5 @@
-/* Arrays of any layout: which axis is followed through memory, and which bits of the mask belong to it. Part of
-   kernels.c. */
-#ifndef SIMDROP_STRIDES_H
-#define SIMDROP_STRIDES_H
+/* Arrays of any layout: the order in which axes are followed, and the bits that this needs. Part of kernels.c. */
+#pragma once
 
 #include "panels.h"
 #include "runs.h"
@@ -224,5 +222,3 @@ static void select_array(const uint8_t *bits, uint64_t start, simdrop_elements e
                          const simdrop_axis *axes, const void *x, void *y) {
     apply_or_select(NULL, bits, start, elements, count, axes, x, y);
 }
-
-#endif

@@ -1,5 +1,5 @@
 /* Select and scale for one type: kernels.c includes it for each, with T (an element), SUFFIX (of its names) and TILE_OF
-   (its tile operation: keep bits, x, y, and the scale where the type is scaled). */
+   (its tile operation: keep bits, x, y, and the scale, which types that are copied ignore). */
 
 typedef struct {
     const T *x;
@@ -12,27 +12,30 @@ INLINE void NAME(select_tile)(void *args, uint64_t keep, size_t i, size_t column
     const NAME(selection) *selection = args;
     const T *x = selection->x + i;
     T *y = selection->y + i;
-    const double scale = selection->scale;
-    (void)column, (void)scale;
+    (void)column;
     _Alignas(LINE) T buffer[TILE];
     if (count < TILE) {
         memset(buffer, 0, sizeof buffer);
-        memcpy(buffer, x, count * sizeof(T));
-        TILE_OF(keep, buffer, buffer);
-        memcpy(y, buffer, count * sizeof(T));
+        copy_part(buffer, x, count * sizeof(T));
+        TILE_OF(keep, buffer, buffer, selection->scale);
+        copy_part(y, buffer, count * sizeof(T));
     } else if (selection->past_cache) {
-        TILE_OF(keep, x, buffer);
+        TILE_OF(keep, x, buffer, selection->scale);
         stream_lines(y, buffer, sizeof buffer);
     } else {
-        TILE_OF(keep, x, y);
+        TILE_OF(keep, x, y, selection->scale);
     }
 }
 
 INLINE void NAME(select_tiles)(NAME(selection) selection, const uint64_t *bits, size_t shift, size_t n,
                                prefetch memory) {
-    for (size_t i = 0; i < n; i += TILE) {
+    size_t i = 0;
+    for (; i + TILE <= n; i += TILE) {
         prefetch_tile(memory, i / TILE);
-        NAME(select_tile)(&selection, bits_at(bits + i / TILE, shift), i, 0, smaller(n - i, TILE));
+        NAME(select_tile)(&selection, bits_at(bits + i / TILE, shift), i, 0, TILE);
+    }
+    if (i < n) {
+        NAME(select_tile)(&selection, bits_at(bits + i / TILE, shift), i, 0, n - i);
     }
 }
 

@@ -8,10 +8,10 @@ INLINE T NAME(canonical_nan)(T v) { return v == v ? v : (T)NAN; }
 
 INLINE void NAME(pad)(T *tile, const T *x, size_t count) {
     memset(tile, 0, TILE * sizeof(T));
-    memcpy(tile, x, count * sizeof(T));
+    copy_part(tile, x, count * sizeof(T));
 }
 
-/* `count` elements as a tile: where they are if they are one, else padded with zeros in a buffer. */
+/* A tile that begins with `count` elements of x: x itself if they are a tile, else a buffer padded with zeros. */
 INLINE const T *NAME(padded)(T *buffer, const T *x, size_t count) {
     if (count == TILE) {
         return x;
@@ -20,12 +20,12 @@ INLINE const T *NAME(padded)(T *buffer, const T *x, size_t count) {
     return buffer;
 }
 
-/* The `count` elements of a tile to memory. */
+/* Stores the first `count` elements of a tile. */
 INLINE void NAME(store)(T *y, const T *tile, size_t count) {
     if (count == TILE) { /* a constant size is faster */
         memcpy(y, tile, TILE * sizeof(T));
     } else {
-        memcpy(y, tile, count * sizeof(T));
+        copy_part(y, tile, count * sizeof(T));
     }
 }
 

@@ -7,6 +7,7 @@
 typedef struct {
     const T *x, *other, *dy; /* other: a bias, or a residual */
     T *result;
+    int is_gradient;             /* a constant: the result is added to sums, too */
     double *sums, *compensation; /* of columns */
     double scale;
     T *compressed, *end; /* the kept elements of a chunk */
@@ -21,7 +22,7 @@ INLINE void NAME(add_to_sums)(const T *restrict dx, size_t n, double *restrict s
     }
 }
 
-/* The result of a tile from a buffer to memory, and to the sums of its columns. */
+/* Stores the result of a tile, and adds it to the sums of its columns. */
 INLINE void NAME(store_result)(const NAME(arguments) * args, const T *result, size_t i, size_t column, size_t count) {
     NAME(store)(args->result + i, result, count);
     if (args->sums && count == TILE) { /* a constant size is faster */
@@ -34,10 +35,10 @@ INLINE void NAME(store_result)(const NAME(arguments) * args, const T *result, si
 INLINE void NAME(use_tile)(const NAME(arguments) * args, uint64_t keep, size_t i, size_t column, size_t count,
                            NAME(tile_function) * function) {
     _Alignas(LINE) T x[TILE], other[TILE], dy[TILE], result[TILE];
-    const T *from = args->x ? NAME(padded)(x, args->x + i, count) : NULL;
+    const T *from = NAME(padded)(x, args->x + i, count);
     const T *addend = args->other ? NAME(padded)(other, args->other + column, count) : NULL;
     const T *gradient = args->dy ? NAME(padded)(dy, args->dy + i, count) : NULL;
-    if (count == TILE && !args->dy) {
+    if (count == TILE && !args->is_gradient) {
         function(keep, from, addend, gradient, args->result + i, args->scale);
     } else {
         function(keep, from, addend, gradient, result, args->scale);
@@ -60,31 +61,31 @@ INLINE void NAME(use_tiles)(const simdrop_rule *rule, uint64_t start, size_t n, 
 
 /* --- y = dropout(activation(x + bias)), and dx = dropout(dy * derivative(x + bias)) --- */
 
-/* One function for both: with dy, `activation` is the derivative. */
+/* `backward` is a constant; `activation` is the derivative then. */
 INLINE void NAME(activate)(uint64_t keep, const T *x, const T *bias, const T *dy, T *y, double scale,
-                           T (*activation)(T)) {
+                           T (*activation)(T), int backward) {
     _Alignas(LINE) T v[TILE];
     for (int i = 0; i < TILE; i++) {
         const T value = activation(x[i] + bias[i]);
-        v[i] = NAME(canonical_nan)(dy ? dy[i] * value : value);
+        v[i] = NAME(canonical_nan)(backward ? dy[i] * value : value);
     }
-    TILE_OF(keep, v, y);
+    NAME(tile)(keep, v, y, scale);
 }
 
-#define ACTIVATION(function)                                                                                           \
+#define ACTIVATION(function, backward)                                                                                 \
     INLINE void NAME(activate_##function)(uint64_t keep, const T *x, const T *bias, const T *dy, T *y, double scale) { \
-        NAME(activate)(keep, x, bias, dy, y, scale, NAME(function));                                                   \
+        NAME(activate)(keep, x, bias, dy, y, scale, NAME(function), backward);                                         \
     }                                                                                                                  \
     TILE_KERNEL(activate_##function)
 #define FORWARD(activation)                                                                                            \
-    ACTIVATION(activation)                                                                                             \
+    ACTIVATION(activation, 0)                                                                                          \
     static void NAME(bias_##activation)(const simdrop_rule *rule, uint64_t start, size_t n, size_t columns,            \
                                         const void *x, const void *bias, void *y, double scale) {                      \
         const NAME(arguments) args = {.x = x, .other = bias, .result = y, .scale = scale};                             \
         NAME(use_tiles)(rule, start, n, columns, args, NULL, NAME(activate_##activation##_tile));                      \
     }
 #define BACKWARD(activation)                                                                                           \
-    ACTIVATION(activation##_slope)                                                                                     \
+    ACTIVATION(activation##_slope, 1)                                                                                  \
     static void NAME(bias_##activation##_backward)(const simdrop_rule *rule, uint64_t start, size_t n, size_t columns, \
                                                    const void *x, const void *bias, const void *dy, void *dx,          \
                                                    double *sums, double scale) {                                       \
@@ -92,6 +93,7 @@ INLINE void NAME(activate)(uint64_t keep, const T *x, const T *bias, const T *dy
                                       .other = bias,                                                                   \
                                       .dy = dy,                                                                        \
                                       .result = dx,                                                                    \
+                                      .is_gradient = 1,                                                                \
                                       .sums = sums,                                                                    \
                                       .compensation = sums + columns,                                                  \
                                       .scale = scale};                                                                 \
@@ -113,35 +115,41 @@ BACKWARD(silu)
 #undef FORWARD
 #undef BACKWARD
 
-INLINE void NAME(mask_gradient)(uint64_t keep, const T *x, const T *bias, const T *dy, T *dx, double scale) {
-    (void)x, (void)bias;
-    TILE_OF(keep, dy, dx);
+INLINE void NAME(mask)(uint64_t keep, const T *dy, const T *none, const T *no_dy, T *dx, double scale) {
+    (void)none, (void)no_dy;
+    NAME(tile)(keep, dy, dx, scale);
 }
 
-TILE_KERNEL(mask_gradient)
+TILE_KERNEL(mask)
 
 static void NAME(bias_identity_backward)(const simdrop_rule *rule, uint64_t start, size_t n, size_t columns,
                                          const void *x, const void *bias, const void *dy, void *dx, double *sums,
                                          double scale) {
     (void)x, (void)bias;
-    const NAME(arguments) args = {.dy = dy, .result = dx, .sums = sums, .compensation = sums + columns, .scale = scale};
-    NAME(use_tiles)(rule, start, n, columns, args, NULL, NAME(mask_gradient_tile));
+    const NAME(arguments)
+        args = {.x = dy, .result = dx, .is_gradient = 1, .sums = sums, .compensation = sums + columns, .scale = scale};
+    NAME(use_tiles)(rule, start, n, columns, args, NULL, NAME(mask_tile));
 }
 
 #ifdef HAS_COMPRESS
-/* Where an instruction compresses and at least a quarter is dropped, gelu is computed for the kept elements alone:
-   they are compressed, computed in whole tiles when a chunk is complete, and expanded. Other activations are too short
-   for that to pay: at p = 1/2 it takes as long as computing all elements. */
+/* If vectors can be compressed and at least a quarter is dropped, gelu is computed for the kept elements alone: they
+   are compressed, computed in whole tiles when a chunk is complete, and expanded. Other activations are too short for
+   that to pay: at p = 1/2 it takes as long as computing all elements. */
 
 /* x + bias of a tile's kept elements, and perhaps more if there are fewer than TILE. */
 INLINE void NAME(compress_tile)(void *kernel, uint64_t keep, size_t i, size_t column, size_t count) {
     NAME(arguments) *args = kernel;
     const T *x = args->x + i, *bias = args->other + column;
-    _Alignas(LINE) T v[TILE], padded[TILE], padded_bias[TILE];
-    x = NAME(padded)(padded, x, count);
-    bias = NAME(padded)(padded_bias, bias, count);
-    for (size_t j = 0; j < TILE; j++) {
-        v[j] = x[j] + bias[j];
+    _Alignas(LINE) T v[TILE];
+    if (count == TILE) {
+        for (size_t j = 0; j < TILE; j++) {
+            v[j] = x[j] + bias[j];
+        }
+    } else {
+        memset(v, 0, sizeof v);
+        for (size_t j = 0; j < count; j++) {
+            v[j] = x[j] + bias[j];
+        }
     }
     args->end += NAME(compress)(keep, v, args->end);
 }
@@ -161,7 +169,7 @@ INLINE void NAME(expand_chunk)(void *kernel, const uint64_t *bits, size_t shift,
     if (t * TILE < count) {
         _Alignas(LINE) T last[TILE];
         NAME(expand)(bits_at(bits + t, shift), compressed, last);
-        memcpy(args->result + i + t * TILE, last, (count - t * TILE) * sizeof(T));
+        copy_part(args->result + i + t * TILE, last, (count - t * TILE) * sizeof(T));
     }
     args->end = args->compressed;
 }
@@ -185,7 +193,7 @@ static void NAME(compressed_gelu)(const simdrop_rule *rule, uint64_t start, size
 INLINE void NAME(add)(uint64_t keep, const T *x, const T *residual, const T *dy, T *y, double scale) {
     (void)dy;
     _Alignas(LINE) T v[TILE];
-    TILE_OF(keep, x, v);
+    NAME(tile)(keep, x, v, scale);
     for (int i = 0; i < TILE; i++) {
         v[i] = NAME(canonical_nan)(v[i] + residual[i]);
     }
@@ -208,7 +216,7 @@ INLINE void NAME(rectify)(uint64_t keep, const T *x, const T *none, const T *dy,
     for (int i = 0; i < TILE; i++) {
         v[i] = NAME(relu)(x[i]);
     }
-    TILE_OF(keep, v, y);
+    NAME(tile)(keep, v, y, scale);
 }
 
 TILE_KERNEL(rectify)
@@ -226,10 +234,15 @@ static void NAME(relu_dropout_backward)(size_t n, size_t columns, const void *re
     const NAME(arguments) args = {.result = target, .sums = sums, .compensation = sums ? sums + columns : NULL};
     for (size_t i = 0, column = 0; i != n;) {
         const size_t count = smaller(smaller(n - i, TILE), columns - column);
-        _Alignas(LINE) T tile[TILE], padded[TILE], padded_dy[TILE];
-        const T *from = NAME(padded)(padded, y + i, count), *gradient = NAME(padded)(padded_dy, dy + i, count);
-        for (size_t j = 0; j < TILE; j++) {
-            tile[j] = from[j] > 0 ? gradient[j] * (T)scale : 0;
+        _Alignas(LINE) T tile[TILE]; /* which overlaps nothing */
+        if (count == TILE) {         /* padding would take a third longer */
+            for (size_t j = 0; j < TILE; j++) {
+                tile[j] = y[i + j] > 0 ? dy[i + j] * (T)scale : 0;
+            }
+        } else {
+            for (size_t j = 0; j < count; j++) {
+                tile[j] = y[i + j] > 0 ? dy[i + j] * (T)scale : 0;
+            }
         }
         NAME(store_result)(&args, tile, i, column, count);
         i += count;

@@ -22,9 +22,9 @@ INLINE void NAME(noise)(const simdrop_rule *rule, uint64_t start, size_t n, cons
             NAME(noise_tile)(z, x, y, deviation, multiplied);
         } else {
             T padded[TILE] = {0};
-            memcpy(padded + at, x, count * sizeof(T));
+            copy_part(padded + at, x, count * sizeof(T));
             NAME(noise_tile)(z, padded, padded, deviation, multiplied);
-            memcpy(y, padded + at, count * sizeof(T));
+            copy_part(y, padded + at, count * sizeof(T));
         }
         start += count, x += count, y += count, n -= count;
     }
@@ -40,22 +40,22 @@ static void NAME(add_noise)(const simdrop_rule *rule, uint64_t start, size_t n, 
     NAME(noise)(rule, start, n, x, y, (T)deviation, 0);
 }
 
-/* As select: `differ` has the bits in which the two shifts differ, TILE times. */
+/* The arguments of dropout_shift: the mask selects which bits of `dropped` are exchanged, those of `differ`, in which
+   it differs from `kept`. */
 typedef struct {
     const T *x;
     T *y;
     double scale;
-    BITS differ[TILE], dropped;
+    _Alignas(LINE) BITS differ[TILE];
+    BITS dropped;
 } NAME(shift);
 
-/* y = x scale + kept where kept, else dropped: the mask selects which bits of `dropped` are exchanged. */
 INLINE void NAME(shift_tile)(void *args, uint64_t keep, size_t i, size_t column, size_t count) {
     const NAME(shift) *shift = args;
-    const double scale = shift->scale;
     (void)column;
-    _Alignas(LINE) T v[TILE];
+    _Alignas(LINE) T v[TILE], padded[TILE];
     _Alignas(LINE) BITS added[TILE];
-    TILE_OF(keep, NAME(padded)(v, shift->x + i, count), v);
+    NAME(tile)(keep, NAME(padded)(padded, shift->x + i, count), v, shift->scale);
     TILE_OF_BITS(keep, shift->differ, added);
     for (size_t j = 0; j < TILE; j++) {
         T value;
@@ -77,5 +77,5 @@ static void NAME(dropout_shift)(const simdrop_rule *rule, uint64_t start, size_t
     }
     shift.dropped = bits[1];
     const prefetch memory = {.read = x, .written = y, .bytes = TILE * sizeof(T)};
-    for_each_tile_of_array(rule, start, n, CHUNK, memory, &shift, NAME(shift_tile));
+    for_each_drawn_tile(rule, start, n, memory, &shift, NAME(shift_tile));
 }

@@ -1,4 +1,4 @@
-"""What values read from JSON must be; a check refuses the first that is not, by its place."""
+"""Checks of values read from JSON: ValueError for the first wrong one, named by its place."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-Check = Callable[[Any, str], None]  # a value, and what messages call it
-MOST = 2**63 - 1  # what 64 bits hold
+Check = Callable[[Any, str], None]  # of a value and its name in messages
+MOST = 2**63 - 1  # the largest signed 64-bit integer
 
 
 def refuse(value: object, name: str, wanted: str) -> None:
-    """A ValueError that says what was found and what was wanted."""
+    """Raise ValueError with what was found and what is wanted."""
     raise ValueError(f"{name} is {reprlib.repr(value)}; wanted {wanted}")
 
 
 def anything(value: Any, name: str) -> None:
-    """Whatever JSON has."""
+    """Any value."""
 
 
 def text(value: Any, name: str) -> None:
@@ -27,7 +27,7 @@ def text(value: Any, name: str) -> None:
 
 
 def null(value: Any, name: str) -> None:
-    """Nothing."""
+    """null."""
     if value is not None:
         refuse(value, name, "null")
 
@@ -39,13 +39,13 @@ def boolean(value: Any, name: str) -> None:
 
 
 def count(value: Any, name: str) -> None:
-    """How many: a whole number of at most 63 bits."""
+    """A whole number from 0 that fits a signed 64-bit integer."""
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MOST:
         refuse(value, name, "a whole number from 0")
 
 
 def number(wanted: str, inside: Callable[[float], bool]) -> Check:
-    """A finite number of a range.
+    """A finite number in a range.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ fraction = number("from 0 to 1", lambda value: 0 <= value <= 1)
 
 
 def optional(check: Check) -> Check:
-    """That, or null."""
+    """A value that passes the check, or null."""
 
     def check_it(value: Any, name: str) -> None:
         if value is not None:
@@ -78,7 +78,7 @@ def optional(check: Check) -> Check:
 
 
 def items(check: Check) -> Check:
-    """A list of such."""
+    """A list of values that pass the check."""
 
     def check_all(value: Any, name: str) -> None:
         if not isinstance(value, list):
@@ -90,7 +90,7 @@ def items(check: Check) -> Check:
 
 
 def mapping(check: Check) -> Check:
-    """An object with any keys and such values."""
+    """An object with any keys, whose values pass the check."""
 
     def check_all(value: Any, name: str) -> None:
         if not isinstance(value, dict):
@@ -102,7 +102,7 @@ def mapping(check: Check) -> Check:
 
 
 def fields(**checks: Check) -> Check:
-    """An object with these keys and no others."""
+    """An object with exactly these keys, each value passing its check."""
 
     def check_all(value: Any, name: str) -> None:
         if not isinstance(value, dict) or value.keys() != checks.keys():

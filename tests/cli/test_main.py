@@ -19,7 +19,7 @@ from command import (
 )
 
 import simdrop
-from simdrop._core import mask as kernels
+from simdrop._core import kernels
 from simdrop.cli import loop, train
 from simdrop.cli.main import main
 from simdrop.config import config

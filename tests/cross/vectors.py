@@ -17,6 +17,8 @@ import simdrop
 from simdrop import fused
 from simdrop._core import kernels
 
+ACTIVATIONS = (None, "relu", "gelu", "tanh", "sigmoid", "silu")  # as simdrop.h numbers them
+
 KEY = bytes(range(100, 116))
 DRAW = 2**33 + 1
 POISON = 0xCA
@@ -397,7 +399,7 @@ def fused_case(function, activation, p, x, other, dy):
         kernels.use_instruction_set(before)
     dx = gradients[0] if isinstance(gradients, tuple) else gradients
     results = [y, dx, *gradients[1:]] if function is fused.bias_dropout else [y, dx]
-    number = list(fused.ACTIVATIONS).index(activation)
+    number = ACTIVATIONS.index(activation)
     name = {fused.bias_dropout: 0, fused.dropout_add: 1, fused.relu_dropout: 2}[function]
     given = numbers(name, x.itemsize == 8, number, x.size, x.shape[-1], scale_of(p, x.dtype))
     arrays = [a for a in (x, other, dy, *results) if a is not None]
@@ -406,7 +408,7 @@ def fused_case(function, activation, p, x, other, dy):
 
 def fused_cases():
     rng = np.random.default_rng(3)
-    calls = [(fused.bias_dropout, name) for name in fused.ACTIVATIONS]
+    calls = [(fused.bias_dropout, name) for name in ACTIVATIONS]
     calls += [(fused.dropout_add, None), (fused.relu_dropout, None)]
     for (function, name), kind, p in itertools.product(calls, "fd", (0, 0.25, 0.3, 0.5, 1)):
         for shape in ((1, 512), (7, 601), (2, 4099)):

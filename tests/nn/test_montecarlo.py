@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 import simdrop as sd
 from simdrop import nn
-from simdrop.nn import uncertainty
+from simdrop.nn import montecarlo, prediction
 from simdrop.nn.activations import Identity
-from simdrop.nn.mlp import LOSSES
+from simdrop.nn.losses import LOSSES
 
 SIZES = (7, 6, 5, 4)
 KINDS = ("elementwise", "batchwise")
@@ -87,7 +87,7 @@ def cut(found, rows):
 
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
-fixed_or_not = pytest.mark.parametrize("fixed", [False, True])
+shared_or_not = pytest.mark.parametrize("shared_masks", [False, True])
 every_loss = pytest.mark.parametrize("loss", LOSSES)
 
 
@@ -95,14 +95,14 @@ every_loss = pytest.mark.parametrize("loss", LOSSES)
 
 
 @every_kind
-@fixed_or_not
+@shared_or_not
 @every_loss
 @pytest.mark.parametrize("rows", [1, 9, 40])  # 40 rows of one thinned net are multiplied as such
 @pytest.mark.parametrize("inverted", [True, False])
-def test_mean_and_std_of_plain_numpy(kind, fixed, loss, rows, inverted):
+def test_mean_and_std_of_plain_numpy(kind, shared_masks, loss, rows, inverted):
     net, x = mlp(dropout=kind, loss=loss, inverted=inverted), inputs(rows)
-    found = net.predict_mc(x, 23, rng=3, fixed=fixed, samples=True)
-    shared = (0,) if fixed or kind == "batchwise" else ()
+    found = net.predict_mc(x, 23, rng=3, shared_masks=shared_masks, samples=True)
+    shared = (0,) if shared_masks or kind == "batchwise" else ()
     samples = reference(net, x, 23, 3, shared, scale=inverted)
     samples = EXPECTED[loss](samples)
     if loss in ENTROPY:
@@ -145,16 +145,16 @@ def test_a_net_of_single_layers_is_that_of_dense_ones():
         linear.weight, linear.bias = dense.weight, dense.bias
         layers += [linear, nn.Tanh(), nn.Dropout(0.5)]
     single = nn.Network(layers[:-2], net.criterion)
-    for fixed in (False, True):
-        expected = net.predict_mc(x, 9, rng=0, fixed=fixed)
-        check_same(single.predict_mc(x, 9, rng=0, fixed=fixed), expected)
+    for shared_masks in (False, True):
+        expected = net.predict_mc(x, 9, rng=0, shared_masks=shared_masks)
+        check_same(single.predict_mc(x, 9, rng=0, shared_masks=shared_masks), expected)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_varies_where_nothing_is_dropped(kind):
     net, x = mlp(dropout=kind, p=0, p_input=0, dtype=np.float32), inputs(40)
-    for fixed in (False, True):
-        found = net.predict_mc(x, 5, rng=0, fixed=fixed)
+    for shared_masks in (False, True):
+        found = net.predict_mc(x, 5, rng=0, shared_masks=shared_masks)
         assert not found.std.any() and not found.mutual_information.any()
         assert np.array_equal(found.entropy, found.expected_entropy)
         np.testing.assert_allclose(found.mean, softmax(net.eval()(x)), rtol=1e-6)
@@ -164,20 +164,20 @@ def test_nothing_varies_where_nothing_is_dropped(kind):
 @pytest.mark.parametrize("rows", [3, 40])
 def test_everything_dropped_leaves_the_last_bias(rows):
     net = mlp(p=1, loss="squared_error")
-    for fixed in (False, True):
-        found = net.predict_mc(inputs(rows), 4, rng=0, fixed=fixed)
+    for shared_masks in (False, True):
+        found = net.predict_mc(inputs(rows), 4, rng=0, shared_masks=shared_masks)
         bias = np.broadcast_to(net.layers[-1].bias.value, found.mean.shape)
         assert np.array_equal(found.mean, bias) and not found.std.any()
 
 
-@fixed_or_not
+@shared_or_not
 @pytest.mark.parametrize("rows", [1, 33])
-def test_approaches_the_exact_average(fixed, rows):
+def test_approaches_the_exact_average(shared_masks, rows):
     """Of all 2^6 masks of a hidden layer."""
     n, net = 4000, mlp(sizes=(3, 6, 2), p=0.3, p_input=0, activation="tanh")
     x = inputs(rows, n_in=3)
     hidden, last = net.layers[1:]
-    found = net.predict_mc(x, n, rng=1, fixed=fixed)
+    found = net.predict_mc(x, n, rng=1, shared_masks=shared_masks)
     for i, h in enumerate(np.tanh(x @ hidden.weight.value + hidden.bias.value)):
         mean, variance = sd.theory.expectation(
             lambda h: softmax(h @ last.weight.value + last.bias.value), h, 0.3, scale=True
@@ -197,10 +197,10 @@ def test_the_deviation_beside_a_large_mean():
 
 
 @given(st.integers(0, 2**32), st.integers(1, 9), st.integers(1, 40), st.booleans())
-def test_bounds_of_the_entropies(seed, n, rows, fixed):
+def test_bounds_of_the_entropies(seed, n, rows, shared_masks):
     net = mlp(rng=seed, p=0.4)
     net.layers[-1].weight.value *= 10.0 ** (seed % 5)  # up to certain: some probabilities are 0
-    found = net.predict_mc(inputs(rows, seed), n, rng=seed, fixed=fixed)
+    found = net.predict_mc(inputs(rows, seed), n, rng=seed, shared_masks=shared_masks)
     assert np.all(found.mutual_information >= 0)
     assert np.all(found.mutual_information <= found.entropy)
     assert np.all(found.entropy <= np.log(4) * (1 + 1e-15))
@@ -209,16 +209,22 @@ def test_bounds_of_the_entropies(seed, n, rows, fixed):
         assert not found.std.any() and not found.mutual_information.any()
 
 
+def tallied(loss, *samples):
+    """What is found of samples of outputs, each (batch, n_out)."""
+    outputs = np.array(samples, np.float64)
+    tally = prediction.Tally(*outputs.shape[1:], loss, len(outputs), False)
+    tally.add(outputs, 0, 0)
+    return tally.prediction()
+
+
 def test_known_entropies():
-    p = np.array([[0.25] * 4, [1, 0, 0, 0], [0.5, 0.5, 0, 0]])
-    expected = [2 * np.log(2), 0, np.log(2)]
-    np.testing.assert_allclose(uncertainty.entropy(p), expected, rtol=1e-15)
-    np.testing.assert_allclose(uncertainty.binary_entropy(p[2:, 1:3]), [[np.log(2), 0]], rtol=1e-15)
-    tally = uncertainty.Tally(
-        1, 2, nn.SoftmaxCrossEntropy, 2, False
-    )  # two nets, each certain of another class
-    tally.add(np.array([[[1000.0, 0]], [[0, 1000.0]]]), 0, 0)
-    found = tally.prediction()
+    certain, even = [0, -1e4, -1e4, -1e4], [0, 0, 0, 0]
+    found = tallied(nn.SoftmaxCrossEntropy, [even, certain, [0, 0, -1e4, -1e4]])
+    np.testing.assert_allclose(found.entropy, [2 * np.log(2), 0, np.log(2)], rtol=1e-15)
+    found = tallied(nn.BinaryCrossEntropy, [[0, -1e4]])
+    np.testing.assert_allclose(found.entropy, [[np.log(2), 0]], rtol=1e-15)
+    # Two nets, each certain of another class.
+    found = tallied(nn.SoftmaxCrossEntropy, [[1000.0, 0]], [[0, 1000.0]])
     assert found.mean.tolist() == [[0.5, 0.5]] and found.std.tolist() == [[0.5, 0.5]]
     assert found.expected_entropy.tolist() == [0]
     assert found.mutual_information.tolist() == [np.log(2)]
@@ -238,11 +244,11 @@ class Chunks:
         }
 
     def __enter__(self):
-        self.before = {name: getattr(uncertainty, name) for name in self.values}
-        vars(uncertainty).update(self.values)
+        self.before = {name: getattr(montecarlo, name) for name in self.values}
+        vars(montecarlo).update(self.values)
 
     def __exit__(self, *_):
-        vars(uncertainty).update(self.before)
+        vars(montecarlo).update(self.before)
 
 
 @settings(max_examples=60)
@@ -256,19 +262,19 @@ class Chunks:
     st.sampled_from([0, 0.2]),
     st.sampled_from(list(LOSSES)),
 )
-def test_masks_do_not_depend_on_chunks(seed, kind, fixed, rows, n, chunks, p_input, loss):
+def test_masks_do_not_depend_on_chunks(seed, kind, shared_masks, rows, n, chunks, p_input, loss):
     net, x = mlp(dropout=kind, p_input=p_input, loss=loss), inputs(rows, seed)
-    expected = net.predict_mc(x, n, rng=seed, fixed=fixed)
+    expected = net.predict_mc(x, n, rng=seed, shared_masks=shared_masks)
     with Chunks(*chunks):
-        check_same(net.predict_mc(x, n, rng=seed, fixed=fixed), expected)
+        check_same(net.predict_mc(x, n, rng=seed, shared_masks=shared_masks), expected)
 
 
 @given(st.integers(0, 2**32), st.sampled_from(KINDS), st.integers(1, 70), st.data())
-def test_fixed_masks_are_those_of_any_rows(seed, kind, rows, data):
+def test_shared_masks_are_those_of_any_rows(seed, kind, rows, data):
     net, x = mlp(dropout=kind), inputs(rows, seed)
     some = data.draw(st.lists(st.integers(0, rows - 1), min_size=1, max_size=80))
-    whole = net.predict_mc(x, 6, rng=seed, fixed=True, samples=True)
-    part = net.predict_mc(x[some], 6, rng=seed, fixed=True, samples=True)
+    whole = net.predict_mc(x, 6, rng=seed, shared_masks=True, samples=True)
+    part = net.predict_mc(x[some], 6, rng=seed, shared_masks=True, samples=True)
     check_same(part, cut(whole, some))
     np.testing.assert_allclose(part.samples, whole.samples[:, some], rtol=1e-10, atol=1e-13)
 
@@ -286,10 +292,10 @@ def test_other_masks_are_by_a_rows_number(seed, rows, data):
 
 def test_float32_chunks_agree_to_rounding():
     net, x = mlp(sizes=(64, 100, 50, 10), dtype=np.float32), inputs(300, n_in=64)
-    for fixed in (False, True):
-        expected = net.predict_mc(x, 8, rng=0, fixed=fixed)
-        with Chunks(37, 41, 1 if fixed else 50):
-            check_same(net.predict_mc(x, 8, rng=0, fixed=fixed), expected, 3e-6)
+    for shared_masks in (False, True):
+        expected = net.predict_mc(x, 8, rng=0, shared_masks=shared_masks)
+        with Chunks(37, 41, 1 if shared_masks else 50):
+            check_same(net.predict_mc(x, 8, rng=0, shared_masks=shared_masks), expected, 3e-6)
 
 
 def test_what_rng_may_be():
@@ -323,8 +329,8 @@ def test_schedules_stand_where_training_does():
 
 
 @every_kind
-@fixed_or_not
-def test_the_net_is_left_alone(kind, fixed):
+@shared_or_not
+def test_the_net_is_left_alone(kind, shared_masks):
     net, other = mlp(dropout=kind), mlp(dropout=kind)
     x, y = inputs(9), np.arange(9) % 4
     gradients = []
@@ -333,7 +339,7 @@ def test_the_net_is_left_alone(kind, fixed):
         one.loss(x, y)
         before = pickle.dumps(one)
         if one is net:
-            one.predict_mc(inputs(40, seed=1), 5, rng=0, fixed=fixed)
+            one.predict_mc(inputs(40, seed=1), 5, rng=0, shared_masks=shared_masks)
             assert pickle.dumps(one) == before
             assert [layer.training for layer in one.layers] == [True, False, True, True]
         one.backward()
@@ -417,17 +423,80 @@ def test_layers_of_ones_own_are_called_in_eval_mode(rows):
         layers.insert(place, Doubled())
         net, _ = network(*layers)
         plain, _ = network(nn.ReLU(), nn.Dropout(0.5))
-        for fixed in (False, True):
-            found = net.predict_mc(inputs(rows), 5, rng=0, fixed=fixed)
-            expected = plain.predict_mc(2 * inputs(rows), 5, rng=0, fixed=fixed)
+        for shared_masks in (False, True):
+            found = net.predict_mc(inputs(rows), 5, rng=0, shared_masks=shared_masks)
+            expected = plain.predict_mc(2 * inputs(rows), 5, rng=0, shared_masks=shared_masks)
             check_same(found, expected)
         assert layers[place]._saved is None and layers[place].training
 
 
-def test_fixed_masks_of_weights_are_those_of_every_pass():
+class Halved(nn.Layer):
+    """y = x / 2 where the stream says so; of the tests' own, with a stream."""
+
+    def __init__(self):
+        self.stream = None
+
+    def __call__(self, x):
+        assert self.training
+        self._saved = self.stream.mask(x.shape, 0.5).keep()
+        return np.where(self._saved, x, x / 2)
+
+    def backward(self, dy):
+        return np.where(self._saved, dy, dy / 2)
+
+
+class Doubling(nn.Dropout):
+    """Another function than its base's, whose samples are not its own."""
+
+    def __call__(self, x):
+        return 2 * super().__call__(x)
+
+
+class Twice:
+    def __call__(self, x):
+        return 2 * super().__call__(x)
+
+
+class DoublingDense(Twice, nn.Dense):
+    """Another `__call__` by way of a class that is no layer."""
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [Halved(), Doubling(0.5), Doubling(0), DoublingDense(5, 5, 0.5, rng=0, dtype=np.float64)],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_layers_of_ones_own_that_draw(layer):
+    net, stream = network(layer, nn.Dropout(0.3))
+    passes = own_passes(net, stream, inputs(40), 6, rng=2)
+    with Chunks(7, 5, 3):
+        found = net.predict_mc(inputs(40), 6, rng=2, samples=True)
+    np.testing.assert_allclose(found.samples, passes, rtol=1e-10, atol=1e-13)
+    with pytest.raises(ValueError, match="rows cannot share the masks of"):
+        net.predict_mc(inputs(3), 2, shared_masks=True)
+
+
+def test_sparse_inputs():
+    sparse = pytest.importorskip("scipy.sparse")
+    net, x = mlp(), inputs(40) * (inputs(40) > 0)
+    expected = net.predict_mc(x, 5, rng=0)
+    with Chunks(7, 11, 32):
+        check_same(net.predict_mc(sparse.csr_array(x), 5, rng=0), expected)
+    assert np.array_equal(net.predict(sparse.csr_matrix(x)), net.predict(x))
+    labels, states = np.arange(40) % 4, net.stream.state
+    loss = net.loss(x, labels)
+    net.stream.state = states
+    assert net.loss(sparse.csr_array(x), labels) == loss
+    with pytest.raises(ValueError, match=r"x must have shape \(batch, 7\), got \(40, 6\)"):
+        net.predict(sparse.csr_array(x[:, :6]))
+
+
+def test_shared_masks_of_weights_are_those_of_every_pass():
     net, _ = network(nn.DropConnect(5, 5, 0.4, rng=3, dtype=np.float64), nn.Dropout(0.5))
-    whole = net.predict_mc(inputs(40), 5, rng=0, fixed=True)
-    check_same(net.predict_mc(inputs(40)[5:9], 5, rng=0, fixed=True), cut(whole, slice(5, 9)))
+    whole = net.predict_mc(inputs(40), 5, rng=0, shared_masks=True)
+    check_same(
+        net.predict_mc(inputs(40)[5:9], 5, rng=0, shared_masks=True), cut(whole, slice(5, 9))
+    )
 
 
 @pytest.mark.parametrize(
@@ -441,16 +510,18 @@ def test_fixed_masks_of_weights_are_those_of_every_pass():
 )
 def test_masks_that_rows_cannot_share(layer):
     net, _ = network(layer)
-    with pytest.raises(ValueError, match="fixed=True, but rows cannot share the masks of "):
-        net.predict_mc(inputs(3), 2, fixed=True)
+    with pytest.raises(ValueError, match="shared_masks=True, but rows cannot share the masks of "):
+        net.predict_mc(inputs(3), 2, shared_masks=True)
 
 
 # --- The result, and errors ---
 
 
 def test_no_rows():
-    for loss, fixed in (("cross_entropy", False), ("squared_error", True)):
-        found = mlp(loss=loss).predict_mc(np.ones((0, 7)), 3, fixed=fixed, samples=True)
+    for loss, shared_masks in (("cross_entropy", False), ("squared_error", True)):
+        found = mlp(loss=loss).predict_mc(
+            np.ones((0, 7)), 3, shared_masks=shared_masks, samples=True
+        )
         assert found.mean.shape == found.std.shape == (0, 4)
         assert found.samples.shape == (3, 0, 4)
 
@@ -470,7 +541,7 @@ def test_the_result_is_a_value():
 @pytest.mark.parametrize("name", ["label", "entropy", "expected_entropy", "mutual_information"])
 def test_numbers_have_no_classes(name, loss):
     found = mlp(loss=loss).predict_mc(inputs(3), 2)
-    with pytest.raises(AttributeError, match=f"{name} is of classes, but the net's loss is of"):
+    with pytest.raises(AttributeError, match=f"{name} needs classes, but the net's loss is for"):
         getattr(found, name)
 
 
@@ -514,12 +585,12 @@ def fitted(kind, **options):
     return getattr(estimators, name)(hidden_layer_sizes=(20, 10), **options).fit(X, y), X
 
 
-@fixed_or_not
+@shared_or_not
 @pytest.mark.parametrize("kind", CLASSES + NUMBERS)
-def test_estimators(kind, fixed):
+def test_estimators(kind, shared_masks):
     estimator, X = fitted(kind)
-    found = estimator.predict_mc(X, 30, rng=4, fixed=fixed, samples=True)
-    net = estimator._net.predict_mc(X, 30, rng=4, fixed=fixed)
+    found = estimator.predict_mc(X, 30, rng=4, shared_masks=shared_masks, samples=True)
+    net = estimator._net.predict_mc(X, 30, rng=4, shared_masks=shared_masks)
     expected = estimator.predict(X) if kind in NUMBERS else estimator.predict_proba(X)
     assert found.mean.shape == found.std.shape == expected.shape
     assert found.samples.shape == (30, *expected.shape)

@@ -120,7 +120,7 @@ def test_p_follows_the_steps_of_training():
         p = min(step / 4, 1)
         assert net.layers[2].units_in.factor == (1 / (1 - p) if p < 1 else 0)
         net.train_step(X, Y, optimizer)
-    assert all(layer.step == 6 for layer in net.layers)
+    assert all(layer.steps == 6 for layer in net.layers)
 
 
 @pytest.mark.parametrize("kind", ["elementwise", "batchwise"])

@@ -367,22 +367,27 @@ def test_a_net_of_drop_connect_learns(per_sample):
 
 
 def test_p_follows_the_steps_of_training():
-    schedule = sd.schedule.linear(0.0, 1.0, 4)
-    net = nn.MLP((5, 6, 2), p=schedule, p_input=sd.schedule.curriculum(0.3, 1.0), rng=0)
-    dropout = net.layers[1]
+    schedules = sd.schedule.linear(0.0, 1.0, 4), sd.schedule.curriculum(0.3, 1.0)
+    net = nn.MLP((5, 6, 2), p=schedules[0], p_input=schedules[1], rng=0)
+    inputs, hidden, _ = net.layers
     optimizer = nn.SGD(net.parameters(), 0.1)
     x, y = X.reshape(-1, 5), np.zeros(24, int)
     for step in range(6):
+        p, p_input = (schedule(step) for schedule in schedules)
         for _ in range(2):  # a pass alone is no step
             net(x)
-            assert dropout._saved[1].mask.p == min(step / 4, 1)
-            assert net.layers[0]._saved.p == sd.schedule.curriculum(0.3, 1.0)(step)
+            expected, _ = sd.dropout(x, p_input, rng=copy.copy(net.stream))
+            np.testing.assert_array_equal(inputs(x), expected)
+            same = nn.Dense(5, 6, p, rng=0)
+            same.weight, same.bias = hidden.weight, hidden.bias
+            same.stream = copy.copy(net.stream)
+            np.testing.assert_array_equal(hidden(x), same(x))
         net.predict(x)
-        assert dropout.step == step
+        assert hidden.steps == step == optimizer.steps
         net.train_step(x, y, optimizer)
     net.advance()
-    assert dropout.step == 7
-    assert copy.deepcopy(net).layers[0].step == pickle.loads(pickle.dumps(net)).layers[0].step == 7
+    for one in (net, copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        assert [layer.steps for layer in one.layers] == [7, 7, 7]
 
 
 @pytest.mark.parametrize(

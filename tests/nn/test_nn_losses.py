@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from simdrop import nn
-from simdrop.nn.losses import log_sigmoid, sigmoid
-from simdrop.nn.mlp import LOSSES
+from simdrop.nn.losses import LOSSES, log_sigmoid, sigmoid
 
 every_loss = pytest.mark.parametrize("loss", LOSSES)
 floats = st.floats(-30, 30)

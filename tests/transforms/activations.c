@@ -50,9 +50,9 @@ static const struct {
     {"silu", silu}, {"silu_slope", silu_slope}, {"gelu", gelu},       {"gelu_slope", gelu_slope},
 };
 
-/* How many units in the last place y differs at most from the function `name` of x, and where; INFINITY if one is NaN
-   and the other is not, or they are on different sides of zero. */
-double largest_error(const char *name, size_t n, const float *x, const float *y, float *where) {
+/* The largest difference of y from the function `name` of x, in units in the last place, and the x that has it in
+   worst_x. INFINITY if one is NaN and the other is not, or if they have different signs. */
+double largest_error(const char *name, size_t n, const float *x, const float *y, float *worst_x) {
     double (*exact)(double) = NULL;
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
         if (strcmp(functions[i].name, name) == 0) {
@@ -73,7 +73,7 @@ double largest_error(const char *name, size_t n, const float *x, const float *y,
         }
         if (error > worst) {
             worst = error;
-            *where = x[i];
+            *worst_x = x[i];
         }
     }
     return worst;

@@ -9,6 +9,7 @@ import numpy as np
 from simdrop import _args, _pickle
 from simdrop._core import signatures
 
+cimport cython
 cimport numpy as cnp
 from libc.stdint cimport uint64_t
 
@@ -22,6 +23,7 @@ arguments = signatures.arguments("Draw", "key, draw, shape, *, shared_axes=()")
 cdef dict DEFAULTS = {"shared_axes": (), "scale": True}  # arguments that are not shown
 
 
+@cython.no_gc  # of numbers and arrays of them: no cycle can lead back to it
 cdef class Draw:
     """
     One draw of a stream for arrays of one shape: which number decides each element.
@@ -100,12 +102,12 @@ cdef class Draw:
         cdef uint64_t step = 1
         cdef int axis
         self.rule = whole.rule
+        self.first = whole.number_axes(axes)
         self.shared_axes, self.source, self.at = whole.shared_axes, whole, start
         self.size, self.decisions = prod(shape), prod(decided_shape(shape, whole.shared_axes))
-        self.first = whole.number_of(start)
         self.in_order = True
-        whole.number_axes(axes)
         for axis in range(len(shape) - 1, -1, -1):
+            self.first += <uint64_t>start[axis] * axes[axis].element
             if shape[axis] != 1:  # its elements go on where those of the axes inside it end, or do not
                 self.in_order = self.in_order and axes[axis].element == step
                 step *= <uint64_t>shape[axis]
@@ -261,10 +263,10 @@ def runs(shape, strides):
 
 cdef tuple checked_shape(shape, Py_ssize_t *size):
     """A shape as a tuple of ints; its number of elements in `size`."""
-    size[0] = plain_size(<tuple>shape) if type(shape) is tuple else -1
-    if size[0] >= 0:
-        return <tuple>shape
-    lengths, size[0] = _args.checked_shape(shape, SIMDROP_MAX_AXES)
+    lengths = <tuple>shape if type(shape) is tuple else (shape,) if type(shape) is int else _args.ints(shape, "shape")
+    size[0] = plain_size(lengths)
+    if size[0] < 0:
+        lengths, size[0] = _args.checked_shape(shape, SIMDROP_MAX_AXES)
     return lengths
 
 
@@ -272,6 +274,8 @@ cdef tuple checked_axes(shared_axes, tuple shape):
     """Shared axes of a shape, ascending and not negative."""
     if type(shared_axes) is tuple and len(<tuple>shared_axes) == 0:
         return ()
+    if type(shared_axes) is int and 0 <= shared_axes < len(shape):
+        return (shared_axes,)
     return _args.checked_axes(shared_axes, len(shape))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from simdrop import _args, _arrays, _pickle, _threads
 from simdrop._core import signatures
 
+cimport cython
 cimport numpy as cnp
 from libc.stdint cimport uint8_t
 
@@ -30,6 +31,7 @@ cdef Py_ssize_t SPLIT_FROM = _threads.SPLIT_FROM
 arguments = signatures.arguments("Mask", "key, draw, p, shape, *, shared_axes=(), scale=True")
 
 
+@cython.no_gc  # as Draw
 cdef class Mask(Draw):
     """
     Which elements of an array are dropped, as a few numbers instead of an array.

@@ -1,27 +1,33 @@
-"""A multi-layer perceptron with dropout in plain NumPy, small enough to read in one sitting."""
+"""A multi-layer perceptron with dropout in plain NumPy.
+
+To be read in this order, a page or two each: layer, parameter, linear, activations, dropout,
+losses, network; mlp puts them together. Beside them are the other layers that drop (transforms,
+dropconnect), the fast paths (dense: one pass for bias, activation and dropout; batchwise: products
+of kept weights alone), optimizers, checkpoint, and montecarlo with its prediction.
+"""
 
 from .activations import ActivityL1, Identity, ReLU, Sigmoid, Tanh
-from .base import Layer, Parameter
 from .batchwise import BatchwiseDense, KeptInputs, Units
 from .checkpoint import load, save
 from .dense import Dense
-from .dropout import (
+from .dropconnect import DropConnect
+from .dropout import Dropout, Transform
+from .layer import Layer
+from .linear import Linear
+from .losses import BinaryCrossEntropy, Loss, Poisson, SoftmaxCrossEntropy, SquaredError
+from .mlp import MLP
+from .network import Network
+from .optimizers import SGD, Adam, Optimizer
+from .parameter import Parameter
+from .prediction import Prediction
+from .transforms import (
     AlphaDropout,
     DropBlock,
-    DropConnect,
-    Dropout,
     DropPath,
     GaussianDropout,
     GaussianNoise,
     LockedDropout,
-    Transform,
 )
-from .layers import Linear
-from .losses import BinaryCrossEntropy, Poisson, SoftmaxCrossEntropy, SquaredError
-from .mlp import MLP
-from .network import Network
-from .optimizers import SGD, Adam, Optimizer
-from .uncertainty import Prediction
 
 __all__ = [
     "MLP",
@@ -43,6 +49,7 @@ __all__ = [
     "Layer",
     "Linear",
     "LockedDropout",
+    "Loss",
     "Network",
     "Optimizer",
     "Parameter",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
-from .base import Array, Layer
+from .layer import Layer
+from .parameter import Array
 
 
 class Identity(Layer):
@@ -19,6 +21,9 @@ class Identity(Layer):
     def backward(self, dy: Array) -> Array:
         self._from_forward()
         return dy
+
+    def parts(self, shared_masks: bool) -> list[Layer]:
+        return []  # there is nothing to compute
 
 
 class ReLU(Layer):
@@ -44,6 +49,28 @@ class Tanh(Layer):
         y = self._from_forward()
         dx: Array = dy * (1 - y * y)
         return dx
+
+
+class Sigmoid(Layer):
+    """y = 1 / (1 + exp(-x)) = (1 + tanh(x/2)) / 2, which cannot overflow; dy/dx = y (1 - y)."""
+
+    def __call__(self, x: Array) -> Array:
+        self._saved = y = 0.5 + 0.5 * np.tanh(0.5 * x)
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        y = self._from_forward()
+        dx: Array = dy * (y * (1 - y))
+        return dx
+
+
+# By the names that `Linear`, `Dense`, `MLP` and the fused kernels take; nobody else has a list.
+ACTIVATIONS: dict[str, type[Layer]] = {
+    "relu": ReLU,
+    "tanh": Tanh,
+    "sigmoid": Sigmoid,
+    "identity": Identity,
+}
 
 
 class ActivityL1(Layer):
@@ -76,14 +103,7 @@ class ActivityL1(Layer):
         return f"ActivityL1({self.strength})"
 
 
-class Sigmoid(Layer):
-    """y = 1 / (1 + exp(-x)) = (1 + tanh(x/2)) / 2, which cannot overflow; dy/dx = y (1 - y)."""
-
-    def __call__(self, x: Array) -> Array:
-        self._saved = y = 0.5 + 0.5 * np.tanh(0.5 * x)
-        return y
-
-    def backward(self, dy: Array) -> Array:
-        y = self._from_forward()
-        dx: Array = dy * (y * (1 - y))
-        return dx
+def check_choice(what: str, name: str, choices: Iterable[str]) -> None:
+    """Raise ValueError for a name that is none of the choices."""
+    if name not in choices:
+        raise ValueError(f"{what} must be one of {', '.join(choices)}, got {name!r}")

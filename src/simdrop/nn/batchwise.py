@@ -17,10 +17,12 @@ import simdrop as sd
 from simdrop._core.stream import next_mask
 from simdrop.submatrix import Kept, gather
 
-from .base import Array, Layer, Seed, in_evaluation
-from .dense import FUSED, activate
-from .dropout import Probability, at, check_p, checked_stream, scaled
-from .layers import Linear
+from .activations import ACTIVATIONS
+from .dense import activate
+from .dropout import Dropout, Probability, at, check_p, checked_stream, scaled
+from .layer import Layer, Seed, in_evaluation
+from .linear import Linear
+from .parameter import Array
 
 
 class Units:
@@ -40,9 +42,9 @@ class Units:
     Attributes
     ----------
     kept : simdrop.submatrix.Kept or None
-        Of the latest batch; None where all are.
+        The units kept in the latest batch; None if all are.
     factor : float
-        What the outputs of the kept ones are to be multiplied by.
+        By what the next layer multiplies the outputs of the kept units.
     """
 
     kept: Kept | None = None
@@ -56,12 +58,12 @@ class Units:
 
     @property
     def form(self) -> str:
-        """What a layer's repr says of `inverted`."""
+        """The part of a layer's repr about `inverted`."""
         return "" if self.inverted else ", inverted=False"
 
-    def draw(self, step: int, training: bool) -> None:
+    def draw(self, steps: int, training: bool) -> None:
         """Decide which units the next batch keeps: in training some of them, else all."""
-        p = at(self.p, step)
+        p = at(self.p, steps)
         if not training:
             self.kept, self.factor = None, 1.0 if self.inverted else 1.0 - p
             return
@@ -69,15 +71,19 @@ class Units:
         kept = Kept(mask)
         self.kept, self.factor = kept if kept.count < self.n else None, mask.scale
 
+    def dropout(self, steps: int) -> Layer:
+        """The same as a layer that leaves x its shape: dropped units are zero."""
+        return Dropout(at(self.p, steps), shared_axes=(0,), inverted=self.inverted)
+
 
 class KeptInputs(Layer):
-    """The kept columns of x: (batch, n) becomes (batch, units.kept.count). A call draws them."""
+    """The kept columns of x, drawn by each call: (batch, n) becomes (batch, units.kept.count)."""
 
     def __init__(self, units: Units) -> None:
         self.units = units
 
     def __call__(self, x: Array) -> Array:
-        self.units.draw(self.step, self.training)
+        self.units.draw(self.steps, self.training)
         kept = self.units.kept
         self._saved = x.shape, kept
         return x if kept is None else gather(np.ascontiguousarray(x), None, kept)
@@ -93,12 +99,15 @@ class KeptInputs(Layer):
     def streams(self) -> list[sd.Stream]:
         return [] if self.units.stream is None else [self.units.stream]
 
+    def parts(self, shared_masks: bool) -> list[Layer]:
+        return [self.units.dropout(self.steps)]
+
     def __repr__(self) -> str:
         return f"KeptInputs({self.units.n}, p={self.units.p}{self.units.form})"
 
 
 class BatchwiseDense(Linear):
-    """y = activation(f x W + b) of kept inputs and units alone: (batch, kept inputs) becomes
+    """y = activation(f x W + b) for kept inputs and units only: (batch, kept inputs) becomes
     (batch, kept units). Bias and activation are one pass over memory, as in `Dense`.
 
     Parameters
@@ -106,7 +115,7 @@ class BatchwiseDense(Linear):
     units_in : Units
         Which inputs x has, as drawn by the layer before; f is their factor.
     units_out : Units or int
-        Which outputs are computed: a call draws them. A number is all of so many.
+        Which outputs are computed, drawn by each call. An int computes all of that many.
     activation, rng, dtype
         As in `Linear`.
     """
@@ -129,13 +138,13 @@ class BatchwiseDense(Linear):
     def __call__(self, x: Array) -> Array:
         rows, columns, factor = self.units_in.kept, None, self.units_in.factor
         if self.units_out:
-            self.units_out.draw(self.step, self.training)
+            self.units_out.draw(self.steps, self.training)
             columns = self.units_out.kept
         weight, bias = self.weight.value, self.bias.value
         if rows or columns:
             weight, bias = gather(weight, rows, columns), gather(bias, None, columns)
         x = scaled(x, factor)
-        y, context = activate(x @ weight, bias, FUSED[self.activation], training=False)
+        y, context = activate(x @ weight, bias, self.activation, training=False)
         self._saved = x, context, weight, rows, columns, factor
         return y
 
@@ -146,11 +155,7 @@ class BatchwiseDense(Linear):
             dx *= dx.dtype.type(factor)
         return dx
 
-    def write_gradients(self, dy: Array) -> None:
-        self._gradients(dy)
-
     def _gradients(self, dy: Array) -> Array:
-        """The gradient with respect to the product; those of the parameters are written."""
         x, context, _, rows, columns, _ = self._from_forward()
         dy, self.bias.take_part(None, columns)[:] = context.backward(dy)
         np.matmul(x.T, dy, out=self.weight.take_part(rows, columns))
@@ -162,6 +167,11 @@ class BatchwiseDense(Linear):
 
     def describe(self) -> dict[str, Any]:
         return super().describe() | in_evaluation(self.units_in)
+
+    def parts(self, shared_masks: bool) -> list[Layer]:
+        activation = ACTIVATIONS[self.activation]().parts(shared_masks)
+        dropout = [self.units_out.dropout(self.steps)] if self.units_out else []
+        return [Linear.of(self.weight, self.bias), *activation, *dropout]
 
     def __repr__(self) -> str:
         shape = "{}, {}".format(*self.weight.value.shape)

@@ -1,9 +1,9 @@
-"""Checkpoints: nets and their optimizers in a file, from which training goes on bit for bit.
+"""Checkpoints: nets and their optimizers in a file, from which training continues bit for bit.
 
-The file is an .npz of NumPy, without pickles. Its array `about` holds bytes of JSON (`ABOUT` says
-which): the format's name and version, and for each net what its layers are, their steps, the states
-of its streams, the numbers of its optimizer; and whatever the caller adds. `sha256` is a digest of
-all else. The other arrays are weights and what optimizers remember of them: `NET/parameter/I` and
+The file is an .npz of NumPy, without pickles. Its array `about` holds bytes of JSON (its schema is
+`_ABOUT`): the format's name and version; for each net what its layers are, their steps, the states
+of its streams and the settings of its optimizer; and what the caller adds. `sha256` is a digest of
+all else. The other arrays are the parameters and the optimizers' state: `NET/parameter/I` and
 `NET/state/I/J`.
 """
 
@@ -26,9 +26,9 @@ from simdrop import _schema
 from simdrop._files import Target, is_file, replacing, spelled
 from simdrop._npz import Npz
 
-from .base import Array
 from .network import Network
 from .optimizers import Optimizer
+from .parameter import Array
 
 FORMAT = "simdrop checkpoint"
 VERSION = 2
@@ -37,31 +37,30 @@ ZIP_MAGIC = b"PK\x03\x04"
 
 def save(path: Target, net: Network, optimizer: Optimizer | None = None, extra: Any = None) -> None:
     """
-    Write a net, its optimizer and where the training is to a file, all of it or nothing.
+    Write a net, its optimizer and the state of the training to a file, completely or not at all.
 
     Parameters
     ----------
     path : str, bytes, PathLike or file
-        The name as it is: none is added to it. A file of this name is replaced in one step once the
-        new one is on the disk, with the same permissions: neither a kill nor a full disk leaves a
-        part of one. A file that is open for bytes is written to and stays open.
+        The name is used as it is, without a suffix. An existing file is replaced in one step once
+        the new one is on the disk, and its permissions are kept: neither a kill nor a full disk
+        leaves a partial file. A file open for writing bytes is written to and stays open.
     net : Network
-        What its layers are, its parameters, its layers' steps and the states of its streams. What
-        layers without a stream of their own draw is not part of it.
+        Saved are what its layers are, its parameters, its layers' steps and the states of its
+        streams, but not that of the process-wide stream.
     optimizer : Optimizer or None
-        Its numbers, such as lr, its steps and its state.
+        Saved are its settings, such as lr, its steps and its state.
     extra : optional
-        Anything else that goes into JSON, such as the epoch; `load` returns it.
+        Anything else that JSON can hold, such as the epoch; `load` returns it.
 
     Raises
     ------
     TypeError
-        If `extra` does not go into JSON.
+        If JSON cannot hold `extra`.
     ValueError
-        If a number of the optimizer is not finite.
+        If a setting of the optimizer is not finite.
     OSError
-        If the file cannot be written, or is a folder, device or pipe; one that was there is as it
-        was.
+        If the file cannot be written, or is a folder, device or pipe; an existing file stays.
     """
     write(path, {"net": (net, optimizer)}, extra)
 
@@ -70,34 +69,33 @@ def load(
     path: Target, net: Network, optimizer: Optimizer | None = None, *, name: str = "net"
 ) -> Any:
     """
-    Bring a net and its optimizer to where `save` found them.
+    Restore a net and its optimizer to the state that `save` wrote.
 
     Parameters
     ----------
     path : str, bytes, PathLike or file
-        The file; an open one needs positions (`seek`), as `numpy.load` does.
+        The file; an open one must be seekable, as for `numpy.load`.
     net : Network
-        One that computes in evaluation what the saved one does, once it has its parameters: kinds
-        of layers, sizes, dtypes, activations, `inverted` and criterion are the same. What is for
-        training alone may differ, as one changes it between runs: p, unless ``inverted=False``
-        makes it a factor in evaluation, blocks, shared axes, penalties. It stays in training or
-        evaluation mode.
+        One that computes in evaluation what the saved one does, once it has its parameters: with
+        the same kinds of layers, sizes, dtypes, activations, `inverted` and criterion. What only
+        training uses may differ: p (unless ``inverted=False`` makes it a factor in evaluation),
+        block sizes, shared axes, penalties. It stays in training or evaluation mode.
     optimizer : Optimizer or None
-        Of the same kind as the one saved; its numbers, such as lr, become those saved. None takes
-        the net alone.
+        Of the same kind as the one saved, whose settings, such as lr, it gets. None loads the net
+        alone.
     name : str
         Which net, of a file with several: those of `simdrop train` are "without" and "with".
 
     Returns
     -------
     object
-        The `extra` that was saved, with lists for tuples.
+        The `extra` that was saved, with lists in the place of tuples.
 
     Raises
     ------
     ValueError
-        If the file is no checkpoint, damaged, of another version, or of another net or optimizer;
-        nothing is changed then, nor after an interruption.
+        If the file is not a checkpoint, is damaged, or is of another version, net or optimizer;
+        then, or after an interruption, nothing has changed.
     OSError
         If the file cannot be read.
     """
@@ -128,7 +126,7 @@ def write(path: Target, nets: Mapping[str, Pair], extra: Any = None) -> None:
 
 
 def read(path: Target) -> Checkpoint:
-    """All of a file; the errors are those of `load`."""
+    """Read and check a file; the errors are those of `load`."""
     name = spelled(path)
     with ExitStack() as stack:
         if is_file(path):
@@ -170,7 +168,7 @@ def read(path: Target) -> Checkpoint:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a file holds; `_check` has seen it."""
+    """The contents of a file, checked by `_check`."""
 
     name: str
     about: dict[str, Any]
@@ -178,12 +176,12 @@ class Checkpoint:
     extra: Any
 
     def restore(self, nets: Mapping[str, Pair]) -> None:
-        """Bring nets and optimizers to what the file holds, or change none of them.
+        """Set nets and optimizers to what the file holds, or change none of them.
 
         Raises
         ------
         ValueError
-            Naming the first thing in which they differ from those saved.
+            Naming the first difference from those saved.
         """
         for name, pair in nets.items():
             self._compare(name, *pair)
@@ -203,46 +201,23 @@ class Checkpoint:
         if name not in self.about:
             raise ValueError(f"{self.name} has no net {name!r}; it has {', '.join(self.about)}")
         saved, here = self.about[name], _about(net, optimizer)
-        described = json.loads(json.dumps(here["layers"], default=_plain))
-        for what in ("layers", "streams"):
-            if len(saved[what]) != len(here[what]):
-                raise ValueError(
-                    f"{self.name} is of a net with {len(saved[what])} {what}, "
-                    f"and this one has {len(here[what])}"
-                )
-        for i, layer in enumerate(net.layers):
-            then, now = saved["layers"][i], described[i]
-            for key in unlike(then, now):
-                was = f"its {key} is {then[key]!r}" if key in then else f"it has no {key}"
-                raise ValueError(
-                    f"{self.name} is of another net: layer {i} is {layer!r} here, and in the file "
-                    f"{was}"
-                )
-        if saved["criterion"] != here["criterion"]:
-            raise ValueError(
-                f"{self.name} is of a net with {saved['criterion']}, "
-                f"and this one has {here['criterion']}"
+        if optimizer is None:
+            saved = saved | {"optimizer": None}
+        elif saved["optimizer"] is None:
+            raise ValueError(f"{self.name} holds no optimizer")
+        different = _difference(
+            _common(saved), json.loads(json.dumps(_common(here), default=_plain))
+        )
+        if not different:
+            arrays = _arrays(name, net, optimizer)
+            different = _difference(
+                _kinds({key: self.arrays[key] for key in arrays}), _kinds(arrays)
             )
-        if optimizer is not None:
-            self._compare_optimizers(saved["optimizer"], here["optimizer"])
-        for key, array in _arrays(name, net, optimizer).items():
-            found = self.arrays.get(key)
-            if found is None:
-                raise ValueError(f"{self.name} has no {key}, which this net has")
-            there, here_too = (a.dtype.newbyteorder("=") for a in (found, array))
-            if (found.shape, there) != (array.shape, here_too):
-                raise ValueError(
-                    f"{self.name}: {key} is {found.dtype} {found.shape}, "
-                    f"and in this net {array.dtype} {array.shape}"
-                )
+        if different:
+            raise ValueError(f"{self.name} is of another net or optimizer: {different}")
+        for key, array in arrays.items():
             if not array.flags.writeable:
                 raise ValueError(f"{key} of this net cannot be written to")
-        if saved["parameters"] != here["parameters"]:
-            raise ValueError(
-                f"{self.name} is of a net with {saved['parameters']} parameters, "
-                f"and this one has {here['parameters']}"
-            )
-
         if optimizer is not None:
             try:
                 _check_numbers(saved["optimizer"]["numbers"], optimizer)
@@ -250,27 +225,13 @@ class Checkpoint:
                 kind = saved["optimizer"]["kind"]
                 raise ValueError(f"{self.name} does not fit this {kind}: {error}") from error
 
-    def _compare_optimizers(self, saved: dict[str, Any] | None, here: dict[str, Any]) -> None:
-        if saved is None:
-            raise ValueError(f"{self.name} holds no optimizer")
-        if saved["kind"] != here["kind"]:
-            raise ValueError(
-                f"{self.name} is of {saved['kind']}, and this optimizer is {here['kind']}"
-            )
-        if saved["states"] != here["states"]:
-            raise ValueError(
-                f"{self.name} is of an optimizer with {sum(saved['states'])} arrays of "
-                f"{len(saved['states'])} parameters, and this one has {sum(here['states'])} of "
-                f"{len(here['states'])}"
-            )
-
 
 def _check_numbers(saved: dict[str, Any], optimizer: Optimizer) -> None:
-    """Refuse what the optimizer itself would."""
+    """Raise ValueError or TypeError for settings that the optimizer itself would refuse."""
     kinds = {
         name: _schema.boolean
         if isinstance(value, bool)
-        else _schema.optional(finite)
+        else _schema.optional(_finite)
         if value is None or isinstance(value, int | float | np.number)
         else _schema.anything
         for name, value in _numbers(optimizer).items()
@@ -281,7 +242,7 @@ def _check_numbers(saved: dict[str, Any], optimizer: Optimizer) -> None:
     given = {name: saved[name] for name in inspect.signature(kind).parameters if name in saved}
     try:
         inspect.signature(kind).bind(optimizer.parameters, **given)
-    except TypeError:  # another one's, which keeps its arguments under other names
+    except TypeError:  # a class of its own, with other names for its arguments
         return
     kind(optimizer.parameters, **given)
 
@@ -296,8 +257,8 @@ def _put(
     """Make a net and its optimizer what `_about` and `_arrays` once said of them."""
     for key, array in _arrays(name, net, optimizer).items():
         array[...] = arrays[key]
-    for layer, step in zip(net.layers, about["steps"], strict=True):
-        layer.step = step
+    for layer, steps in zip(net.layers, about["steps"], strict=True):
+        layer.steps = steps
     for stream, state in zip(net.streams(), about["streams"], strict=True):
         stream.state = state
     if optimizer is not None:
@@ -306,53 +267,53 @@ def _put(
 
 # What is in a file
 
-STREAM = _schema.fields(
+_STREAM = _schema.fields(
     stream=_schema.count, key=_schema.text, draw=_schema.count, spawned=_schema.count
 )
-finite = _schema.number("that is finite", lambda value: True)
+_finite = _schema.number("that is finite", lambda value: True)
 
 
-def stream_state(value: Any, name: str) -> None:
+def _stream_state(value: Any, name: str) -> None:
     """What `Stream.state` gives and takes."""
-    STREAM(value, name)
+    _STREAM(value, name)
     try:
         sd.Stream(0).state = value
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name}: {error}") from error
 
 
-def setting(value: Any, name: str) -> None:
+def _setting(value: Any, name: str) -> None:
     """What an optimizer may have."""
     if isinstance(value, float):
-        finite(value, name)
+        _finite(value, name)
 
 
-NET = _schema.fields(
+_NET = _schema.fields(
     criterion=_schema.text,
     layers=_schema.items(_schema.mapping(_schema.anything)),  # what `Layer.describe` gives
     steps=_schema.items(_schema.count),
-    streams=_schema.items(stream_state),
+    streams=_schema.items(_stream_state),
     parameters=_schema.count,
     optimizer=_schema.optional(
         _schema.fields(
             kind=_schema.text,
-            numbers=_schema.mapping(setting),
+            numbers=_schema.mapping(_setting),
             states=_schema.items(_schema.count),  # arrays for each of its parameters
         )
     ),
 )
-ABOUT = _schema.fields(
+_ABOUT = _schema.fields(
     format=_schema.text,
     version=_schema.count,
     simdrop=_schema.text,
-    nets=_schema.mapping(NET),
+    nets=_schema.mapping(_NET),
     extra=_schema.anything,
 )
 
 
 def _check(about: Any, arrays: Mapping[str, Array]) -> None:
-    """Refuse what no net and optimizer leave, with a ValueError."""
-    ABOUT(about, "about")
+    """Raise ValueError for contents that no net and optimizer have."""
+    _ABOUT(about, "about")
     nets = about["nets"]
     for name, net in nets.items():
         if len(net["steps"]) != len(net["layers"]):
@@ -373,7 +334,7 @@ def _check(about: Any, arrays: Mapping[str, Array]) -> None:
 
 
 def _read_arrays(file: BinaryIO) -> dict[str, Array]:
-    # `numpy.savez` does not compress, so that nothing is larger than the file.
+    # `numpy.savez` stores them as they are, so that nothing is larger than the file.
     npz = Npz(file, methods=[zipfile.ZIP_STORED])
     if len(set(npz.names)) != len(npz.names):
         raise ValueError("it has an array twice")
@@ -407,38 +368,68 @@ def unlike(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 def _plain(value: object) -> object:
-    """What NumPy's numbers are to JSON."""
+    """NumPy's numbers as Python's, for JSON."""
     if isinstance(value, np.generic):
         return value.item()
-    raise TypeError(f"{type(value).__name__} does not go into JSON")
+    raise TypeError(f"JSON cannot hold a {type(value).__name__}")
 
 
 def _about(net: Network, optimizer: Optimizer | None) -> dict[str, Any]:
-    """All of a net that is no array."""
-    about: dict[str, Any] = {
+    """All of a net and its optimizer that is not an array."""
+    return {
         "criterion": net.criterion.__name__,
         "layers": [layer.describe() for layer in net.layers],
-        "steps": [layer.step for layer in net.layers],
+        "steps": [layer.steps for layer in net.layers],
         "streams": [stream.state for stream in net.streams()],
         "parameters": len(net.parameters()),
-        "optimizer": None,
-    }
-    if optimizer is not None:
-        about["optimizer"] = {
+        "optimizer": optimizer
+        and {
             "kind": type(optimizer).__name__,
             "numbers": _numbers(optimizer),
             "states": [len(state) for state in optimizer.state],
-        }
-    return about
+        },
+    }
 
 
 def _numbers(optimizer: Optimizer) -> dict[str, Any]:
-    """All of an optimizer that is no array: its settings and steps."""
+    """All of an optimizer that is not an array: its settings and steps."""
     return {
         name: value
         for name, value in vars(optimizer).items()
         if name not in ("parameters", "state") and not name.startswith("_")
     }
+
+
+def _common(about: Mapping[str, Any]) -> dict[str, Any]:
+    """What must be the same in a saved net and in the one to restore."""
+    common = {what: about[what] for what in ("layers", "criterion", "parameters")}
+    common["streams"] = len(about["streams"])
+    if about["optimizer"] is not None:
+        common["optimizer"] = {what: about["optimizer"][what] for what in ("kind", "states")}
+    return common
+
+
+def _kinds(arrays: Mapping[str, Array]) -> dict[str, str]:
+    return {key: f"{a.dtype.newbyteorder('=')} {a.shape}" for key, a in arrays.items()}
+
+
+def _difference(then: Any, now: Any, name: str = "") -> str:
+    """The first difference between two values of JSON, in words; empty if there is none."""
+    if isinstance(then, dict) and isinstance(now, dict):
+        for key in unlike(then, now):
+            where = f"{name}.{key}" if name else key
+            if key not in then or key not in now:
+                return f"it has {'no' if key in now else 'a'} {where}, unlike this one"
+            return _difference(then[key], now[key], where)
+    elif isinstance(then, list) and isinstance(now, list) and len(then) == len(now):
+        for i, pair in enumerate(zip(then, now, strict=True)):
+            if different := _difference(*pair, f"{name}[{i}]"):
+                return different
+    elif isinstance(then, list) and isinstance(now, list):
+        return f"it has {len(then)} {name}, and this one has {len(now)}"
+    elif json.dumps(then) != json.dumps(now):
+        return f"its {name} is {then!r}, and here {now!r}"
+    return ""
 
 
 def _arrays(name: str, net: Network, optimizer: Optimizer | None) -> dict[str, Array]:

@@ -10,9 +10,11 @@ from numpy.typing import DTypeLike
 import simdrop as sd
 from simdrop import fused
 
-from .base import Array, Seed
-from .dropout import Probability, at, check_p, checked_stream, scaled
-from .layers import Linear
+from .activations import ACTIVATIONS
+from .dropout import Dropout, Probability, at, check_p, checked_stream, scaled
+from .layer import Layer, Seed
+from .linear import Linear
+from .parameter import Array
 
 
 class Dense(Linear):
@@ -47,11 +49,11 @@ class Dense(Linear):
         self.activation = activation
 
     def __call__(self, x: Array) -> Array:
-        p = at(self.p, self.step)
+        p = at(self.p, self.steps)
         y, context = activate(
             x @ self.weight.value,
             self.bias.value,
-            FUSED[self.activation],
+            self.activation,
             p,
             rng=self.stream,
             training=self.training,
@@ -61,18 +63,17 @@ class Dense(Linear):
         self._saved = x, context, factor
         return scaled(y, factor)
 
-    def backward(self, dy: Array) -> Array:
-        return self._gradients(dy) @ self.weight.value.T
-
-    def write_gradients(self, dy: Array) -> None:  # one matrix product instead of two
-        self._gradients(dy)
-
     def _gradients(self, dy: Array) -> Array:
-        """The gradient with respect to x W; those of the parameters are written."""
         x, context, factor = self._from_forward()
         dy, self.bias.grad[:] = context.backward(scaled(dy, factor))
         np.matmul(x.T, dy, out=self.weight.grad)
         return dy
+
+    def parts(self, shared_masks: bool) -> list[Layer]:
+        activation = ACTIVATIONS[self.activation]()
+        dropout = Dropout(at(self.p, self.steps), inverted=self.inverted)
+        layers = Linear.of(self.weight, self.bias), activation, dropout
+        return [part for layer in layers for part in layer.parts(shared_masks)]
 
     def __repr__(self) -> str:
         shape = "{}, {}".format(*self.weight.value.shape)
@@ -80,23 +81,17 @@ class Dense(Linear):
         return f"Dense({shape}, p={self.p}, activation={self.activation!r}{classic})"
 
 
-FUSED: dict[str, fused.Activation] = {
-    "relu": "relu",
-    "tanh": "tanh",
-    "sigmoid": "sigmoid",
-    "identity": None,
-}
-
-
 def activate(
-    y: Array, bias: Array, activation: fused.Activation, p: float = 0.0, **options: Any
+    y: Array, bias: Array, activation: str, p: float = 0.0, **options: Any
 ) -> tuple[Array, fused.BiasDropoutContext]:
     """dropout(activation(y + bias)), in the place of y where the derivative does not need y.
 
     Parameters
     ----------
-    y, bias, activation, p, **options
+    y, bias, p, **options
         As in `simdrop.fused.bias_dropout`.
+    activation : "relu", "tanh", "sigmoid" or "identity"
     """
-    out = y if activation in (None, "relu") else None
-    return fused.bias_dropout(y, bias, p, activation=activation, out=out, **options)
+    name: Any = None if activation == "identity" else activation
+    out = y if name in (None, "relu") else None
+    return fused.bias_dropout(y, bias, p, activation=name, out=out, **options)

@@ -1,20 +1,19 @@
-"""The layers that forget: Dropout, and all other transforms of the library."""
+"""Dropout, and what it shares with the layers of the library's other transforms."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 import simdrop as sd
 from simdrop import _args, _arrays
+from simdrop._core.draw import Draw
 from simdrop._values import Values
-from simdrop.structured import kept_probability
 
-from .base import Array, Layer, Seed
-from .layers import Linear
+from .layer import Draws, Layer
+from .parameter import Array
 
 Probability = float | Callable[[int], float]
 
@@ -29,13 +28,12 @@ class Transform(Layer):
     transform : callable
         Such as `simdrop.drop_path`.
     *arguments
-        What follows x. A callable one, such as of `simdrop.schedule`, is called with `step`.
+        What follows x. A callable one, such as of `simdrop.schedule`, is called with `steps`.
     stream : simdrop.Stream or None
         Gives the draws; layers may share one. None is the process-wide stream.
     **options
-        Keyword arguments of the transform, which mean what they do there: with ``scale=False``
-        neither training nor eval scales. `inverted` is of the layers that are named after what they
-        drop.
+        Keyword arguments of the transform, with their meaning there: ``scale=False`` scales neither
+        in training nor in eval, unlike ``inverted=False`` of the layers below.
     """
 
     def __init__(
@@ -51,7 +49,7 @@ class Transform(Layer):
     def __call__(self, x: Array) -> Array:
         y, self._saved = self.transform(
             x,
-            *(at(argument, self.step) for argument in self.arguments),
+            *(at(argument, self.steps) for argument in self.arguments),
             rng=self.stream,
             training=self.training,
             **self.options,
@@ -63,34 +61,23 @@ class Transform(Layer):
         return dx
 
     def __repr__(self) -> str:
-        name = type(self).__name__
         given = [self.transform.__name__] if type(self) is Transform else []
-        given += map(repr, self.arguments)
-        given += [f"{option}={value!r}" for option, value in self.options.items()]
-        return f"{name}({', '.join(given)})"
+        return f"{type(self).__name__}({', '.join([*given, *self._shown()])})"
+
+    def _shown(self) -> list[str]:
+        options = [f"{option}={value!r}" for option, value in self.options.items()]
+        return [*map(repr, self.arguments), *options]
 
 
-class Dropping(Layer):
-    """What `Dropout`, `DropPath`, `DropBlock` and `LockedDropout` share.
+class Dropping(Transform):
+    """What `Dropout`, `DropPath`, `DropBlock` and `LockedDropout` share: a p and two forms.
 
     Parameters
     ----------
-    transform : callable
-        Of the library, with ``scale=``.
-    p : float or callable
-        Probability of dropping, in [0, 1], else ValueError. A callable, such as of
-        `simdrop.schedule`, gives it for each step of training, counted from 0 by
-        `Network.train_step`.
-    *arguments
-        What follows p.
-    stream : simdrop.Stream or None
-        Gives the draws; layers may share one. None is the process-wide stream.
-    inverted : bool
-        True: kept elements are scaled in training, and eval leaves x as it is. False is the form of
-        the papers: training leaves kept elements as they are, and eval multiplies by the
-        probability of being kept. The mean over masks is the output of eval in both.
-    **options
-        Keyword arguments of the transform.
+    transform, *arguments, **options
+        As in `Transform`, but for p, which comes before the arguments, and ``scale=``.
+    p, stream, inverted
+        As in `Dropout`.
     """
 
     def __init__(
@@ -103,11 +90,11 @@ class Dropping(Layer):
         **options: Any,
     ) -> None:
         check_p(p)
-        self.transform, self.arguments, self.options = transform, arguments, options
-        self.p, self.stream, self.inverted = p, checked_stream(stream), inverted
+        super().__init__(transform, *arguments, stream=stream, **options)
+        self.p, self.inverted = p, inverted
 
     def __call__(self, x: Array) -> Array:
-        p = at(self.p, self.step)
+        p = at(self.p, self.steps)
         y, saved = self.transform(
             x,
             p,
@@ -118,24 +105,17 @@ class Dropping(Layer):
             **self.options,
         )
         if not (self.training or self.inverted):
-            saved = Factor(self._kept(p, x.shape))
+            saved = _Factor(self._kept(p, x.shape))
             y = saved.backward(y)
         self._saved = saved
         return y
 
     def _kept(self, p: float, shape: tuple[int, ...]) -> Any:
-        """The probability of each element of x to be kept."""
+        """The probability that an element of x is kept."""
         return 1 - p
 
-    def backward(self, dy: Array) -> Array:
-        dx: Array = self._from_forward().backward(dy)
-        return dx
-
-    def __repr__(self) -> str:
-        given = [repr(self.p), *map(repr, self.arguments)]
-        given += [f"{option}={value!r}" for option, value in self.options.items()]
-        given += [] if self.inverted else ["inverted=False"]
-        return f"{type(self).__name__}({', '.join(given)})"
+    def _shown(self) -> list[str]:
+        return [repr(self.p), *super()._shown(), *([] if self.inverted else ["inverted=False"])]
 
 
 class Dropout(Dropping):
@@ -155,8 +135,9 @@ class Dropout(Dropping):
     shared_axes : iterable of ints
         The axes along which one decision is shared, as in `simdrop.dropout`.
     inverted : bool
-        False is the paper's form: training leaves kept elements as they are, and eval multiplies
-        all of them by 1 - p (section 4).
+        True: kept elements are scaled in training, and eval leaves x as it is. False is the form of
+        the paper (section 4): training leaves kept elements as they are, and eval multiplies all by
+        the probability of being kept. The mean over masks is the output of eval in both.
     """
 
     def __init__(
@@ -172,12 +153,32 @@ class Dropout(Dropping):
             sd.dropout, p, stream=stream, inverted=inverted, shared_axes=self.shared_axes
         )
 
+    def parts(self, shared_masks: bool) -> list[Layer]:
+        axes = {0, *self.shared_axes} if shared_masks else self.shared_axes
+        return [Dropout(at(self.p, self.steps), shared_axes=axes, inverted=self.inverted)]
+
+    def sample(self, x: Array, draws: Draws) -> Array:
+        """As of any layer, also for some rows of a batch, with their window of its mask."""
+        y = np.empty(x.shape, x.dtype)
+        start = draws.start, *[0] * (x.ndim - 2)
+        for drawn, one, out in zip(draws.drawn, x, y, strict=True):
+            mask = self.mask(drawn, (draws.rows, *one.shape[1:]))
+            mask.window(start, one.shape).apply(one, out=out)
+        return y
+
+    def mask(self, drawn: Draw, shape: tuple[int, ...]) -> sd.Mask:
+        """The mask of a pass with this key and draw for x of this shape."""
+        p, shared = at(self.p, self.steps), {axis % len(shape) for axis in self.shared_axes}
+        return sd.Mask(
+            drawn.key, drawn.draw, p, shape, shared_axes=tuple(shared), scale=self.inverted
+        )
+
     def __repr__(self) -> str:
         shared = f", shared_axes={self.shared_axes}" if self.shared_axes else ""
         return f"Dropout(p={self.p}{shared}{'' if self.inverted else ', inverted=False'})"
 
 
-class Factor(Values):
+class _Factor(Values):
     """A multiplication by constants, which is its own derivative."""
 
     __slots__ = ("factor",)
@@ -188,172 +189,6 @@ class Factor(Values):
         dx = _arrays.new_like(dy)
         _arrays.multiply(dy, self.factor, dx)
         return dx
-
-
-class DropPath(Dropping):
-    """Whole samples are dropped with probability p, as `simdrop.drop_path`; `inverted` as in
-    `Dropout`."""
-
-    def __init__(
-        self, p: Probability, stream: sd.Stream | None = None, *, inverted: bool = True
-    ) -> None:
-        super().__init__(sd.drop_path, p, stream=stream, inverted=inverted)
-
-
-class DropBlock(Dropping):
-    """Square blocks of (..., H, W) are dropped, as `simdrop.drop_block`; arguments as there.
-
-    With ``inverted=False`` eval multiplies each element by the probability that no block covers it,
-    which is rather more than 1 - p, and larger near the border. With ``inverted=True`` training
-    keeps the mean of all elements, as the paper does it, and not that of each.
-    """
-
-    def __init__(
-        self,
-        p: Probability,
-        block_size: int,
-        stream: sd.Stream | None = None,
-        *,
-        shared_axes: int | Sequence[int] = (),
-        inverted: bool = True,
-    ) -> None:
-        options = {"shared_axes": shared_axes} if shared_axes != () else {}
-        super().__init__(sd.drop_block, p, block_size, stream=stream, inverted=inverted, **options)
-
-    def _kept(self, p: float, shape: tuple[int, ...]) -> Array:
-        return kept_probability(p, self.arguments[0], shape)
-
-
-class LockedDropout(Dropping):
-    """The same elements are dropped at all time steps, as `simdrop.locked_dropout`; `inverted` as
-    in `Dropout`."""
-
-    def __init__(
-        self,
-        p: Probability,
-        stream: sd.Stream | None = None,
-        *,
-        time_axis: int = 0,
-        inverted: bool = True,
-    ) -> None:
-        super().__init__(
-            sd.locked_dropout, p, stream=stream, inverted=inverted, time_axis=time_axis
-        )
-
-
-class AlphaDropout(Transform):
-    """Elements of a SELU net are set to what it saturates at, as `simdrop.alpha_dropout`."""
-
-    def __init__(
-        self,
-        p: Probability,
-        stream: sd.Stream | None = None,
-        *,
-        shared_axes: int | Sequence[int] = (),
-    ) -> None:
-        check_p(p)
-        options = {"shared_axes": shared_axes} if shared_axes != () else {}
-        super().__init__(sd.alpha_dropout, p, stream=stream, **options)
-
-
-class GaussianDropout(Transform):
-    """Elements are multiplied by N(1, p / (1 - p)), p < 1, as `simdrop.gaussian_dropout`."""
-
-    def __init__(self, p: Probability, stream: sd.Stream | None = None) -> None:
-        check_p(p)
-        if p == 1:
-            raise ValueError("p = 1, but the variance p / (1 - p) of Gaussian dropout is finite")
-        super().__init__(sd.gaussian_dropout, p, stream=stream)
-
-
-class GaussianNoise(Transform):
-    """N(0, std**2) is added, as `simdrop.gaussian_noise`; std may be a schedule, too."""
-
-    def __init__(self, std: Probability, stream: sd.Stream | None = None) -> None:
-        if not callable(std) and not 0 <= std < float("inf"):
-            raise ValueError(f"std = {std}, but a standard deviation is finite and not negative")
-        super().__init__(sd.gaussian_noise, std, stream=stream)
-
-
-class DropConnect(Linear):
-    """Linear, of which each weight is dropped with probability p in training, else scaled.
-
-    Wan et al. 2013, "Regularization of neural networks using DropConnect". Eval: y = x W + b, or
-    (1 - p) x W + b with ``inverted=False``.
-
-    Parameters
-    ----------
-    n_in, n_out, rng, dtype, activation
-        As `Linear`.
-    p, stream, inverted
-        As `Dropout`.
-    per_sample : bool
-        Whether each row of x has a mask of its own, as in the paper (`drop_connect_matmul`), which
-        takes about as long as a product with each; False: one for the batch (`drop_connect`).
-    """
-
-    def __init__(
-        self,
-        n_in: int,
-        n_out: int,
-        p: Probability,
-        stream: sd.Stream | None = None,
-        *,
-        per_sample: bool = False,
-        inverted: bool = True,
-        rng: Seed,
-        dtype: DTypeLike = np.float32,
-        activation: str = "relu",
-    ) -> None:
-        check_p(p)
-        super().__init__(n_in, n_out, rng=rng, dtype=dtype, activation=activation)
-        self.p, self.stream, self.per_sample = p, checked_stream(stream), per_sample
-        self.inverted = inverted
-
-    def __call__(self, x: Array) -> Array:
-        p = at(self.p, self.step)
-        options: dict[str, Any] = {
-            "rng": self.stream,
-            "training": self.training,
-            "scale": self.inverted,
-        }
-        factor = 1.0 if self.training or self.inverted else 1.0 - p
-        m: Any
-        if self.per_sample:
-            y, m = sd.drop_connect_matmul(x, self.weight.value, p, **options)
-        else:
-            weight, m = sd.drop_connect(self.weight.value, p, **options)
-            y = x @ weight
-        if factor != 1:
-            y *= y.dtype.type(factor)
-        self._saved = x, m, factor
-        y += self.bias.value
-        return y
-
-    def backward(self, dy: Array) -> Array:
-        _, m, factor = self._from_forward()
-        if not self.per_sample:
-            self.write_gradients(dy)
-            dx: Array = scaled(dy, factor) @ m.apply(self.weight.value).T
-            return dx
-        dx, _ = m.backward(scaled(dy, factor), out=(None, self.weight.grad))
-        np.sum(dy, axis=0, out=self.bias.grad)
-        return dx
-
-    def write_gradients(self, dy: Array) -> None:
-        if self.per_sample:
-            self.backward(dy)
-            return
-        x, m, factor = self._from_forward()
-        grad = np.matmul(x.T, scaled(dy, factor), out=self.weight.grad)
-        m.backward(grad, out=grad)
-        np.sum(dy, axis=0, out=self.bias.grad)
-
-    def __repr__(self) -> str:
-        per_sample = ", per_sample=True" if self.per_sample else ""
-        classic = "" if self.inverted else ", inverted=False"
-        shape = "{}, {}".format(*self.weight.value.shape)
-        return f"DropConnect({shape}, p={self.p}{per_sample}{classic})"
 
 
 def scaled(array: Array, factor: float) -> Array:

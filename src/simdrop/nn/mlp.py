@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 import simdrop as sd
 
-from .activations import ActivityL1
-from .base import Layer, Seed
+from .activations import ACTIVATIONS, ActivityL1, check_choice
 from .batchwise import BatchwiseDense, KeptInputs, Units
-from .dense import FUSED, Dense
+from .dense import Dense
 from .dropout import Dropout, Probability
-from .layers import Linear
-from .losses import BinaryCrossEntropy, Poisson, SoftmaxCrossEntropy, SquaredError
-from .network import Criterion, Network
-
-LOSSES: dict[str, Criterion] = {
-    "cross_entropy": SoftmaxCrossEntropy,
-    "binary_cross_entropy": BinaryCrossEntropy,
-    "squared_error": SquaredError,
-    "poisson": Poisson,
-}
+from .layer import Layer, Seed
+from .linear import Linear
+from .losses import LOSSES
+from .network import Network
 
 
 class MLP(Network):
@@ -88,61 +81,33 @@ class MLP(Network):
             raise ValueError(f"sizes must be two or more positive integers, got {self.sizes}")
         if np.dtype(dtype) not in (np.float32, np.float64):
             raise ValueError(f"dtype must be float32 or float64, got {np.dtype(dtype)}")
-        _choose("activation", activation, FUSED)
-        criterion = _choose("loss", loss, LOSSES)
-        make_layers = _choose("dropout", dropout, {"elementwise": _dense, "batchwise": _batchwise})
+        check_choice("activation", activation, ACTIVATIONS)
+        check_choice("loss", loss, LOSSES)
+        check_choice("dropout", dropout, ("elementwise", "batchwise"))
 
         weights, draws = np.random.default_rng(rng).spawn(2)
         self.stream = sd.Stream(draws)
-        layers = make_layers(
-            self.sizes, activation, p, p_input, self.stream, inverted, rng=weights, dtype=dtype
-        )
+        dropping: dict[str, Any] = {"stream": self.stream, "inverted": inverted}
+        learned: dict[str, Any] = {"rng": weights, "dtype": dtype}
+        first: Layer
+        hidden: list[Layer]
+        if dropout == "elementwise":
+            first = Dropout(p_input, **dropping)
+            hidden = [
+                Dense(n_in, n_out, p, activation=activation, **dropping, **learned)
+                for n_in, n_out in pairwise(self.sizes[:-1])
+            ]
+            last = Linear(*self.sizes[-2:], activation="identity", **learned)
+        else:
+            units = [
+                Units(n, p if i else p_input, **dropping) for i, n in enumerate(self.sizes[:-1])
+            ]
+            first = KeptInputs(units[0])
+            hidden = [
+                BatchwiseDense(units_in, units_out, activation=activation, **learned)
+                for units_in, units_out in pairwise(units)
+            ]
+            last = BatchwiseDense(units[-1], self.sizes[-1], activation="identity", **learned)
         if activity_l1:
-            hidden = layers[1:-1]
-            penalized = [part for layer in hidden for part in (layer, ActivityL1(activity_l1))]
-            layers = [layers[0], *penalized, layers[-1]]
-        super().__init__(layers, criterion)
-
-
-def _dense(
-    sizes: Sequence[int],
-    activation: str,
-    p: Probability,
-    p_input: Probability,
-    stream: sd.Stream,
-    inverted: bool,
-    **options: Any,
-) -> list[Layer]:
-    layers: list[Layer] = [Dropout(p_input, stream, inverted=inverted)]
-    for n_in, n_out in pairwise(sizes[:-1]):
-        layers.append(
-            Dense(n_in, n_out, p, stream, activation=activation, inverted=inverted, **options)
-        )
-    return [*layers, Linear(*sizes[-2:], activation="identity", **options)]
-
-
-def _batchwise(
-    sizes: Sequence[int],
-    activation: str,
-    p: Probability,
-    p_input: Probability,
-    stream: sd.Stream,
-    inverted: bool,
-    **options: Any,
-) -> list[Layer]:
-    units = [
-        Units(n, p if i else p_input, stream, inverted=inverted) for i, n in enumerate(sizes[:-1])
-    ]
-    layers: list[Layer] = [KeptInputs(units[0])]
-    for units_in, units_out in pairwise(units):
-        layers.append(BatchwiseDense(units_in, units_out, activation=activation, **options))
-    return [*layers, BatchwiseDense(units[-1], sizes[-1], activation="identity", **options)]
-
-
-T = TypeVar("T")
-
-
-def _choose(what: str, name: str, choices: Mapping[str, T]) -> T:
-    if name not in choices:
-        raise ValueError(f"{what} must be one of {', '.join(choices)}, got {name!r}")
-    return choices[name]
+            hidden = [part for layer in hidden for part in (layer, ActivityL1(activity_l1))]
+        super().__init__([first, *hidden, last], LOSSES[loss])

@@ -12,18 +12,17 @@ from simdrop import _args
 from simdrop._core.stream import Stream
 from simdrop._core.submatrix import overlapping
 
-from .base import Array, Layer, Parameter
-from .layers import Linear
-from .losses import BinaryCrossEntropy, Poisson, SoftmaxCrossEntropy, SquaredError
+from .layer import Layer
+from .linear import Linear
+from .losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntropy
+from .montecarlo import predict_mc
 from .optimizers import Optimizer
-from .uncertainty import Prediction, predict_mc
+from .parameter import Array, Parameter
+from .prediction import Prediction
 
 if TYPE_CHECKING:
     from simdrop._core.stream import Rng
 
-Criterion = (
-    type[SoftmaxCrossEntropy] | type[BinaryCrossEntropy] | type[SquaredError] | type[Poisson]
-)
 CHUNK = 2048  # rows that `predict` takes at a time, so that its memory is bounded
 
 
@@ -35,19 +34,19 @@ class Network:
     layers : iterable of Layer
         From input to output; as attribute a tuple, which cannot be changed.
     criterion : SoftmaxCrossEntropy, BinaryCrossEntropy, SquaredError or Poisson
-        The class itself. Its `check` says which y are a ValueError or TypeError in the methods.
+        The class itself; its `check` says which y the methods take, and what they raise for others.
 
     Raises
     ------
     ValueError
-        Without a Linear; or if a layer is there twice, or two parameters share memory: a layer
-        keeps what `backward` needs of its latest call alone, and a parameter one gradient.
+        Without a Linear, or if a layer occurs twice or two parameters share memory: a layer
+        remembers only its latest call, and a parameter has one gradient.
     """
 
-    def __init__(self, layers: Iterable[Layer], criterion: Criterion) -> None:
+    def __init__(self, layers: Iterable[Layer], criterion: type[Loss]) -> None:
         self._layers = tuple(layers)
         self.criterion = criterion
-        check_once(self._layers)
+        _check_once(self._layers)
         weights = [layer.weight.value for layer in self.layers if isinstance(layer, Linear)]
         if not weights:
             raise ValueError("layers must contain a Linear, got none")
@@ -63,9 +62,12 @@ class Network:
     def __call__(self, x: ArrayLike) -> Array:
         """The output (batch, n_out), with cross entropy the logits, for x (batch, n_in).
 
-        x is converted to the dtype of the weights; another shape is a ValueError.
+        x is converted to the dtype of the weights; another shape is a ValueError. Here and in the
+        other methods it may be a sparse array or matrix of SciPy, of which rows can be taken.
         """
-        y = self._checked(x).astype(self.dtype, copy=False)
+        rows = self._checked(x)
+        y: Array = rows.toarray() if hasattr(rows, "toarray") else rows
+        y = y.astype(self.dtype, copy=False)
         self._last, self._passed = None, []
         for layer in self.layers:
             y = layer(y)
@@ -79,14 +81,14 @@ class Network:
         not finite, or all 0 are a ValueError.
         """
         target = self._target(x, y)
-        share = None if sample_weight is None else shares(sample_weight, len(target))
+        share = None if sample_weight is None else _shares(sample_weight, len(target))
         output = self(x)
         self._last = output, target, share
         self._passed = [layer._saved for layer in self.layers]
         return self.criterion.fn(output, target, share)
 
     def backward(self, *, input_gradient: bool = False) -> Array | None:
-        """Write the gradients of the last `loss`; return d loss / d x only where asked for.
+        """Write the gradients of the last `loss`; return d loss / d x only if asked for.
 
         RuntimeError if there was none, or a layer was called since, by itself or in another net.
         """
@@ -126,12 +128,12 @@ class Network:
             layer.advance()
 
     def predict(self, x: ArrayLike) -> Array:
-        """Labels (batch,), or with squared error outputs; in eval mode, whatever the mode is."""
-        x = self._checked(x)
+        """Labels (batch,), or with squared error outputs, in eval mode whatever the mode is."""
+        rows = self._checked(x)
         modes = [layer.training for layer in self.layers]
         self.eval()
         try:
-            chunks = [x[i : i + CHUNK] for i in range(0, len(x), CHUNK)] or [x]
+            chunks = [rows[i : i + CHUNK] for i in range(0, rows.shape[0], CHUNK)] or [rows]
             return np.concatenate([self.criterion.predict(self(chunk)) for chunk in chunks])
         finally:
             for layer, mode in zip(self.layers, modes, strict=True):
@@ -143,13 +145,13 @@ class Network:
         n: int = 100,
         *,
         rng: Rng = None,
-        fixed: bool = False,
+        shared_masks: bool = False,
         samples: bool = False,
     ) -> Prediction:
         """Mean and spread of n forward passes that drop as in training: Monte-Carlo dropout.
 
-        Gal and Ghahramani 2016, "Dropout as a Bayesian approximation". Whatever the mode is; the
-        net is left as it is: its stream, its mode, and what a `backward` needs.
+        Gal and Ghahramani 2016, "Dropout as a Bayesian approximation". The mode does not matter,
+        and the net stays as it is: its stream, its mode, and what `backward` needs.
 
         Parameters
         ----------
@@ -158,16 +160,16 @@ class Network:
         n : int
             Samples, at least 1.
         rng : None, int, sequence of ints, SeedSequence, BitGenerator, Generator or Stream
-            Where the masks come from; the same int gives the same ones. Each sample takes a draw
-            for each layer that drops, as a forward pass in training does. None: from the operating
-            system.
-        fixed : bool
-            True: sample k drops the same units for every row, so that it is one thinned net, of
-            whose weights only the kept are multiplied. False: each row has masks of its own, by
-            its number in x. Layers that share their masks in training (`BatchwiseDense`,
-            ``shared_axes``) do so in both.
+            Gives the masks; the same int gives the same ones, and None those of a seed from the
+            operating system. Each sample takes a draw for each layer that drops, as a forward pass
+            in training does.
+        shared_masks : bool
+            True: sample k drops the same units for every row, so it is one thinned net, and only
+            its kept weights are multiplied. False: each row has masks of its own, by its number in
+            x. Layers that share their masks in training (`BatchwiseDense`, ``shared_axes``) do so
+            in both cases.
         samples : bool
-            Whether the result holds all outputs, (n, batch, n_out).
+            Whether to return all outputs, (n, batch, n_out), too.
 
         Returns
         -------
@@ -178,19 +180,29 @@ class Network:
         Raises
         ------
         ValueError
-            If n < 1, x has another shape, no layer drops, or with ``fixed=True`` if a layer has no
-            masks that rows can share.
+            If n < 1, x has another shape, no layer drops, or with ``shared_masks=True`` if a layer
+            has no masks that rows can share.
         TypeError
-            If n is no int, or rng none of the above.
+            If n is not an int, or rng none of the above.
 
         Notes
         -----
-        Which units are dropped does not depend on how many rows are computed at a time, nor, of a
-        row, on those after it; with ``fixed=True``, on no other row. Outputs are rounded as the
-        matrix product of so many rows does it. Several threads may call this on one net while none
+        The masks of a row depend neither on how many rows are computed at a time nor on the rows
+        after it; with ``shared_masks=True``, on no other row. The rounding of outputs depends on
+        how many rows BLAS multiplies at a time. Several threads may call this on one net while none
         changes it, if its layers are those of this package.
         """
-        return predict_mc(self, self._checked(x), n, rng=rng, fixed=fixed, samples=samples)
+        return predict_mc(
+            self.layers,
+            self.criterion,
+            self._checked(x),
+            n,
+            n_out=self.n_out,
+            dtype=self.dtype,
+            rng=rng,
+            shared_masks=shared_masks,
+            samples=samples,
+        )
 
     def error(self, x: ArrayLike, y: ArrayLike) -> float:
         """The fraction, 0 to 1, of predicted labels that are not those of y; for cross entropies.
@@ -218,14 +230,15 @@ class Network:
     def eval(self) -> Self:
         return self.train(False)
 
-    def _checked(self, x: ArrayLike) -> Array:
-        x = _args.base(x)
-        if x.ndim != 2 or x.shape[1] != self.n_in:
-            raise ValueError(f"x must have shape (batch, {self.n_in}), got {x.shape}")
-        return x
+    def _checked(self, x: ArrayLike) -> Any:
+        """An array or sparse array, (batch, n_in)."""
+        rows: Any = x if hasattr(x, "toarray") else _args.base(x)
+        if rows.ndim != 2 or rows.shape[1] != self.n_in:
+            raise ValueError(f"x must have shape (batch, {self.n_in}), got {rows.shape}")
+        return rows
 
     def _target(self, x: ArrayLike, y: ArrayLike) -> Array:
-        batch = len(self._checked(x))
+        batch = self._checked(x).shape[0]
         if batch == 0:
             raise ValueError("x has no rows, so there is nothing to take the mean over")
         return self.criterion.check(y, batch, self.n_out)
@@ -239,8 +252,8 @@ class Network:
         return f"{type(self).__name__}(\n{layers})"
 
 
-def check_once(layers: Sequence[Layer]) -> None:
-    """Refuse layers and parameters that would have two places in a net."""
+def _check_once(layers: Sequence[Layer]) -> None:
+    """Raise ValueError for a layer or a parameter's memory that occurs twice in a net."""
     places: dict[int, int] = {}
     for i, layer in enumerate(layers):
         first = places.setdefault(id(layer), i)
@@ -259,7 +272,7 @@ def check_once(layers: Sequence[Layer]) -> None:
         )
 
 
-def shares(sample_weight: ArrayLike, batch: int) -> Array:
+def _shares(sample_weight: ArrayLike, batch: int) -> Array:
     """Weights of the rows, scaled to sum to 1."""
     weights = np.asarray(_args.base(sample_weight), np.float64)
     if weights.shape != (batch,):

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from simdrop import _arrays
-from simdrop._core import submatrix
-from simdrop._core.submatrix import checked
+from simdrop._core.submatrix import checked, overlapping, prepared_adam, prepared_sgd
 
-from .base import Array, Parameter, check_learnable
+from .parameter import Array, Parameter, check_learnable
 
 Action = Callable[[], None]
 
@@ -21,9 +20,9 @@ Action = Callable[[], None]
 class Optimizer(ABC):
     """What all optimizers share: a step is one pass over each parameter, its gradient and state.
 
-    Where dropout kept a part of a parameter alone (`Parameter.take_part`), the rest stays as it is,
-    and what the optimizer remembers of the rest, too. Numbers may be set between steps. A step that
-    is refused changes nothing. A parameter may have several optimizers, which take turns.
+    Where dropout kept only a part of a parameter (`Parameter.take_part`), a step changes that part
+    and its state alone. The settings may be changed between steps. A step that raises changes
+    nothing. A parameter may have several optimizers, which take turns.
 
     Parameters
     ----------
@@ -41,9 +40,9 @@ class Optimizer(ABC):
     Attributes
     ----------
     steps : int
-        How many have been made.
+        Steps made so far.
     state : list of list of ndarray
-        What is remembered of each parameter, of its shape: a checkpoint with `steps`.
+        The arrays kept for each parameter, of its shape.
 
     Raises
     ------
@@ -66,13 +65,13 @@ class Optimizer(ABC):
         if not self.parameters:
             raise ValueError("parameters is empty: there is nothing to learn")
         self.lr, self.l2, self.l1 = checked("lr", lr), checked("l2", l2), checked("l1", l1)
-        self.max_norm = checked_norm(max_norm)
+        self.max_norm = _checked_norm(max_norm)
         self.steps = 0
         self.state = [
             [np.zeros(p.value.shape, _arrays.native(p.value.dtype)) for _ in range(self.states)]
             for p in self.parameters
         ]
-        self._prepared()  # refuses now what no step could do
+        self._prepared()  # raises now what every step would raise
 
     def step(self) -> None:
         """Update every value in place; the gradients stay as they are."""
@@ -82,15 +81,15 @@ class Optimizer(ABC):
             action()
 
     def _prepared(self) -> list[Action]:
-        """What the next step does, of which nothing can be refused any more."""
+        """The updates of the next step, after all checks: calling them cannot raise."""
         if len(self.state) != len(self.parameters):
             raise ValueError(
                 f"the state is of {len(self.state)} parameters, but there are "
                 f"{len(self.parameters)} parameters"
             )
-        max_norm = checked_norm(self.max_norm)
+        max_norm = _checked_norm(self.max_norm)
         pairs = list(zip(self.parameters, self.state, strict=True))
-        pair = submatrix.overlapping([a for p, state in pairs for a in (p.value, p.grad, *state)])
+        pair = overlapping([a for p, state in pairs for a in (p.value, p.grad, *state)])
         if pair:
             names = []
             for i, (_, state) in enumerate(pairs):
@@ -103,13 +102,13 @@ class Optimizer(ABC):
     def _update(self, parameter: Parameter, state: list[Array], max_norm: float | None) -> Action:
         is_weight = parameter.kind == "weight"
         changed = [parameter.value, *state]
-        value, *states = matrices = [as_matrix(array, changed=True) for array in changed]
+        value, *states = matrices = [_as_matrix(array, changed=True) for array in changed]
         pairs = zip(changed, matrices, strict=True)
         copies = [pair for pair in pairs if not np.may_share_memory(*pair)]
         squares = np.empty(value.shape[-1]) if is_weight and max_norm is not None else None
         descend = self._descend(
             value,
-            as_matrix(parameter.grad),
+            _as_matrix(parameter.grad),
             states,
             rows=parameter.rows,
             columns=parameter.columns,
@@ -122,8 +121,8 @@ class Optimizer(ABC):
         def update() -> None:
             descend()
             if squares is not None and max_norm is not None:
-                project(value, squares, max_norm)
-            for array, matrix in copies:  # of arrays that are laid out otherwise
+                _project(value, squares, max_norm)
+            for array, matrix in copies:  # back to where they came from
                 array[...] = matrix.reshape(array.shape)
 
         return update
@@ -175,7 +174,7 @@ class SGD(Optimizer):
     def _descend(self, value: Array, grad: Array, state: list[Array], **settings: Any) -> Action:
         settings |= {"momentum": self.momentum, "nesterov": self.nesterov}
         (velocity,) = state
-        return submatrix.prepared_sgd(value, grad, velocity, **settings)
+        return prepared_sgd(value, grad, velocity, **settings)
 
 
 class Adam(Optimizer):
@@ -218,30 +217,30 @@ class Adam(Optimizer):
     def _descend(self, value: Array, grad: Array, state: list[Array], **settings: Any) -> Action:
         mean, square = state
         settings |= {"beta1": self.beta1, "beta2": self.beta2, "eps": self.eps}
-        return submatrix.prepared_adam(value, grad, mean, square, step=self.steps + 1, **settings)
+        return prepared_adam(value, grad, mean, square, step=self.steps + 1, **settings)
 
 
-def checked_norm(max_norm: float | None) -> float | None:
+def _checked_norm(max_norm: float | None) -> float | None:
     """As `checked`, or None."""
     return None if max_norm is None else checked("max_norm", max_norm, positive=True)
 
 
-def project(value: Array, squares: Array, max_norm: float) -> None:
-    """Scale columns, of which `squares` are the sums of squares, to a norm of at most max_norm."""
+def _project(value: Array, squares: Array, max_norm: float) -> None:
+    """Scale columns to a norm of at most max_norm; `squares` has their sums of squares."""
     norms = np.sqrt(squares)
     infinite = np.isinf(norms)
-    if infinite.any():  # the squares may have been too large, and the weights not
+    if infinite.any():  # the squares overflow before the weights do
         columns = value.reshape(-1, value.shape[-1])[:, infinite].astype(np.float64)
         largest = np.abs(columns).max(axis=0)
-        with np.errstate(invalid="ignore"):  # where they are: then all of the column is NaN
+        with np.errstate(invalid="ignore"):
             norms[infinite] = largest * np.sqrt(np.sum((columns / largest) ** 2, axis=0))
     if not (norms <= max_norm).all():  # exactly 1 where the norm is smaller
         value *= (max_norm / np.maximum(norms, max_norm)).astype(value.dtype)
 
 
-def as_matrix(array: Array, *, changed: bool = False) -> Array:
-    """As the kernels take it, with one or two axes: the same memory, or where that is not
-    C-contiguous, aligned and of this machine's byte order, a copy."""
+def _as_matrix(array: Array, *, changed: bool = False) -> Array:
+    """The array as the kernels take it: one or two axes, C-contiguous, aligned, of native byte
+    order; a view where that is possible, else a copy."""
     flags = array.flags
     if not (flags.c_contiguous and flags.aligned and array.dtype.isnative):
         if changed:

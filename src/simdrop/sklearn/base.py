@@ -15,8 +15,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from .. import nn
-from ..nn.uncertainty import predict_mc
-from .data import Array, Samples, dense
+from .data import Array, Samples
 from .training import TrainedMLP
 
 if TYPE_CHECKING:
@@ -135,7 +134,7 @@ class BaseDropoutMLP(TrainedMLP, ABC):
         n: int = 100,
         *,
         rng: Rng = None,
-        fixed: bool = False,
+        shared_masks: bool = False,
         samples: bool = False,
     ) -> nn.Prediction:
         """Mean and spread of predictions by Monte Carlo dropout.
@@ -150,7 +149,7 @@ class BaseDropoutMLP(TrainedMLP, ABC):
             Number of passes.
         rng : None, int, sequence of ints, SeedSequence, BitGenerator, Generator or Stream
             Source of their masks; not the estimator's `random_state`.
-        fixed : bool, default=False
+        shared_masks : bool, default=False
             Whether all rows have the same mask in a pass, as in one thinned net.
         samples : bool, default=False
             Whether to return the outputs of each pass, too, in `samples` (n, ...).
@@ -174,7 +173,7 @@ class BaseDropoutMLP(TrainedMLP, ABC):
             raise ValueError(
                 "the net was fitted with dropout=0 and input_dropout=0: nothing varies"
             )
-        found = predict_mc(self._net, X, n, rng=rng, fixed=fixed, samples=samples, dense=dense)
+        found = self._net.predict_mc(X, n, rng=rng, shared_masks=shared_masks, samples=samples)
         return self._as_predicted(found)
 
     def __sklearn_is_fitted__(self) -> bool:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .base import Array, Layer, Parameter, Seed
+from .activations import ACTIVATIONS, check_choice
+from .layer import Layer, Seed
+from .parameter import Array, Parameter
 
 
 class Linear(Layer):
@@ -32,19 +34,16 @@ class Linear(Layer):
         dtype: DTypeLike = np.float32,
         activation: str = "relu",
     ) -> None:
-        generator = np.random.default_rng(rng)
-        if activation == "relu":  # He et al. 2015, "Delving deep into rectifiers", equation 10
-            weight = generator.normal(0, np.sqrt(2 / n_in), (n_in, n_out))
-        elif activation in ("tanh", "sigmoid", "identity"):
-            # Glorot and Bengio 2010, "Understanding the difficulty of training", equation 16
-            limit = np.sqrt(6 / (n_in + n_out))
-            weight = generator.uniform(-limit, limit, (n_in, n_out))
-        else:
-            raise ValueError(
-                f"activation must be relu, tanh, sigmoid or identity, got {activation!r}"
-            )
+        weight = _initial_weight(n_in, n_out, rng, activation)
         self.weight = Parameter(weight.astype(dtype), "weight")
         self.bias = Parameter(np.zeros(n_out, dtype), "bias")
+
+    @staticmethod
+    def of(weight: Parameter, bias: Parameter) -> Linear:
+        """A Linear of parameters that exist, (n_in, n_out) and (n_out,)."""
+        linear = Linear.__new__(Linear)
+        linear.weight, linear.bias = weight, bias
+        return linear
 
     def __call__(self, x: Array) -> Array:
         self._saved = x
@@ -53,15 +52,31 @@ class Linear(Layer):
         return y
 
     def backward(self, dy: Array) -> Array:
-        self.write_gradients(dy)
-        return dy @ self.weight.value.T
+        dx: Array = self._gradients(dy) @ self.weight.value.T
+        return dx
 
     def write_gradients(self, dy: Array) -> None:  # one matrix product instead of two
+        self._gradients(dy)
+
+    def _gradients(self, dy: Array) -> Array:
+        """The gradient with respect to x W; those of the parameters are written."""
         np.matmul(self._from_forward().T, dy, out=self.weight.grad)
         np.sum(dy, axis=0, out=self.bias.grad)
+        return dy
 
     def parameters(self) -> list[Parameter]:
         return [self.weight, self.bias]
 
     def __repr__(self) -> str:
         return "Linear({}, {})".format(*self.weight.value.shape)
+
+
+def _initial_weight(n_in: int, n_out: int, rng: Seed, activation: str) -> Array:
+    """Random weights that keep the spread of activations from layer to layer, float64."""
+    check_choice("activation", activation, ACTIVATIONS)
+    generator = np.random.default_rng(rng)
+    if activation == "relu":  # He et al. 2015, "Delving deep into rectifiers", equation 10
+        return generator.normal(0, np.sqrt(2 / n_in), (n_in, n_out))
+    # Glorot and Bengio 2010, "Understanding the difficulty of training", equation 16
+    limit = np.sqrt(6 / (n_in + n_out))
+    return generator.uniform(-limit, limit, (n_in, n_out))

@@ -1,0 +1,183 @@
+"""What all layers share. x and y are (batch, features); dy is d loss / d y, dx is d loss / d x."""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from simdrop._core.draw import Draw
+from simdrop._core.stream import Stream
+from simdrop._values import Values
+
+from .parameter import Array, Parameter
+
+Seed = int | Sequence[int] | np.random.SeedSequence | np.random.Generator | None
+
+
+class Layer(ABC):
+    """A function of an array and its derivative; a new layer defines `__call__` and `backward`.
+
+    `__call__` keeps in `_saved` what `backward` needs; neither changes its argument. `backward`
+    belongs to the most recent call, and raises RuntimeError before the first. So each place in a
+    net needs a layer of its own.
+
+    Attributes
+    ----------
+    training : bool
+        Whether it computes as in training, or else as in evaluation.
+    steps : int
+        Updates of the net's parameters so far, as an optimizer counts them: the argument of
+        schedules.
+    stream : simdrop.Stream or None
+        Only layers that drop or add noise have it: each call in training takes a draw.
+    """
+
+    training = True
+    steps = 0
+    _saved: Any = None
+
+    @abstractmethod
+    def __call__(self, x: Array) -> Array:
+        """y = f(x)."""
+
+    @abstractmethod
+    def backward(self, dy: Array) -> Array:
+        """dx; on the way, the gradients of the layer's own parameters are written."""
+
+    def write_gradients(self, dy: Array) -> None:
+        """`backward` without dx: all that the first layer of a net needs."""
+        self.backward(dy)
+
+    def parameters(self) -> list[Parameter]:
+        return []
+
+    def streams(self) -> list[Stream]:
+        """The streams from which the layer draws, without the process-wide one."""
+        stream = getattr(self, "stream", None)
+        return [] if stream is None else [stream]
+
+    def advance(self) -> None:
+        """Count one update of the net's parameters; `Network.train_step` does."""
+        self.steps += 1
+
+    def train(self, mode: bool = True) -> Self:
+        self.training = mode
+        return self
+
+    def eval(self) -> Self:
+        return self.train(False)
+
+    def describe(self) -> dict[str, Any]:
+        """What the layer computes in evaluation, apart from parameter values, in JSON's types.
+
+        A checkpoint fits nets whose layers have the same descriptions: class, activation and form
+        of dropout, but not a p that only training uses. A layer with other arguments that change
+        what it computes adds them.
+        """
+        return {"layer": type(self).__name__} | in_evaluation(self)
+
+    @property
+    def is_random(self) -> bool:
+        """Whether a call in training takes a draw."""
+        return hasattr(self, "stream")
+
+    def parts(self, shared_masks: bool) -> list[Layer]:
+        """Simpler layers that compute the same, one after the other, for Monte-Carlo dropout.
+
+        With `shared_masks` their masks are the same for all rows; ValueError if that is impossible.
+        """
+        if shared_masks and self.is_random:
+            raise ValueError(f"shared_masks=True, but rows cannot share the masks of {self!r}")
+        return [self]
+
+    def sample(self, x: Array, draws: Draws) -> Array:
+        """y of several forward passes, (samples, batch, ...), for x (samples, batch, ...).
+
+        A random layer computes as in training, with a draw for each pass and all rows of the batch
+        at once; others compute as in evaluation. The layer itself is left as it is.
+        """
+        layer: Any = copy.copy(self)
+        if self.is_random:
+            layer.train()
+            outputs = []
+            for one, stream in zip(x, draws.streams(), strict=True):
+                layer.stream = stream
+                outputs.append(layer(one))
+            return np.stack(outputs)
+        y: Array = layer.eval()(x.reshape(-1, *x.shape[2:]))
+        return y.reshape(*x.shape[:2], *y.shape[1:])
+
+    def __init_subclass__(cls) -> None:
+        """A class with another `__call__` than its base inherits no `parts` or `sample` from it."""
+        super().__init_subclass__()
+
+        def depth(name: str) -> int:
+            return next(i for i, base in enumerate(cls.__mro__) if name in vars(base))
+
+        for method in (Layer.parts, Layer.sample):
+            if depth("__call__") < depth(method.__name__):
+                setattr(cls, method.__name__, method)
+
+    def _from_forward(self) -> Any:
+        if self._saved is None:
+            raise RuntimeError(f"{self!r}: backward(dy) needs the layer called on an x before")
+        return self._saved
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what `backward` needs: a copy or pickle holds the layer, not its last batch."""
+        return {name: value for name, value in self.__dict__.items() if name != "_saved"}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+class Draws(NamedTuple):
+    """A layer's draw in each of several samples.
+
+    Parameters
+    ----------
+    drawn : sequence of Draw
+        One for each sample, of which only key and draw number are used.
+    start, rows : int
+        Number of the first row at hand, and how many rows the whole batch has.
+    """
+
+    drawn: Sequence[Draw] = ()
+    start: int = 0
+    rows: int = 0
+
+    def streams(self) -> Iterator[Stream]:
+        """For each sample a stream whose next draw is the sample's."""
+        for one in self.drawn:
+            stream = Stream(0)
+            stream.state = stream.state | {"key": one.key.hex(), "draw": one.draw}
+            yield stream
+
+
+def in_evaluation(layer: object) -> dict[str, Any]:
+    """The attributes that decide what a layer computes in evaluation, in JSON's types.
+
+    With ``inverted=False`` p and what follows it are among them: evaluation multiplies by the
+    probability of being kept.
+    """
+    names = ["activation", "transform", "inverted"]
+    if not getattr(layer, "inverted", True):
+        names += ["p", "arguments"]
+    return {name: _plain(getattr(layer, name)) for name in names if hasattr(layer, name)}
+
+
+def _plain(value: Any) -> Any:
+    """A value in JSON's types, the same in every process: callables become their names."""
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, int | float | np.number):
+        return float(value)
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Values):  # a schedule
+        return repr(value)
+    return getattr(value, "__qualname__", type(value).__qualname__)
