@@ -21,7 +21,7 @@ test-cross: $(VENV)/.installed $(VENV)/.test ## run the C library on ARM and on 
 	$(VENV)/bin/python -m pytest tests/cross -m "not exhaustive" $(ARGS)
 
 test-exhaustive: $(VENV)/.installed $(VENV)/.test ## activations for all 2^32 floats, a billion normals: half an hour
-	$(VENV)/bin/python -m pytest -m exhaustive $(ARGS)
+	$(VENV)/bin/python -m pytest tests/slow -m exhaustive $(ARGS)
 
 sanitize: ## run the tests on a build with AddressSanitizer and UndefinedBehaviorSanitizer (GCC's)
 	$(MAKE) run-sanitized VENV=.venv-sanitize BUILD="$(addprefix --config-settings=,\

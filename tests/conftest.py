@@ -8,6 +8,7 @@ import sys
 import hypothesis
 import numpy as np
 import pytest
+from activation_errors import largest_error as largest_error  # a fixture
 
 import simdrop as sd
 from simdrop._core import kernels

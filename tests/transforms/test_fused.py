@@ -1,13 +1,11 @@
 """Fused kernels: the oracle's mask around NumPy's or exact arithmetic, on every instruction set."""
 
 import copy
-import ctypes
 import itertools
 import math
 import pathlib
 import pickle
 import pickletools
-import shutil
 import subprocess
 import sys
 
@@ -15,6 +13,7 @@ import mpmath
 import numpy as np
 import oracle
 import pytest
+from activation_errors import TRANSCENDENTAL, check_floats, function_and_derivative
 from numpy.lib.stride_tricks import as_strided
 
 import simdrop as sd
@@ -22,7 +21,6 @@ from simdrop import _threads, fused
 from simdrop._core import kernels, task
 
 ACTIVATIONS = [None, "relu", "gelu", "tanh", "sigmoid", "silu"]
-TRANSCENDENTAL = ACTIVATIONS[2:]
 DTYPES = [np.float32, np.float64]
 SHAPES = [(1, 1), (5, 3), (3, 64), (2, 511), (2, 512), (3, 513), (2, 2, 1000), (9, 601), (4099,)]
 SHAPES += [(801, 7), (2, 5000)]
@@ -227,12 +225,6 @@ def logistic(x):
     return 1 / (1 + mpmath.exp(-x))
 
 
-def function_and_derivative(activation, x):
-    """By the kernels: nothing is dropped, and adding -0 changes nothing."""
-    y, ctx = fused.bias_dropout(x, np.full(x.shape[-1:], -0.0, x.dtype), 0, activation=activation)
-    return y, ctx.backward(np.ones_like(x))[0]
-
-
 def sample(n, dtype):
     """Where the functions bend, where their results become subnormal, and close to the roots of
     the derivatives of silu and gelu."""
@@ -283,50 +275,9 @@ def test_polynomials_are_what_the_script_prints():
     assert done.stdout == (tables / "polynomials.h").read_text()
 
 
-@pytest.fixture(scope="session")
-def largest_error(tmp_path_factory):
-    """tests/transforms/activations.c: the largest error of float32 results, and where it is."""
-    compiler = shutil.which("cc")
-    if compiler is None:
-        pytest.skip("there is no C compiler")
-    library = tmp_path_factory.mktemp("activations") / "activations.so"
-    source = pathlib.Path(__file__).with_name("activations.c")
-    command = [compiler, "-O2", "-shared", "-fPIC", source, "-o", library, "-lm"]
-    subprocess.run(command, check=True)
-    function = ctypes.CDLL(library).largest_error
-    function.restype = ctypes.c_double
-
-    def error(name, x, y):
-        where = ctypes.c_float()
-        pointers = [ctypes.c_void_p(array.ctypes.data) for array in (x, y)]
-        size = ctypes.c_size_t(x.size)
-        return function(name.encode(), size, *pointers, ctypes.byref(where)), where.value
-
-    return error
-
-
-def check_floats(activation, largest_error, step):
-    """Every `step`-th float32, from another one on in each block."""
-    block = 1 << 20
-    for i, first in enumerate(range(0, 1 << 32, block * step)):
-        pattern = np.arange(first + i % step, first + block * step, step, np.uint64)
-        x = pattern.astype(np.uint32).view(np.float32).reshape(1024, 1024)
-        for name, values in zip(
-            (activation, f"{activation}_slope"), function_and_derivative(activation, x), strict=True
-        ):
-            error, where = largest_error(name, x, values)
-            assert error <= 4, f"{name}({where}) is {error} units wrong"
-
-
 @pytest.mark.parametrize("activation", TRANSCENDENTAL)
 def test_one_in_1024_float32(activation, largest_error):
     check_floats(activation, largest_error, 1024)
-
-
-@pytest.mark.exhaustive
-@pytest.mark.parametrize("activation", TRANSCENDENTAL)
-def test_all_float32(activation, largest_error):
-    check_floats(activation, largest_error, 1)
 
 
 @pytest.mark.parametrize("activation", TRANSCENDENTAL)

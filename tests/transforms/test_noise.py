@@ -12,6 +12,7 @@ import oracle
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from normal_distribution import check_distribution
 
 import simdrop as sd
 from simdrop import _threads
@@ -122,40 +123,8 @@ def test_normals_are_the_inverse_of_the_distribution_function():
     assert 9.07 < z.max() < 9.1 and z[5] == 0
 
 
-def check_distribution(n, draws):
-    """Kolmogorov and Smirnov's distance over cells, and the numbers beyond 0.5, 1, ... sigma."""
-    edges = np.linspace(-6, 6, 4097)
-    below = np.array([NormalDist().cdf(e) for e in edges])
-    tails = np.arange(0.5, 6.6, 0.5)
-    counts, beyond, near = np.zeros(len(edges) - 1), np.zeros((2, len(tails))), 0
-    outside = 0
-    for draw in range(draws):
-        z = sd.GaussianNoiseContext(KEY, draw, 1, n).normals()
-        counts += np.histogram(z, edges)[0]
-        outside += np.count_nonzero(z < edges[0])
-        beyond += [
-            [np.count_nonzero(z > t) for t in tails],
-            [np.count_nonzero(z < -t) for t in tails],
-        ]
-        near += np.count_nonzero(np.abs(z) < 1e-4)
-    total = n * draws
-    distance = np.abs((outside + counts.cumsum()) / total - below[1:]).max()
-    assert distance * total**0.5 < 2.2  # which happens once in 8,000 times
-    for side in beyond:
-        for count, t in zip(side, tails, strict=True):
-            mean = total * math.erfc(t / 2**0.5) / 2
-            assert abs(count - mean) < 5 * mean**0.5 + 3, t
-    mean = total * math.erf(1e-4 / 2**0.5)
-    assert abs(near - mean) < 5 * mean**0.5
-
-
 def test_distribution():
     check_distribution(10_000_000, 5)
-
-
-@pytest.mark.exhaustive
-def test_distribution_of_a_billion():
-    check_distribution(10_000_000, 100)
 
 
 def test_neighbours_and_draws_are_uncorrelated():
