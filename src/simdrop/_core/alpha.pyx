@@ -35,7 +35,7 @@ cdef class Shift(Elements):
     cdef double scale, kept, dropped
 
     cdef int compute(self, uint64_t number, size_t n, const char *x, char *y) except -1 nogil:
-        kernels().dropout_shift[self.double](
+        kernels.dropout_shift[self.double](
             &self.draw.rule, number, n, x, y, self.scale, self.kept, self.dropped
         )
         return 0
@@ -46,7 +46,7 @@ cdef class Scale(Elements):
 
     cdef int compute(self, uint64_t number, size_t n, const char *x, char *y) except -1 nogil:
         cdef int number_type = SIMDROP_F64 if self.double else SIMDROP_F32
-        kernels().apply[number_type](&self.draw.rule, number, n, x, y, self.scale)
+        kernels.apply[number_type](&self.draw.rule, number, n, x, y, self.scale)
         return 0
 
 

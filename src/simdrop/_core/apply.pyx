@@ -58,9 +58,9 @@ cdef void apply_part(const Operation *whole, size_t start, size_t stop) noexcept
         first += start * axes[axis].element
         axes[axis].n = stop - start
     if whole.bits is not NULL:
-        kernels().select_array(whole.bits, first, whole.elements, whole.count, axes, x, y)
+        kernels.select_array(whole.bits, first, whole.elements, whole.count, axes, x, y)
     else:
-        kernels().apply_array(whole.rule, first, whole.elements, whole.count, axes, x, y)
+        kernels.apply_array(whole.rule, first, whole.elements, whole.count, axes, x, y)
 
 
 cdef int apply_drawn(cnp.ndarray x, cnp.ndarray y, Draw draw, bint scaled, double factor) except -1:
@@ -161,5 +161,5 @@ cdef indices_of(bits, Py_ssize_t size):
     cdef const uint8_t *source = <const uint8_t *>cnp.PyArray_DATA(bits)
     cdef intptr_t *target = <intptr_t *>cnp.PyArray_DATA(indices)
     with nogil:
-        kernels().indices(source, size, target, count)
+        kernels.indices(source, size, target, count)
     return indices

@@ -67,7 +67,7 @@ cdef class Fused(Elements):
 
 cdef class BiasDropout(Fused):
     cdef int compute(self, uint64_t number, size_t n, const char *x, char *y) except -1 nogil:
-        kernels().bias_dropout[self.double][self.number](
+        kernels.bias_dropout[self.double][self.number](
             &self.draw.rule, number, n, self.columns, x, self.other, y, self.scale
         )
         return 0
@@ -75,7 +75,7 @@ cdef class BiasDropout(Fused):
 
 cdef class DropoutAdd(Fused):
     cdef int compute(self, uint64_t number, size_t n, const char *x, char *y) except -1 nogil:
-        kernels().dropout_add[self.double](
+        kernels.dropout_add[self.double](
             &self.draw.rule, number, n, x, self.other + (y - self.y), y, self.scale
         )
         return 0
@@ -83,7 +83,7 @@ cdef class DropoutAdd(Fused):
 
 cdef class ReluDropout(Fused):
     cdef int compute(self, uint64_t number, size_t n, const char *x, char *y) except -1 nogil:
-        kernels().relu_dropout[self.double](&self.draw.rule, number, n, x, y, self.scale)
+        kernels.relu_dropout[self.double](&self.draw.rule, number, n, x, y, self.scale)
         return 0
 
 
@@ -91,7 +91,7 @@ cdef class ReluBackward(Fused):
     """Without sums; x is y of the forward pass."""
 
     cdef int compute(self, uint64_t number, size_t n, const char *x, char *y) except -1 nogil:
-        kernels().relu_dropout_backward[self.double](
+        kernels.relu_dropout_backward[self.double](
             n, n, x, self.other + (y - self.y), y, NULL, self.scale
         )
         return 0
@@ -113,9 +113,9 @@ cdef class BiasBackward(Fused):
         cdef double *sums = self.sums + number // self.block * 2 * self.columns
         cdef const char *dy = self.other + (y - self.y)
         if self.number == SIMDROP_RELU:
-            kernels().relu_dropout_backward[self.double](n, self.columns, x, dy, y, sums, self.scale)
+            kernels.relu_dropout_backward[self.double](n, self.columns, x, dy, y, sums, self.scale)
         else:
-            kernels().bias_dropout_backward[self.double][self.number](
+            kernels.bias_dropout_backward[self.double][self.number](
                 &self.draw.rule, number, n, self.columns, x, self.bias, dy, y, sums, self.scale
             )
         return 0
@@ -170,7 +170,7 @@ cdef bias_gradient(BiasDropoutContext ctx, dy, dx):
     cdef void *target = cnp.PyArray_DATA(dbias)
     cdef int double = kernel.double
     with nogil:
-        kernels().finish_sums[double](columns, rows, blocks, sums_data, target)
+        kernels.finish_sums[double](columns, rows, blocks, sums_data, target)
     return dbias
 
 

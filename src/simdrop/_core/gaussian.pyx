@@ -28,7 +28,7 @@ noise_arguments = signatures.arguments("GaussianNoiseContext", "key, draw, std, 
 
 cdef class Normals(Elements):
     cdef int compute(self, uint64_t number, size_t n, const char *x, char *y) except -1 nogil:
-        kernels().normals(&self.draw.rule, number, n, <float *>y)
+        kernels.normals(&self.draw.rule, number, n, <float *>y)
         return 0
 
 
@@ -38,13 +38,13 @@ cdef class Noise(Elements):
 
 cdef class MultiplyNoise(Noise):
     cdef int compute(self, uint64_t number, size_t n, const char *x, char *y) except -1 nogil:
-        kernels().multiply_noise[self.double](&self.draw.rule, number, n, x, y, self.std)
+        kernels.multiply_noise[self.double](&self.draw.rule, number, n, x, y, self.std)
         return 0
 
 
 cdef class AddNoise(Noise):
     cdef int compute(self, uint64_t number, size_t n, const char *x, char *y) except -1 nogil:
-        kernels().add_noise[self.double](&self.draw.rule, number, n, x, y, self.std)
+        kernels.add_noise[self.double](&self.draw.rule, number, n, x, y, self.std)
         return 0
 
 

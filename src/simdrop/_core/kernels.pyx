@@ -30,11 +30,6 @@ STREAM_VERSION = SIMDROP_STREAM_VERSION
 COMPILER = simdrop_compiler().decode()
 
 
-cdef const simdrop_kernels *kernels() noexcept nogil:
-    """The kernels of the instruction set in use."""
-    return simdrop_chosen_kernels()
-
-
 cdef void expand_key(const uint8_t *key, uint8_t *round_keys) noexcept:
     """The AES-128 key schedule."""
     simdrop_expand_key(key, round_keys)
@@ -84,7 +79,7 @@ def keystream(key, draw, plane, first_block, n_blocks):
     cdef size_t blocks = count
     stream = np.empty(count * SIMDROP_BLOCK_BYTES, np.uint8)
     simdrop_expand_key(key_bytes, rule.round_keys)
-    kernels().keystream(&rule, plane_number, block, blocks, <uint8_t *>cnp.PyArray_DATA(stream))
+    kernels.keystream(&rule, plane_number, block, blocks, <uint8_t *>cnp.PyArray_DATA(stream))
     return stream
 
 
@@ -110,6 +105,7 @@ def use_instruction_set(name):
     ValueError
         If it is unknown or this CPU cannot run it.
     """
+    global kernels
     # Compared here, because a string of C ends at its first NUL.
     if name is not None and name not in instruction_sets():
         raise ValueError(
@@ -118,6 +114,7 @@ def use_instruction_set(name):
         )
     cdef bytes encoded = b"" if name is None else name.encode()
     simdrop_isa_choose(NULL if name is None else <const char *>encoded)
+    kernels = simdrop_chosen_kernels()
 
 
 try:

@@ -173,10 +173,10 @@ cdef class Mask(Draw):
         if not (self.in_order and cnp.PyArray_IS_C_CONTIGUOUS(x)) or cnp.PyArray_NBYTES(x) >= SPLIT_FROM:
             self.apply_any(x, out)
         elif self.size < RELEASE_GIL_FROM:
-            kernels().apply[element_type](&self.rule, self.first, self.size, source, target, self.factor)
+            kernels.apply[element_type](&self.rule, self.first, self.size, source, target, self.factor)
         else:
             with nogil:
-                kernels().apply[element_type](&self.rule, self.first, self.size, source, target, self.factor)
+                kernels.apply[element_type](&self.rule, self.first, self.size, source, target, self.factor)
         return out
 
     def backward(self, dy, *, out=None):
@@ -247,7 +247,7 @@ cdef class Mask(Draw):
         bits = np.empty(bytes_of_bits(prod(shape)), np.uint8)
         cdef uint8_t *target = <uint8_t *>cnp.PyArray_DATA(bits)
         with nogil:
-            kernels().packbits_array(&self.rule, self.first, count, axes, numbers, target)
+            kernels.packbits_array(&self.rule, self.first, count, axes, numbers, target)
         return bits
 
     def _keep_flat(self, start, stop):
@@ -258,7 +258,7 @@ cdef class Mask(Draw):
         keep = np.empty(last - first, np.bool_)
         cdef uint8_t *target = <uint8_t *>cnp.PyArray_DATA(keep)
         with nogil:
-            kernels().keep(&self.rule, self.first + first, last - first, target)
+            kernels.keep(&self.rule, self.first + first, last - first, target)
         return keep
 
     def keep(self):
@@ -339,7 +339,7 @@ cdef class Mask(Draw):
         bits = np.empty(bytes_of_bits(self.size), np.uint8)
         cdef uint8_t *target = <uint8_t *>cnp.PyArray_DATA(bits)
         with nogil:
-            kernels().packbits(&self.rule, self.first, self.size, target)
+            kernels.packbits(&self.rule, self.first, self.size, target)
         return bits
 
     def indices(self):

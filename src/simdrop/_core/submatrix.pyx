@@ -145,7 +145,7 @@ cdef class Rows(Task):
 
 cdef class Gather(Rows):
     cdef int compute(self, const simdrop_submatrix *submatrix, double *squares) except -1 nogil:
-        kernels().gather[self.double](submatrix, self.matrix, self.compact)
+        kernels.gather[self.double](submatrix, self.matrix, self.compact)
         return 0
 
 
@@ -188,13 +188,13 @@ cdef class Step(Rows):
 
 cdef class Sgd(Step):
     cdef int compute(self, const simdrop_submatrix *submatrix, double *squares) except -1 nogil:
-        kernels().sgd[self.double](submatrix, &self.settings, self.matrix, self.first_state, self.compact, squares)
+        kernels.sgd[self.double](submatrix, &self.settings, self.matrix, self.first_state, self.compact, squares)
         return 0
 
 
 cdef class Adam(Step):
     cdef int compute(self, const simdrop_submatrix *submatrix, double *squares) except -1 nogil:
-        kernels().adam[self.double](
+        kernels.adam[self.double](
             submatrix, &self.settings, self.matrix, self.first_state, self.second_state, self.compact, squares
         )
         return 0
