@@ -5,7 +5,7 @@ from inspect import signature
 
 import numpy as np
 
-from simdrop import _args, _arrays, _pickle, _threads
+from simdrop import _args, _pickle, _threads
 from simdrop._core import signatures
 
 cimport numpy as cnp
@@ -14,7 +14,6 @@ from libc.stdint cimport uint64_t
 
 from simdrop._core.apply cimport apply_drawn
 from simdrop._core.args cimport checked_p
-from simdrop._core.capi cimport SIMDROP_F32, SIMDROP_F64
 from simdrop._core.draw cimport Draw
 from simdrop._core.elements cimport Elements, apply, copied, floats, floats_of
 from simdrop._core.kernels cimport kernels, set_p
@@ -38,15 +37,6 @@ cdef class Shift(Elements):
         kernels.dropout_shift[self.double](
             &self.draw.rule, number, n, x, y, self.scale, self.kept, self.dropped
         )
-        return 0
-
-
-cdef class Scale(Elements):
-    cdef double scale
-
-    cdef int compute(self, uint64_t number, size_t n, const char *x, char *y) except -1 nogil:
-        cdef int number_type = SIMDROP_F64 if self.double else SIMDROP_F32
-        kernels.apply[number_type](&self.draw.rule, number, n, x, y, self.scale)
         return 0
 
 
@@ -126,7 +116,7 @@ cdef class AlphaDropoutContext(Draw):
             kernel.scale, kernel.kept, kernel.dropped = self.a, self.b, dropped
             return apply(kernel, self, x, out, SPLIT_FROM)
         wide = x if x.dtype.itemsize > 2 else x.astype(np.float32)
-        y = self.scaled(wide, out if wide is x else None)
+        y = apply_drawn(wide, out if wide is x else None, self, True, self.a)
         y += np.where(self.mask()._each_once().keep(), y.dtype.type(self.b), y.dtype.type(dropped))
         if wide is x:
             return y
@@ -135,20 +125,7 @@ cdef class AlphaDropoutContext(Draw):
 
     def backward(self, dy, *, out=None):
         """The gradient with respect to x: ``a * dy`` where kept, exactly +0 where dropped."""
-        dy = floats_of(self, dy)
-        dx = self.scaled(dy, None if out is None else _args.checked_out(out, dy))
-        return dx if out is None else out
-
-    cdef scaled(self, x, out):
-        """a * x where kept, else 0, of a base array that fits."""
-        cdef Scale kernel
-        if not self.shared_axes and x.dtype.itemsize > 2:
-            kernel = Scale.__new__(Scale)
-            kernel.scale = self.a
-            return apply(kernel, self, x, out, SPLIT_FROM)
-        y = _arrays.new_like(x) if out is None else out
-        apply_drawn(x if _arrays.apart(x, y) else x.copy(), y, self, True, self.a)
-        return y
+        return apply_drawn(floats_of(self, dy), out, self, True, self.a)
 
     cdef Draw new_window(self, tuple start, tuple shape):
         cdef AlphaDropoutContext window = AlphaDropoutContext.__new__(AlphaDropoutContext)

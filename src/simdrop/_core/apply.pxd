@@ -18,7 +18,7 @@ from simdrop._core.capi cimport (
 from simdrop._core.draw cimport Draw
 
 
-cdef int apply_drawn(cnp.ndarray x, cnp.ndarray y, Draw draw, bint scaled, double factor) except -1
+cdef apply_drawn(x, out, Draw draw, bint scaled, double factor)
 cdef int apply_stored(
     cnp.ndarray x, cnp.ndarray y, bits, tuple shape, tuple shared_axes, bint scaled, double factor
 ) except -1

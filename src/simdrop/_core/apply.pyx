@@ -8,6 +8,7 @@ from simdrop import _args, _arrays, _threads
 cimport numpy as cnp
 from libc.stdint cimport intptr_t, uint8_t, uint64_t
 
+from simdrop._core.args cimport are_same_or_apart
 from simdrop._core.capi cimport SIMDROP_BF16, SIMDROP_MAX_AXES, simdrop_axis, simdrop_elements, simdrop_rule, simdrop_type
 from simdrop._core.draw cimport Draw, number_c_order
 from simdrop._core.kernels cimport kernels
@@ -17,6 +18,7 @@ cnp.import_array()
 
 cdef enum:
     GRAIN = 4096  # elements: threads' parts of a flat array begin at lines of memory and of keystream
+    RELEASE_GIL_FROM = 8192  # elements; below them that costs more than it gives to other threads
 
 cdef Py_ssize_t SPLIT_FROM = _threads.SPLIT_FROM
 
@@ -63,8 +65,59 @@ cdef void apply_part(const Operation *whole, size_t start, size_t stop) noexcept
         kernels.apply_array(whole.rule, first, whole.elements, whole.count, axes, x, y)
 
 
-cdef int apply_drawn(cnp.ndarray x, cnp.ndarray y, Draw draw, bint scaled, double factor) except -1:
-    """Write x to y, arrays of the draw's shape, multiplied by a factor where its rule keeps an element, else +0."""
+cdef apply_drawn(x, out, Draw draw, bint scaled, double factor):
+    """x multiplied by a factor where the draw's rule keeps an element, else +0: in `out`, or in a new array."""
+    cdef int element_type = kernel_type(x, draw.shape, scaled)
+    cdef const void *source
+    cdef void *target
+    if element_type < 0 or (out is not None and not takes_out(x, out)):
+        x, y = operands(x, out, draw.shape, scaled)
+        apply_strided(x, y, draw, scaled, factor)
+        return y if out is None else out
+    if out is None:
+        out = cnp.PyArray_EMPTY(
+            cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x), not cnp.PyArray_IS_C_CONTIGUOUS(x)
+        )
+    source, target = cnp.PyArray_DATA(x), cnp.PyArray_DATA(out)
+    if not (draw.in_order and cnp.PyArray_IS_C_CONTIGUOUS(x)) or cnp.PyArray_NBYTES(x) >= SPLIT_FROM:
+        apply_strided(x, out, draw, scaled, factor)
+    elif draw.size < RELEASE_GIL_FROM:
+        kernels.apply[element_type](&draw.rule, draw.first, draw.size, source, target, factor)
+    else:
+        with nogil:
+            kernels.apply[element_type](&draw.rule, draw.first, draw.size, source, target, factor)
+    return out
+
+
+cdef int kernel_type(x, tuple shape, bint scaled) noexcept:
+    """The type of x if kernels take it as it is: of this shape, contiguous, aligned, native, NumPy's own; else -1."""
+    cdef int axis, number
+    if not cnp.PyArray_CheckExact(x) or not (cnp.PyArray_ISCARRAY_RO(x) or cnp.PyArray_ISFARRAY_RO(x)):
+        return -1
+    if cnp.PyArray_NDIM(x) != len(shape):
+        return -1
+    for axis in range(cnp.PyArray_NDIM(x)):
+        if cnp.PyArray_DIM(x, axis) != <Py_ssize_t>shape[axis]:
+            return -1
+    number = cnp.PyArray_TYPE(x)
+    if scaled:
+        return scaled_type(number)
+    return plain_type(cnp.PyArray_ITEMSIZE(x)) if number <= cnp.NPY_COMPLEX128 or number == cnp.NPY_FLOAT16 else -1
+
+
+cdef bint takes_out(x, out) noexcept:
+    """Whether kernels can write to `out`: it is such an array like x, and x itself or apart from it."""
+    if not cnp.PyArray_CheckExact(out) or not cnp.PyArray_SAMESHAPE(out, x):
+        return False
+    if not (cnp.PyArray_ISCARRAY(out) if cnp.PyArray_IS_C_CONTIGUOUS(x) else cnp.PyArray_ISFARRAY(out)):
+        return False
+    if cnp.PyArray_TYPE(out) != cnp.PyArray_TYPE(x):
+        return False
+    return are_same_or_apart(x, out)
+
+
+cdef int apply_strided(cnp.ndarray x, cnp.ndarray y, Draw draw, bint scaled, double factor) except -1:
+    """The same for base arrays of the draw's shape, of any type and layout, with all threads where they are large."""
     cdef Operation operation
     set_arrays(&operation, x, y, scaled, factor)
     operation.rule, operation.bits = &draw.rule, NULL

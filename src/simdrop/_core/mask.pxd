@@ -1,8 +1,6 @@
 # cython: language_level=3
 """What the other extensions need of Mask."""
 
-cimport numpy as cnp
-
 from simdrop._core.draw cimport Draw
 from simdrop._core.stored cimport StoredMask
 
@@ -18,9 +16,6 @@ cdef class Mask(Draw):
     cdef int set_form(self, p, shape, shared_axes, bint scale) except -1
     cdef int set_probability(self, double probability) except -1
     cdef int keep_all(self) except -1
-    cdef int kernel_type(self, x) noexcept
-    cdef bint takes_out(self, x, out) noexcept
-    cdef int apply_any(self, cnp.ndarray x, cnp.ndarray y) except -1
     cdef factors_as(self, dtype)
     cdef pack(self, tuple shape)
 

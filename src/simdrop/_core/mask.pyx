@@ -6,27 +6,21 @@ from math import prod
 
 import numpy as np
 
-from simdrop import _args, _arrays, _pickle, _threads
+from simdrop import _args, _arrays, _pickle
 from simdrop._core import signatures
 
 cimport cython
 cimport numpy as cnp
 from libc.stdint cimport uint8_t
 
-from simdrop._core.apply cimport apply_drawn, apply_stored, indices_of, operands, plain_type, scaled_type
-from simdrop._core.args cimport are_same_or_apart, bytes_of_bits, checked_p, is_array_p
+from simdrop._core.apply cimport apply_drawn, apply_stored, indices_of, operands
+from simdrop._core.args cimport bytes_of_bits, checked_p, is_array_p
 from simdrop._core.capi cimport SIMDROP_MAX_AXES, simdrop_axis
 from simdrop._core.draw cimport Draw, checked_axes, checked_shape, decided_shape
 from simdrop._core.kernels cimport kernels, set_p
 from simdrop._core.stored cimport StoredMask
 
 cnp.import_array()
-
-# Below this many elements releasing the GIL costs more than it gives to other threads.
-cdef enum:
-    RELEASE_GIL_FROM = 8192
-
-cdef Py_ssize_t SPLIT_FROM = _threads.SPLIT_FROM
 
 arguments = signatures.arguments("Mask", "key, draw, p, shape, *, shared_axes=(), scale=True")
 
@@ -159,25 +153,13 @@ cdef class Mask(Draw):
         ValueError
             If a shape is not the mask's, or `out` cannot be written.
         """
-        cdef int element_type = self.kernel_type(x)
-        if element_type < 0 or (out is not None and not self.takes_out(x, out)):
-            x, y = operands(x, out, self.shape, self.scaled)
-            self.apply_any(x, y)
-            return y if out is None else out
-        if out is None:
-            out = cnp.PyArray_EMPTY(
-                cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x), not cnp.PyArray_IS_C_CONTIGUOUS(x)
-            )
-        cdef const void *source = cnp.PyArray_DATA(x)
-        cdef void *target = cnp.PyArray_DATA(out)
-        if not (self.in_order and cnp.PyArray_IS_C_CONTIGUOUS(x)) or cnp.PyArray_NBYTES(x) >= SPLIT_FROM:
-            self.apply_any(x, out)
-        elif self.size < RELEASE_GIL_FROM:
-            kernels.apply[element_type](&self.rule, self.first, self.size, source, target, self.factor)
-        else:
-            with nogil:
-                kernels.apply[element_type](&self.rule, self.first, self.size, source, target, self.factor)
-        return out
+        if self.direct:
+            return apply_drawn(x, out, self, self.scaled, self.factor)
+        x, y = operands(x, out, self.shape, self.scaled)
+        apply_stored(x, y, self.pack(self.decided()), self.shape, self.shared_axes, False, 1.0)
+        if self.scaled:
+            _arrays.multiply(y, self.factors_as(_arrays.real_type(y.dtype)), y)
+        return y if out is None else out
 
     def backward(self, dy, *, out=None):
         """
@@ -186,42 +168,6 @@ cdef class Mask(Draw):
         A mask is a diagonal matrix, its own transpose: this is ``apply(dy, out=out)``.
         """
         return self.apply(dy, out=out)
-
-    cdef int kernel_type(self, x) noexcept:
-        """The type of x if kernels take it as it is: contiguous, aligned, native, of NumPy's own numbers; else -1."""
-        cdef int axis, number
-        if not self.direct:
-            return -1
-        if not cnp.PyArray_CheckExact(x) or not (cnp.PyArray_ISCARRAY_RO(x) or cnp.PyArray_ISFARRAY_RO(x)):
-            return -1
-        if cnp.PyArray_NDIM(x) != len(self.shape):
-            return -1
-        for axis in range(cnp.PyArray_NDIM(x)):
-            if cnp.PyArray_DIM(x, axis) != <Py_ssize_t>self.shape[axis]:
-                return -1
-        number = cnp.PyArray_TYPE(x)
-        if self.scaled:
-            return scaled_type(number)
-        return plain_type(cnp.PyArray_ITEMSIZE(x)) if number <= cnp.NPY_COMPLEX128 or number == cnp.NPY_FLOAT16 else -1
-
-    cdef bint takes_out(self, x, out) noexcept:
-        """Whether kernels can write to `out`: it is such an array like x, and x itself or apart from it."""
-        if not cnp.PyArray_CheckExact(out) or not cnp.PyArray_SAMESHAPE(out, x):
-            return False
-        if not (cnp.PyArray_ISCARRAY(out) if cnp.PyArray_IS_C_CONTIGUOUS(x) else cnp.PyArray_ISFARRAY(out)):
-            return False
-        if cnp.PyArray_TYPE(out) != cnp.PyArray_TYPE(x):
-            return False
-        return are_same_or_apart(x, out)
-
-    cdef int apply_any(self, cnp.ndarray x, cnp.ndarray y) except -1:
-        """Apply to base arrays of the mask's shape, of any type and layout, with all threads where they are large."""
-        if self.direct:
-            return apply_drawn(x, y, self, self.scaled, self.factor)
-        apply_stored(x, y, self.pack(self.decided()), self.shape, self.shared_axes, False, 1.0)
-        if self.scaled:
-            _arrays.multiply(y, self.factors_as(_arrays.real_type(y.dtype)), y)
-        return 0
 
     cdef factors_as(self, dtype):
         """The factors of an array p, which are kept: computing them takes longer than all the rest."""

@@ -4,6 +4,7 @@ from typing import Any, TypeAlias, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+from simdrop._core.draw import Draw
 from simdrop._core.mask import Mask
 
 Rng: TypeAlias = (
@@ -56,3 +57,5 @@ def next_mask(
     scale: bool = True,
     array_p: bool = False,
 ) -> Mask: ...
+def next_draws(rng: Rng, n: int) -> list[Draw]: ...
+def stream_at(draw: Draw) -> Stream: ...

@@ -283,3 +283,23 @@ def next_mask(rng, p, shape, *, shared_axes=(), training=True, scale=True, array
     `array_p` says whether p may be an array.
     """
     return next_mask_of(rng, p if array_p else checked_p(p), shape, shared_axes, training, scale)
+
+
+def next_draws(rng, n):
+    """The next n draws of the stream that `rng` means, of a single decision each."""
+    cdef Stream stream = stream_of(rng)
+    cdef Draw draw
+    draws = []
+    for _ in range(n):
+        draw = Draw.__new__(Draw)
+        draw.set_shape((), (), 1)
+        stream.take(draw)
+        draws.append(draw)
+    return draws
+
+
+def stream_at(Draw draw not None):
+    """A stream whose next draw has the key and the number of this one."""
+    cdef Stream stream = Stream.__new__(Stream)
+    stream.set_state(draw.key, draw.draw, 0)
+    return stream
