@@ -1,5 +1,5 @@
 /* What aesni.h and vaes256.h share: everything after the cipher, on AVX2. */
-#include "../parts/transpose.h"
+#include <string.h>
 
 typedef struct {
     __m256i half[2];
@@ -71,6 +71,56 @@ static inline int store_indices(intptr_t *out, intptr_t first, uint8_t bits) {
     _mm256_storeu_si256((__m256i *)(out + 4),
                         _mm256_add_epi64(_mm256_cvtepu8_epi64(_mm_srli_si128(numbers, 4)), firsts));
     return _mm_popcnt_u32(bits);
+}
+
+/* Of words a and those `width` further, two quarters of each block of 2 width rows and columns. */
+static inline void exchange_quarters(__m256i *a, __m256i *b, int width, uint64_t mask) {
+    const __m256i different = _mm256_xor_si256(_mm256_srli_epi64(*a, width), *b);
+    const __m256i exchanged = _mm256_and_si256(different, _mm256_set1_epi64x((int64_t)mask));
+    *a = _mm256_xor_si256(*a, _mm256_slli_epi64(exchanged, width));
+    *b = _mm256_xor_si256(*b, exchanged);
+}
+
+/* Exchange rows and columns of four words in each of four vectors. */
+static inline void transpose_words(__m256i v[4]) {
+    const __m256i even_01 = _mm256_unpacklo_epi64(v[0], v[1]), odd_01 = _mm256_unpackhi_epi64(v[0], v[1]);
+    const __m256i even_23 = _mm256_unpacklo_epi64(v[2], v[3]), odd_23 = _mm256_unpackhi_epi64(v[2], v[3]);
+    v[0] = _mm256_permute2x128_si256(even_01, even_23, 0x20);
+    v[1] = _mm256_permute2x128_si256(odd_01, odd_23, 0x20);
+    v[2] = _mm256_permute2x128_si256(even_01, even_23, 0x31);
+    v[3] = _mm256_permute2x128_si256(odd_01, odd_23, 0x31);
+}
+
+/* Exchange rows and columns of 64 words of 64 bits: at least the first `columns` of them (Warren, Hacker's Delight,
+   section 7-3). */
+static inline void transpose_bits(uint64_t word[64], size_t columns) {
+    __m256i v[16]; /* of words 0 to 3, 4 to 7, ... */
+    (void)columns;
+    for (int i = 0; i < 16; i++) {
+        v[i] = _mm256_loadu_si256((const __m256i *)(word + 4 * i));
+    }
+    for (int i = 0; i < 8; i++) {
+        exchange_quarters(&v[i], &v[i + 8], 32, 0x00000000ffffffff);
+    }
+    for (int i = 0; i < 4; i++) {
+        exchange_quarters(&v[i], &v[i + 4], 16, 0x0000ffff0000ffff);
+        exchange_quarters(&v[i + 8], &v[i + 12], 16, 0x0000ffff0000ffff);
+    }
+    for (int i = 0; i < 16; i += 4) {
+        exchange_quarters(&v[i], &v[i + 2], 8, 0x00ff00ff00ff00ff);
+        exchange_quarters(&v[i + 1], &v[i + 3], 8, 0x00ff00ff00ff00ff);
+        exchange_quarters(&v[i], &v[i + 1], 4, 0x0f0f0f0f0f0f0f0f);
+        exchange_quarters(&v[i + 2], &v[i + 3], 4, 0x0f0f0f0f0f0f0f0f);
+        transpose_words(v + i);
+        exchange_quarters(&v[i], &v[i + 2], 2, 0x3333333333333333);
+        exchange_quarters(&v[i + 1], &v[i + 3], 2, 0x3333333333333333);
+        exchange_quarters(&v[i], &v[i + 1], 1, 0x5555555555555555);
+        exchange_quarters(&v[i + 2], &v[i + 3], 1, 0x5555555555555555);
+        transpose_words(v + i);
+        for (int j = i; j < i + 4; j++) {
+            _mm256_storeu_si256((__m256i *)(word + 4 * j), v[j]);
+        }
+    }
 }
 
 /* Tiles: y = x * scale, or x, where the bit is set, else 0. */

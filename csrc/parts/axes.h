@@ -3,6 +3,8 @@
 
 #include "common.h"
 
+enum { MAX_AXES = SIMDROP_MAX_AXES };
+
 /* A position in x, in y, and in the mask. */
 typedef struct {
     const char *x;

@@ -2,6 +2,7 @@
    kernels.c. */
 #pragma once
 
+#include "axes.h"
 #include "copy.h"
 #include "pack.h"
 #include "select.h"
@@ -12,11 +13,8 @@ enum {
     SHORT_ROW = 48,           /* elements; shorter rows are masked together */
     PREFETCH_DISTANCE = 4096, /* bytes from what is selected to what is prefetched meanwhile */
     LONG_ROW = 1024,          /* bytes from which a row may be written past the caches, except for its ends */
-    MAX_AXES = SIMDROP_MAX_AXES,
+    LONG_RUN = 4096,          /* bytes from which a branch on a run's decision pays */
 };
-
-/* The stride in the mask of an axis that follows it backward. */
-#define DESCENDING UINT64_MAX
 
 /* One call: the mask, the elements, and whether the kernels can read x and write y in place. */
 typedef struct {
@@ -25,9 +23,7 @@ typedef struct {
     simdrop_elements elements;
     int direct_x, direct_y, prefetches, past_cache;
     ptrdiff_t prefetch_x, prefetch_y; /* as PREFETCH_DISTANCE */
-    /* The bits that were drawn last, for axes that repeat them. */
-    uint64_t *bits, drawn_from;
-    size_t drawn;
+    simdrop_axis run;                 /* the innermost axis in memory, if it shares one decision; else of length 0 */
 } job;
 
 /* Bits from element `start` on; they begin start % 64 bits into bits[0]. */
@@ -113,13 +109,16 @@ static void apply_run(const job *job, position at, simdrop_axis axis, const uint
     }
 }
 
-/* All elements along an axis that shares one decision; what is dropped is not read. */
+/* All elements along an axis that shares one decision. Long runs that are dropped are not read; on short ones there is
+   no branch, which would be mispredicted half the time. */
 static void apply_one_decision(const job *job, position at, simdrop_axis axis, int keep) {
-    if (keep) {
-        uint64_t ones[SHORT_CHUNK_WORDS];
+    if (job->direct_x && job->direct_y && axis.n * type_bytes(job) < LONG_RUN) {
+        select_runs[job->elements.type](keep, axis.n, at.x, at.y, job->elements.scale);
+    } else if (keep) {
+        uint64_t ones[CHUNK_WORDS];
         memset(ones, 0xff, sizeof ones);
         for (size_t n = axis.n; n != 0;) {
-            const size_t count = smaller(n, SHORT_CHUNK);
+            const size_t count = smaller(n, CHUNK);
             apply_run(job, at, axis, ones, 0, count);
             at = step_along(at, axis, count);
             n -= count;
@@ -195,30 +194,4 @@ static void apply_bits(const job *job, cursor *cursor, const simdrop_axis *axes,
             advance(cursor, axes, count, length);
         }
     }
-}
-
-static uint64_t reversed(uint64_t word) {
-    word = (word & 0x5555555555555555) << 1 | (word >> 1 & 0x5555555555555555);
-    word = (word & 0x3333333333333333) << 2 | (word >> 2 & 0x3333333333333333);
-    word = (word & 0x0f0f0f0f0f0f0f0f) << 4 | (word >> 4 & 0x0f0f0f0f0f0f0f0f);
-    return __builtin_bswap64(word);
-}
-
-/* The bits of n elements, at most REPEATED_BITS, from `element` on, or descending from it. They begin
-   `shift` bits into the first word. */
-static const uint64_t *run_bits(job *job, uint64_t element, size_t n, int descending, size_t *shift) {
-    const uint64_t first = descending ? element - n + 1 : element, end = first % WORD + n;
-    const size_t words = words_of(end);
-    if (job->drawn_from != first || job->drawn != n) {
-        load_bits(job, first, n, job->bits);
-        job->drawn_from = first;
-        job->drawn = n;
-        for (size_t i = 0; descending && 2 * i < words; i++) {
-            const uint64_t low = job->bits[i], high = job->bits[words - 1 - i];
-            job->bits[i] = reversed(high);
-            job->bits[words - 1 - i] = reversed(low);
-        }
-    }
-    *shift = descending ? words * WORD - end : first % WORD;
-    return job->bits;
 }

@@ -1,93 +1,38 @@
-/* Arrays of any layout: the order in which axes are followed, and the bits that this needs. Part of kernels.c. */
+/* Arrays of any layout: which part of an array is one block, whose bits are drawn in the order of the mask and used in
+   that of memory. Part of kernels.c. */
 #pragma once
 
-#include "panels.h"
+#include "arrange.h"
 #include "runs.h"
 
 enum {
     PREFETCH_FROM = 1 << 19, /* bytes of y from which memory is prefetched: less is in a near cache */
-    REPEAT_FROM = 1024,      /* elements of rows that share their decisions from which these are drawn once */
-    REPEATED_BITS = 1 << 18, /* bits drawn once for all steps of an axis that shares them */
+    LONG_ROW_FROM = 1 << 13, /* elements of a row that the kernel of contiguous arrays may have for itself */
+    BLOCK_RUN = 4096,        /* elements of a block that follow each other in the mask, at least */
+    BLOCK_ROW = 1024,        /* and in memory */
+    BLOCK_BITS = 1 << 18,    /* of a block: they stay in the second-level cache */
+    BLOCK_WORDS = BLOCK_BITS / WORD + 16,
 };
 
-/* Axes that are contiguous in the mask, ascending or descending, innermost first: their bits are drawn a chunk at a
-   time, over the ends of rows. Where a decision is shared along an axis, each bit is for a run along that one. */
-static void apply_in_mask_order(job *job, position at, const simdrop_axis *axes, int count,
-                                const simdrop_axis *shared) {
-    const int descending = axes[0].element == DESCENDING;
-    cursor cursor = begin_at(at, count);
-    size_t left = 1;
-    for (int axis = 0; axis < count; axis++) {
-        left *= axes[axis].n;
-    }
-    for (size_t chunk, bit; left != 0; left -= chunk) {
-        chunk = smaller(left, SHORT_CHUNK);
-        const uint64_t *bits = run_bits(job, cursor.at.element, chunk, descending, &bit);
-        if (shared == NULL) {
-            apply_bits(job, &cursor, axes, count, bits, bit, chunk);
-        } else {
-            for (const size_t end = bit + chunk; bit < end; bit++) {
-                apply_one_decision(job, cursor.at, *shared, (int)(bits[bit / WORD] >> bit % WORD & 1));
-                advance(&cursor, axes, count, 1);
-            }
-        }
-    }
-}
-
-/* A row of decisions for all steps of an axis that shares them: its bits are drawn once. If a row is short and its
-   steps are contiguous in memory, copies of its bits are appended to each other, and several steps are one run. */
-static void apply_repeated_rows(job *job, position at, simdrop_axis row, simdrop_axis again) {
-    const int descending = row.element == DESCENDING, one_run = continues(row, again);
-    for (size_t from = 0, n; from < row.n; from += n) {
-        n = smaller(row.n - from, REPEATED_BITS);
-        const position begin = step_along(at, row, from);
-        size_t shift, together = 1;
-        const uint64_t *bits = run_bits(job, begin.element, n, descending, &shift);
-        uint64_t once[QUEUE / WORD + 1], queued[QUEUE / WORD + 2];
-        if (one_run && row.n <= QUEUE / 2) {
-            extract_words(bits, shift, WORD, words_of(n), once, 1, WORD);
-            if (n % WORD != 0) {
-                once[n / WORD] &= low_bits(n % WORD);
-            }
-            bit_queue queue = {0};
-            for (together = 0; together < again.n && queue.count + n <= QUEUE; together++) {
-                queue = append_bits(queue, queued, once, 1, n);
-            }
-            bits = queued;
-            shift = 0;
-        }
-        for (size_t i = 0; i < again.n; i += together) {
-            apply_run(job, step_along(begin, again, i), row, bits, shift, smaller(again.n - i, together) * n);
-        }
-    }
-}
-
-/* How an array of some layout is applied. */
+/* How an array is cut into blocks. */
 typedef struct {
-    simdrop_axis in_order[MAX_AXES]; /* contiguous in the mask, innermost first */
-    int in_order_count;
-    simdrop_axis memory; /* the innermost axis in memory */
-    int repeats;         /* the next one in memory shares its decisions: it is the first of `outer` */
-    int panels;          /* `memory` is not the innermost axis of the mask */
-    simdrop_axis next;   /* continues `memory`, where it is too short for panels */
-    simdrop_axis outer[MAX_AXES];
-    int outer_count;
-} plan;
+    int count;
+    simdrop_axis axes[MAX_AXES]; /* innermost in memory first */
+    size_t block[MAX_AXES];      /* lengths of a block */
+    int mask_count, mask_order[MAX_AXES]; /* axes along which decisions differ, innermost in the mask first */
+    int loop_order[MAX_AXES]; /* in which blocks follow each other: first those along which they differ, outermost first */
+} layout;
 
-static void apply_plan(job *job, const plan *plan, position at, int outer) {
-    if (plan->repeats && outer == 1) {
-        apply_repeated_rows(job, at, plan->memory, plan->outer[0]);
-    } else if (outer != 0) {
-        for (size_t i = 0; i < plan->outer[outer - 1].n; i++) {
-            apply_plan(job, plan, step_along(at, plan->outer[outer - 1], i), outer - 1);
-        }
-    } else if (plan->panels) {
-        apply_panels(job, at, plan->memory, plan->next, plan->in_order[0], plan->in_order[1]);
-    } else {
-        apply_in_mask_order(job, at, plan->in_order, plan->in_order_count,
-                            plan->memory.element == 0 ? &plan->memory : NULL);
-    }
-}
+/* The bits of the block that was drawn last. */
+typedef struct {
+    uint64_t element;
+    size_t block[MAX_AXES];
+    const uint64_t *bits; /* NULL: none */
+    size_t shift;
+    uint64_t drawn[BLOCK_WORDS + 2], arranged[BLOCK_WORDS + 2];
+} block_bits;
+
+static uint64_t mask_distance(simdrop_axis axis) { return (int64_t)axis.element < 0 ? -axis.element : axis.element; }
 
 /* The axes longer than 1, sorted by their strides in y, innermost first, and joined where they can be. */
 static int simplify_axes(int count, const simdrop_axis *axes, simdrop_axis *simple) {
@@ -106,10 +51,7 @@ static int simplify_axes(int count, const simdrop_axis *axes, simdrop_axis *simp
 
 /* Reverses axes that run backward in both x and y, so that the kernels can work in place; the mask is followed backward
    instead. */
-static position reverse_axes(position at, int count, simdrop_axis *axes, size_t size) {
-    if (axes[0].element != 1 || axes[0].x != -(ptrdiff_t)size || axes[0].y != axes[0].x || axes[0].n < SHORT_ROW) {
-        return at;
-    }
+static position reverse_axes(position at, int count, simdrop_axis *axes) {
     for (int axis = 0; axis < count; axis++) {
         if (axes[axis].x < 0 && axes[axis].y < 0) {
             at = step_along(at, axes[axis], axes[axis].n - 1);
@@ -121,41 +63,195 @@ static position reverse_axes(position at, int count, simdrop_axis *axes, size_t 
     return at;
 }
 
+/* How the bits of a block are drawn: `rows` times `run` elements, where the first `axes` in the mask's order, whose
+   elements follow each other or have small gaps, are along a run. */
+typedef struct {
+    size_t run, rows;
+    int axes;
+} drawing;
+
+static drawing drawing_of(const layout *layout, const size_t *block) {
+    drawing drawing = {.run = 1, .rows = 1};
+    for (int i = 0; i < layout->mask_count; i++) {
+        const int axis = layout->mask_order[i];
+        const uint64_t step = mask_distance(layout->axes[axis]);
+        if (drawing.axes == i && step < drawing.run + TILE && block[axis] - 1 <= BLOCK_BITS / step) {
+            drawing.run += (block[axis] - 1) * step;
+            drawing.axes++;
+        } else {
+            drawing.rows *= block[axis];
+        }
+    }
+    return drawing;
+}
+
+/* Words of a row: its bits may begin and end inside one. */
+static size_t row_words(drawing drawing) { return drawing.run / WORD + 2; }
+
+static int fits(const layout *layout) {
+    size_t n = 1;
+    for (int axis = 0; axis < layout->count; axis++) {
+        n *= layout->block[axis];
+    }
+    const drawing drawing = drawing_of(layout, layout->block);
+    return n <= BLOCK_BITS && drawing.rows * row_words(drawing) <= BLOCK_WORDS;
+}
+
+/* Makes blocks longer along an axis, up to `wanted` elements; returns how long they are. */
+static size_t lengthen(layout *layout, int axis, size_t wanted) {
+    size_t *length = &layout->block[axis];
+    const size_t before = *length;
+    wanted = smaller(smaller(wanted, layout->axes[axis].n), BLOCK_BITS);
+    *length = wanted > before ? wanted : before;
+    while (*length > before && !fits(layout)) {
+        *length = before + (*length - before) / 2;
+    }
+    return *length;
+}
+
+/* Blocks are long in the mask, so that little is drawn in vain, and in memory. Where the mask's order is memory's, they
+   are no larger than this needs; else as large as their bits allow. */
+static void choose_blocks(layout *layout, int in_order) {
+    for (int axis = 0; axis < layout->count; axis++) {
+        layout->block[axis] = 1;
+    }
+    for (size_t i = 0, n = 1; i < (size_t)layout->mask_count && n < BLOCK_RUN; i++) {
+        n *= lengthen(layout, layout->mask_order[i], (BLOCK_RUN - 1) / n + 1);
+    }
+    for (size_t axis = 0, n = 1; axis < (size_t)layout->count && n < BLOCK_ROW; axis++) {
+        n *= lengthen(layout, (int)axis, (BLOCK_ROW - 1) / n + 1);
+    }
+    for (int i = 0; i < layout->mask_count && !in_order; i++) {
+        lengthen(layout, layout->mask_order[i], SIZE_MAX);
+    }
+}
+
 /* `axes` are simplified. */
-static plan make_plan(int count, const simdrop_axis *axes) {
-    const simdrop_axis none = {.n = 1};
-    const uint64_t first = axes[0].element == DESCENDING ? DESCENDING : 1;
-    plan plan = {.memory = axes[0], .next = none};
-    plan.panels = axes[0].element != 0 && axes[0].element != first;
-    int taken[MAX_AXES] = {axes[0].element != first};
-    if (plan.panels && axes[0].n < WORD && count > 2 && axes[1].element > 1 && continues(axes[0], axes[1])) {
-        plan.next = axes[1];
-        taken[1] = 1;
-    }
-    plan.repeats = axes[0].element == first && count > 1 && axes[1].element == 0 &&
-                   axes[1].n * axes[0].n >= REPEAT_FROM && (axes[0].n >= SHORT_ROW || continues(axes[0], axes[1]));
-    const int most_in_order = plan.panels ? 2 : plan.repeats ? 1 : MAX_AXES;
-    for (uint64_t next = first; plan.in_order_count < most_in_order;) {
-        int axis = 0;
-        while (axis < count && (taken[axis] || axes[axis].element != next)) {
-            axis++;
-        }
-        if (axis == count) {
-            break;
-        }
-        taken[axis] = 1;
-        plan.in_order[plan.in_order_count++] = axes[axis];
-        next *= axes[axis].n;
-    }
-    while (plan.in_order_count < (plan.panels ? 2 : 1)) {
-        plan.in_order[plan.in_order_count++] = none;
-    }
-    for (int axis = 1; axis < count; axis++) {
-        if (!taken[axis]) {
-            plan.outer[plan.outer_count++] = axes[axis];
+static void make_layout(layout *layout, int count, const simdrop_axis *axes) {
+    int in_order = 1, loops = 0;
+    layout->count = count;
+    layout->mask_count = 0;
+    memcpy(layout->axes, axes, (size_t)count * sizeof *axes);
+    for (int axis = 0; axis < count; axis++) {
+        in_order = in_order && (int64_t)axes[axis].element > (axis ? (int64_t)axes[axis - 1].element : 0);
+        if (axes[axis].element != 0) {
+            int i = layout->mask_count++;
+            for (; i > 0 && mask_distance(axes[axis]) < mask_distance(axes[layout->mask_order[i - 1]]); i--) {
+                layout->mask_order[i] = layout->mask_order[i - 1];
+            }
+            layout->mask_order[i] = axis;
         }
     }
-    return plan;
+    for (int shared = 0; shared < 2; shared++) {
+        for (int axis = count - 1; axis >= 0; axis--) {
+            if ((axes[axis].element == 0) == shared) {
+                layout->loop_order[loops++] = axis;
+            }
+        }
+    }
+    choose_blocks(layout, in_order);
+}
+
+/* Draws the bits of a block, the first of them for `element`, and brings them into the order of memory. */
+static void draw_block(const job *job, const layout *layout, uint64_t element, const size_t *block, block_bits *bits) {
+    const drawing drawing = drawing_of(layout, block);
+    bit_axes rows = {.count = 0};
+    ptrdiff_t stride[MAX_AXES] = {0}, first = 0, row_stride = (ptrdiff_t)(row_words(drawing) * WORD);
+    for (int i = 0; i < layout->mask_count; i++) {
+        const int axis = layout->mask_order[i];
+        const uint64_t step = mask_distance(layout->axes[axis]), last = block[axis] - 1;
+        if (i < drawing.axes) {
+            stride[axis] = (ptrdiff_t)step;
+        } else {
+            stride[axis] = row_stride;
+            rows.axis[rows.count++] = (bit_axis){block[axis], (ptrdiff_t)step, row_stride};
+            row_stride *= (ptrdiff_t)block[axis];
+        }
+        if (layout->axes[axis].element != step) { /* backward */
+            element -= last * step;
+            first += (ptrdiff_t)last * stride[axis];
+            stride[axis] = -stride[axis];
+        }
+    }
+    if (rows.count == 0) {
+        rows.axis[rows.count++] = (bit_axis){1, 0, 0};
+    }
+    bit_cursor row = begin_bits(0, 0, &rows);
+    for (size_t i = 0; i < drawing.rows; i++, step_bits(&row, &rows, 1)) {
+        uint64_t *word = bits->drawn + (size_t)row.to / WORD;
+        const uint64_t start = element + (uint64_t)row.from;
+        load_bits(job, start, drawing.run, word);
+        if (drawing.rows == 1) {
+            first += (ptrdiff_t)(start % WORD);
+            continue;
+        }
+        for (size_t w = 0; w * WORD < drawing.run; w++) { /* all rows begin with a word */
+            word[w] = bits_at(word + w, start % WORD);
+        }
+    }
+    bit_axes axes = {.count = 0};
+    size_t n = 1;
+    for (int axis = 0; axis < layout->count; axis++) {
+        bit_axis *inner = axes.count ? &axes.axis[axes.count - 1] : NULL;
+        if (inner && stride[axis] == (ptrdiff_t)inner->n * inner->from) {
+            inner->n *= block[axis];
+        } else if (block[axis] != 1) {
+            axes.axis[axes.count++] = (bit_axis){block[axis], stride[axis], (ptrdiff_t)n};
+        }
+        n *= block[axis];
+    }
+    if (axes.count == 0 || (axes.count == 1 && axes.axis[0].from == 1)) {
+        bits->bits = bits->drawn + (size_t)first / WORD;
+        bits->shift = (size_t)first % WORD;
+    } else {
+        memset(bits->arranged, 0, (words_of(n) + 1) * sizeof *bits->arranged);
+        arrange(bits->drawn, first, bits->arranged, &axes);
+        bits->bits = bits->arranged;
+        bits->shift = 0;
+    }
+}
+
+static void apply_block(const job *job, const layout *layout, position at, const size_t *block, block_bits *bits) {
+    const size_t bytes = (size_t)layout->count * sizeof *block;
+    if (bits->bits == NULL || bits->element != at.element || memcmp(bits->block, block, bytes) != 0) {
+        draw_block(job, layout, at.element, block, bits);
+        bits->element = at.element;
+        memcpy(bits->block, block, bytes);
+    }
+    simdrop_axis axes[MAX_AXES + 1] = {{.n = 1}};
+    int count = 0;
+    size_t n = 1;
+    for (int axis = 0; axis < layout->count; axis++) {
+        const simdrop_axis next = {block[axis], layout->axes[axis].x, layout->axes[axis].y, 0};
+        n *= next.n;
+        if (count != 0 && continues(axes[count - 1], next)) {
+            axes[count - 1].n *= next.n;
+        } else if (next.n != 1 || axis == 0) {
+            axes[count++] = next;
+        }
+    }
+    cursor cursor = begin_at(at, count);
+    if (job->run.n != 0) {
+        for (size_t i = 0, bit = bits->shift; i < n; i++, bit++) {
+            apply_one_decision(job, cursor.at, job->run, (int)(bits->bits[bit / WORD] >> bit % WORD & 1));
+            advance(&cursor, axes, count, 1);
+        }
+    } else {
+        apply_bits(job, &cursor, axes, count, bits->bits, bits->shift, n);
+    }
+}
+
+static void apply_blocks(const job *job, const layout *layout, position at, size_t *block, int loop, block_bits *bits) {
+    if (loop == layout->count) {
+        apply_block(job, layout, at, block, bits);
+        return;
+    }
+    const int axis = layout->loop_order[loop];
+    const simdrop_axis along = layout->axes[axis];
+    for (size_t i = 0; i < along.n; i += layout->block[axis]) {
+        block[axis] = smaller(along.n - i, layout->block[axis]);
+        apply_blocks(job, layout, step_along(at, along, i), block, loop + 1, bits);
+    }
 }
 
 /* How far ahead to prefetch, in bytes: if rows are short, to one of the next rows. */
@@ -165,6 +261,17 @@ static ptrdiff_t prefetch_distance(size_t row_bytes, ptrdiff_t to_next_row) {
         return PREFETCH_DISTANCE;
     }
     return step < PREFETCH_DISTANCE ? to_next_row * (ptrdiff_t)(PREFETCH_DISTANCE / step) : to_next_row;
+}
+
+/* The first axes in memory that are one there, whatever their order in the mask. */
+static simdrop_axis memory_row(const simdrop_axis *axes, int *count) {
+    simdrop_axis row = axes[0];
+    int axis = 1;
+    while (axis < *count && continues(row, axes[axis])) {
+        row.n *= axes[axis++].n;
+    }
+    *count = axis;
+    return row;
 }
 
 static void apply_or_select(const simdrop_rule *rule, const uint8_t *packed, uint64_t start, simdrop_elements elements,
@@ -184,30 +291,43 @@ static void apply_or_select(const simdrop_rule *rule, const uint8_t *packed, uin
     if (simple_count == 0) { /* a single element */
         simple[simple_count++] = (simdrop_axis){.n = 1, .x = (ptrdiff_t)size, .y = (ptrdiff_t)size, .element = 1};
     }
-    const position at = reverse_axes((position){.x = x, .y = y, .element = start}, simple_count, simple, size);
-    const plan plan = make_plan(simple_count, simple);
-    const simdrop_axis memory = plan.memory;
-    uint64_t bits[REPEATED_BITS / WORD + 2];
-    job job = {
+    const position at = reverse_axes((position){.x = x, .y = y, .element = start}, simple_count, simple);
+    int row_axes = simple_count;
+    const simdrop_axis row = memory_row(simple, &row_axes);
+    const simdrop_axis next_row = row_axes < simple_count ? simple[row_axes] : (simdrop_axis){.n = 1};
+    const int shares_run = simple[0].element == 0 && simple[0].n >= SHORT_ROW;
+    const job job = {
         .rule = rule,
         .packed = packed,
         .elements = elements,
         .direct_x =
-            memory.x == (ptrdiff_t)size && elements.bytes == size && !elements.swap_x && misaligned_x % alignment == 0,
+            row.x == (ptrdiff_t)size && elements.bytes == size && !elements.swap_x && misaligned_x % alignment == 0,
         .direct_y =
-            memory.y == (ptrdiff_t)size && elements.bytes == size && !elements.swap_y && misaligned_y % alignment == 0,
+            row.y == (ptrdiff_t)size && elements.bytes == size && !elements.swap_y && misaligned_y % alignment == 0,
         .prefetches = elements_count * size >= PREFETCH_FROM,
         .past_cache = elements_count * size >= STREAM_FROM,
-        .prefetch_x = prefetch_distance(memory.n * size, simple_count > 1 ? simple[1].x : 0),
-        .prefetch_y = prefetch_distance(memory.n * size, simple_count > 1 ? simple[1].y : 0),
-        .bits = bits,
+        .prefetch_x = prefetch_distance(row.n * size, next_row.x),
+        .prefetch_y = prefetch_distance(row.n * size, next_row.y),
+        .run = shares_run ? simple[0] : (simdrop_axis){.n = 0},
     };
-    if (rule != NULL && job.direct_x && job.direct_y && memory.element == 1 && plan.in_order_count == 1 &&
-        plan.outer_count == 0) {
-        applies[elements.type](rule, start, memory.n, x, y, elements.scale);
+    if (rule != NULL && job.direct_x && job.direct_y && simple[0].element == 1 &&
+        (simple_count == 1 || (simple[0].n >= LONG_ROW_FROM && !job.past_cache))) {
+        cursor cursor = begin_at(at, simple_count);
+        for (size_t left = elements_count; left != 0; left -= simple[0].n) {
+            applies[elements.type](rule, cursor.at.element, simple[0].n, cursor.at.x, cursor.at.y, elements.scale);
+            advance(&cursor, simple, simple_count, simple[0].n);
+        }
         return;
     }
-    apply_plan(&job, &plan, at, plan.outer_count);
+    layout layout;
+    block_bits bits;
+    size_t block[MAX_AXES] = {0};
+    bits.bits = NULL;
+    if (shares_run && simple_count == 1) { /* a single decision */
+        simple[simple_count++] = (simdrop_axis){.n = 1, .element = 1};
+    }
+    make_layout(&layout, simple_count - shares_run, simple + shares_run);
+    apply_blocks(&job, &layout, at, block, 0, &bits);
     if (job.past_cache) {
         finish_streams();
     }

@@ -53,6 +53,26 @@ static void NAME(select)(const uint64_t *bits, size_t shift, size_t n, const voi
     }
 }
 
+/* n elements that share one decision. */
+static void NAME(select_run)(int keep, size_t n, const void *x, void *y, double scale) {
+    const uint64_t bits = keep ? UINT64_MAX : 0;
+    NAME(selection) selection = {x, y, scale, 0};
+    _Alignas(LINE) T last[TILE];
+    const int overlaps = n > TILE && n % TILE != 0; /* the last tile, which is read before y overwrites x */
+    if (overlaps) {
+        TILE_OF(bits, selection.x + n - TILE, last, scale);
+    }
+    size_t i = 0;
+    for (; i + TILE <= n; i += TILE) {
+        NAME(select_tile)(&selection, bits, i, 0, TILE);
+    }
+    if (overlaps) {
+        memcpy(selection.y + n - TILE, last, sizeof last);
+    } else if (i < n) {
+        NAME(select_tile)(&selection, bits, i, 0, n - i);
+    }
+}
+
 static void NAME(apply)(const simdrop_rule *rule, uint64_t start, size_t n, const void *x, void *y, double scale) {
     const size_t first = first_chunk(start, y, sizeof(T));
     const int past_cache = n >= STREAM_FROM / sizeof(T) && (uintptr_t)((T *)y + first) % LINE == 0;
