@@ -224,6 +224,13 @@ def test_the_same_mask_again():
 
 # --- Errors ---
 
+TAKE_P = (
+    lambda p: sd.Mask(KEY, DRAW, p, (3,)),
+    lambda p: sd.Stream(0).mask((3,), p),
+    lambda p: sd.dropout(np.ones(3), p, rng=0),
+    lambda p: sd.dropout(np.ones(3), p, rng=0, training=False),
+)
+
 
 @pytest.mark.parametrize(
     "p",
@@ -231,27 +238,17 @@ def test_the_same_mask_again():
     ids=lambda p: repr(p)[:9],
 )
 def test_p_out_of_range_names_the_value(p):
-    for call in (
-        lambda: sd.Mask(KEY, DRAW, p, (3,)),
-        lambda: sd.Stream(0).mask((3,), p),
-        lambda: sd.dropout(np.ones(3), p, rng=0),
-        lambda: sd.dropout(np.ones(3), p, rng=0, training=False),
-    ):
+    for take in TAKE_P:
         with pytest.raises(ValueError) as error:
-            call()
+            take(p)
         assert str(p) in str(error.value)
 
 
 @pytest.mark.parametrize("p", ["0.5", None, 0.5j, [0.5], object(), b"1"])
 def test_p_of_a_wrong_type(p):
-    for call in (
-        lambda: sd.Mask(KEY, DRAW, p, (3,)),
-        lambda: sd.Stream(0).mask((3,), p),
-        lambda: sd.dropout(np.ones(3), p, rng=0),
-        lambda: sd.dropout(np.ones(3), p, rng=0, training=False),
-    ):
+    for take in TAKE_P:
         with pytest.raises(TypeError):
-            call()
+            take(p)
 
 
 @pytest.mark.parametrize("key", [b"", bytes(15), bytes(17), bytes(32)])
