@@ -453,7 +453,7 @@ def test_the_classic_form_scales_by_the_step_that_it_is_at():
 )
 def test_layers_refuse(make):
     for p in (-0.1, 1.1, np.nan, lambda step: 2):
-        with pytest.raises(ValueError, match="p, the probability of dropping, must be"):
+        with pytest.raises(ValueError, match="the probability of dropping must be"):
             make(p)
     for stream in (0, "0", np.random.default_rng(0)):
         with pytest.raises(TypeError, match="stream must be a simdrop.Stream or None"):
@@ -475,5 +475,5 @@ def test_gaussian_dropout_layer_refuses_p_1():
 
 @pytest.mark.parametrize("p", [-1e-9, 1.0000001, math.inf, math.nan])
 def test_dropout_refuses_p(p):
-    with pytest.raises(ValueError, match=f"must be in .0, 1., got {p!r}"):
+    with pytest.raises(ValueError, match=rf"p = {p!r}, but .* must be in \[0, 1\]"):
         nn.Dropout(p, sd.Stream())

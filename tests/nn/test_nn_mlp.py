@@ -173,11 +173,11 @@ def test_squared_error_learns_a_linear_map(activation):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"p": -0.1}, r"p, the probability of dropping, must be in \[0, 1\], got -0.1"),
-        ({"p": 1.5}, r"got 1\.5"),
-        ({"p": math.nan}, "got nan"),
-        ({"p_input": 2}, "got 2"),
-        ({"p_input": math.nan}, "got nan"),
+        ({"p": -0.1}, r"p = -0.1, but the probability of dropping must be in \[0, 1\]"),
+        ({"p": 1.5}, r"p = 1\.5"),
+        ({"p": math.nan}, "p = nan"),
+        ({"p_input": 2}, "p = 2"),
+        ({"p_input": math.nan}, "p = nan"),
         (
             {"activation": "gelu"},
             "activation must be one of relu, tanh, sigmoid, identity, got 'gelu'",

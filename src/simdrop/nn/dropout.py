@@ -10,6 +10,7 @@ import numpy as np
 import simdrop as sd
 from simdrop import _args, _arrays
 from simdrop._core.draw import Draw
+from simdrop._core.mask import probability
 from simdrop._values import Values
 
 from .layer import Draws, Layer
@@ -203,9 +204,7 @@ def at(argument: Any, step: int) -> Any:
 
 def check_p(p: Probability) -> None:
     """Refuse what is no probability; a schedule by what it begins with."""
-    now = at(p, 0)
-    if not 0 <= now <= 1:
-        raise ValueError(f"p, the probability of dropping, must be in [0, 1], got {now!r}")
+    probability(at(p, 0))
 
 
 def checked_stream(stream: sd.Stream | None) -> sd.Stream | None:
