@@ -145,7 +145,7 @@ def test_a_classic_net_is_the_inverted_one_with_other_weights():
         nn.MLP(sizes, p=p, p_input=p_input, inverted=form, rng=0, dtype=np.float64)
         for form in (True, False)
     )
-    linears = [layer for layer in classic.layers if isinstance(layer, nn.Linear)]
+    linears = [layer for layer in classic.layers if isinstance(layer, nn.Weighted)]
     for i, layer in enumerate(linears):
         layer.weight.value /= 1 - (p if i else p_input)
     for mode in (True, False):

@@ -13,7 +13,7 @@ from .dense import Dense
 from .dropconnect import DropConnect
 from .dropout import Dropout, Transform
 from .layer import Layer
-from .linear import Linear
+from .linear import Linear, Weighted
 from .losses import BinaryCrossEntropy, Loss, Poisson, SoftmaxCrossEntropy, SquaredError
 from .mlp import MLP
 from .network import Network
@@ -62,6 +62,7 @@ __all__ = [
     "Tanh",
     "Transform",
     "Units",
+    "Weighted",
     "load",
     "save",
 ]

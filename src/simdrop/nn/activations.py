@@ -99,8 +99,8 @@ class ActivityL1(Layer):
         dx: Array = dy + np.sign(y) * y.dtype.type(self.strength / len(y))
         return dx
 
-    def __repr__(self) -> str:
-        return f"ActivityL1({self.strength})"
+    def _shown(self) -> list[str]:
+        return [str(self.strength)]
 
 
 def check_choice(what: str, name: str, choices: Iterable[str]) -> None:

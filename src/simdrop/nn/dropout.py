@@ -61,13 +61,10 @@ class Transform(Layer):
         dx: Array = self._from_forward().backward(dy)
         return dx
 
-    def __repr__(self) -> str:
-        given = [self.transform.__name__] if type(self) is Transform else []
-        return f"{type(self).__name__}({', '.join([*given, *self._shown()])})"
-
     def _shown(self) -> list[str]:
+        name = [self.transform.__name__] if type(self) is Transform else []
         options = [f"{option}={value!r}" for option, value in self.options.items()]
-        return [*map(repr, self.arguments), *options]
+        return [*name, *map(repr, self.arguments), *options]
 
 
 class Dropping(Transform):
@@ -116,7 +113,7 @@ class Dropping(Transform):
         return 1 - p
 
     def _shown(self) -> list[str]:
-        return [repr(self.p), *super()._shown(), *([] if self.inverted else ["inverted=False"])]
+        return [repr(self.p), *super()._shown(), *form(self.inverted)]
 
 
 class Dropout(Dropping):
@@ -174,9 +171,9 @@ class Dropout(Dropping):
             drawn.key, drawn.draw, p, shape, shared_axes=tuple(shared), scale=self.inverted
         )
 
-    def __repr__(self) -> str:
-        shared = f", shared_axes={self.shared_axes}" if self.shared_axes else ""
-        return f"Dropout(p={self.p}{shared}{'' if self.inverted else ', inverted=False'})"
+    def _shown(self) -> list[str]:
+        shared = [f"shared_axes={self.shared_axes}"] if self.shared_axes else []
+        return [f"p={self.p}", *shared, *form(self.inverted)]
 
 
 class _Factor(Values):
@@ -205,6 +202,11 @@ def at(argument: Any, step: int) -> Any:
 def check_p(p: Probability) -> None:
     """Refuse what is no probability; a schedule by what it begins with."""
     probability(at(p, 0))
+
+
+def form(inverted: bool) -> list[str]:
+    """What `repr` says of `inverted`: nothing of the usual form."""
+    return [] if inverted else ["inverted=False"]
 
 
 def checked_stream(stream: sd.Stream | None) -> sd.Stream | None:

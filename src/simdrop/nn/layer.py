@@ -132,7 +132,11 @@ class Layer(ABC):
         return {name: value for name, value in self.__dict__.items() if name != "_saved"}
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
+        return f"{type(self).__name__}({', '.join(self._shown())})"
+
+    def _shown(self) -> list[str]:
+        """The arguments in `repr`."""
+        return []
 
 
 class Draws(NamedTuple):

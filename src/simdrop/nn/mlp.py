@@ -90,6 +90,7 @@ class MLP(Network):
         dropping: dict[str, Any] = {"stream": self.stream, "inverted": inverted}
         learned: dict[str, Any] = {"rng": weights, "dtype": dtype}
         first: Layer
+        last: Layer
         hidden: list[Layer]
         if dropout == "elementwise":
             first = Dropout(p_input, **dropping)

@@ -13,7 +13,7 @@ from simdrop._core.stream import Stream
 from simdrop._core.submatrix import overlapping
 
 from .layer import Layer
-from .linear import Linear
+from .linear import Weighted
 from .losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntropy
 from .montecarlo import predict_mc
 from .optimizers import Optimizer
@@ -27,7 +27,7 @@ CHUNK = 2048  # rows that `predict` takes at a time, so that its memory is bound
 
 
 class Network:
-    """A net of given layers; its first and last Linear set n_in and n_out.
+    """A net of given layers; its first and last `Weighted` layer set n_in and n_out.
 
     Parameters
     ----------
@@ -39,17 +39,17 @@ class Network:
     Raises
     ------
     ValueError
-        Without a Linear, or if a layer occurs twice or two parameters share memory: a layer
-        remembers only its latest call, and a parameter has one gradient.
+        Without a `Weighted` layer, or if a layer occurs twice or two parameters share memory: a
+        layer remembers only its latest call, and a parameter has one gradient.
     """
 
     def __init__(self, layers: Iterable[Layer], criterion: type[Loss]) -> None:
         self._layers = tuple(layers)
         self.criterion = criterion
         _check_once(self._layers)
-        weights = [layer.weight.value for layer in self.layers if isinstance(layer, Linear)]
+        weights = [layer.weight.value for layer in self.layers if isinstance(layer, Weighted)]
         if not weights:
-            raise ValueError("layers must contain a Linear, got none")
+            raise ValueError("layers must contain a Linear or another layer of weights, got none")
         self.n_in, self.n_out, self.dtype = len(weights[0]), weights[-1].shape[1], weights[0].dtype
         self._first = next(layer for layer in self.layers if layer.parameters())
         self._last: tuple[Array, Array, Array | None] | None = None
