@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from simdrop import nn
-from simdrop.nn.losses import LOSSES, log_sigmoid, log_softmax, sigmoid
+from simdrop.nn.activations import log_sigmoid, log_softmax, sigmoid
+from simdrop.nn.losses import LOSSES
 
 every_loss = pytest.mark.parametrize("loss", LOSSES)
 floats = st.floats(-30, 30)
