@@ -18,9 +18,10 @@ from simdrop._core.stream import next_mask
 from simdrop.submatrix import Kept, gather
 
 from .activations import ACTIVATIONS
+from .arguments import Probability, Seed, at, check_p, checked_stream, form, in_evaluation
 from .dense import activate
-from .dropout import Dropout, Probability, at, check_p, checked_stream, form, scaled
-from .layer import Layer, Seed, in_evaluation
+from .dropout import Dropout, scaled
+from .layer import Layer
 from .linear import Linear, Weighted
 from .parameter import Array
 
@@ -145,10 +146,7 @@ class BatchwiseDense(Weighted):
 
     def backward(self, dy: Array) -> Array:
         _, _, weight, _, _, factor = self._from_forward()
-        dx: Array = self._gradients(dy) @ weight.T
-        if factor != 1:
-            dx *= dx.dtype.type(factor)
-        return dx
+        return scaled(self._gradients(dy) @ weight.T, factor)
 
     def _gradients(self, dy: Array) -> Array:
         x, context, _, rows, columns, _ = self._from_forward()

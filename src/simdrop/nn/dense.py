@@ -11,8 +11,9 @@ import simdrop as sd
 from simdrop import fused
 
 from .activations import ACTIVATIONS
-from .dropout import Dropout, Probability, at, check_p, checked_stream, form, scaled
-from .layer import Layer, Seed
+from .arguments import Probability, Seed, at, check_p, checked_stream, form
+from .dropout import Dropout, scaled
+from .layer import Layer
 from .linear import Linear, Weighted
 from .parameter import Array
 

@@ -9,8 +9,9 @@ from numpy.typing import DTypeLike
 
 import simdrop as sd
 
-from .dropout import Probability, at, check_p, checked_stream, form, scaled
-from .layer import Layer, Seed
+from .arguments import Probability, Seed, at, check_p, checked_stream, form
+from .dropout import scaled
+from .layer import Layer
 from .linear import Weighted
 from .parameter import Array
 
@@ -64,9 +65,8 @@ class DropConnect(Weighted):
         else:
             weight, m = sd.drop_connect(self.weight.value, p, **options)
             y = x @ weight
-        if factor != 1:
-            y *= y.dtype.type(factor)
         self._saved = x, m, factor
+        y = scaled(y, factor)
         y += self.bias.value
         return y
 
@@ -78,12 +78,12 @@ class DropConnect(Weighted):
         return dx
 
     def _gradients(self, dy: Array) -> Array:
+        """As of `Weighted`; with `per_sample` it returns dx itself, computed along the way."""
         x, m, factor = self._from_forward()
         np.sum(dy, axis=0, out=self.bias.grad)
         dy, grad = scaled(dy, factor), self.weight.grad
         if self.per_sample:
-            dx: Array = m.backward(dy, out=(None, grad))[0]
-            return dx
+            return m.backward(dy, out=(None, grad))[0]
         m.backward(np.matmul(x.T, dy, out=grad), out=grad)
         return dy
 

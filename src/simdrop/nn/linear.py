@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from .activations import ACTIVATIONS, check_choice
-from .layer import Layer, Seed
+from .arguments import Seed
+from .layer import Layer
 from .parameter import Array, Parameter
 
 
 class Weighted(Layer):
-    """What the layers of x W + b share: the parameters `weight` (n_in, n_out) and `bias` (n_out,).
+    """What layers that compute x W + b share: `weight` (n_in, n_out), `bias` (n_out,), gradients.
 
     The first and the last of a net set its n_in and n_out. The arguments are those of `Linear`.
     """
@@ -33,11 +34,10 @@ class Weighted(Layer):
 
     @abstractmethod
     def _gradients(self, dy: Array) -> Array:
-        """Write the gradients of the parameters, and return what `backward` makes dx of."""
+        """Write the gradients of the parameters; return what `backward` needs: d loss / d (x W)."""
 
     def backward(self, dy: Array) -> Array:
-        dx: Array = self._gradients(dy) @ self.weight.value.T
-        return dx
+        return self._gradients(dy) @ self.weight.value.T
 
     def write_gradients(self, dy: Array) -> None:  # one matrix product instead of two
         self._gradients(dy)
