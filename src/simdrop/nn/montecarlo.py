@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 
 import simdrop as sd
 from simdrop._core.draw import Draw
+from simdrop._core.stream import next_draws
 from simdrop.submatrix import Kept, gather
 
 from .activations import ACTIVATIONS
@@ -169,7 +170,7 @@ def _steps(layers: Sequence[Layer], n: int, rng: Rng, shared_masks: bool) -> lis
     if random == 0:
         raise ValueError("the net has no layer that drops, so that all samples would be the same")
     stream = rng if isinstance(rng, sd.Stream) else sd.Stream(rng)
-    drawn = iter(zip(*[[stream.mask(1) for _ in range(random)] for _ in range(n)], strict=True))
+    drawn = iter(zip(*[next_draws(stream, random) for _ in range(n)], strict=True))
     steps = [_Step(part, next(drawn) if part.is_random else ()) for part in parts]
     return [step for step in steps if not (type(step.part) is Dropout and step.part.p == 0)]
 

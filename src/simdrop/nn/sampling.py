@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from simdrop._core.draw import Draw
-from simdrop._core.stream import Stream
+from simdrop._core.stream import Stream, stream_at
 
 from .parameter import Array
 
@@ -31,10 +31,7 @@ class Draws(NamedTuple):
 
     def streams(self) -> Iterator[Stream]:
         """For each sample a stream whose next draw is the sample's."""
-        for one in self.drawn:
-            stream = Stream(0)
-            stream.state = stream.state | {"key": one.key.hex(), "draw": one.draw}
-            yield stream
+        return map(stream_at, self.drawn)
 
     def outputs(self, layer: Any, x: Array) -> Array:
         """What `Layer.sample` returns; a random layer is called once for each sample."""
