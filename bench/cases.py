@@ -37,7 +37,7 @@ FAMILIES = {
     "limit": ("How far from multiplying by a constant", "ns/element"),
     "masks": ("Masks as arrays", "ns/element"),
     "types": ("Types, forward", "ns/element"),
-    "layouts": ("Layouts, forward, of x, mask and out alike", "ns/element"),
+    "layouts": ("Layouts (the same for x, mask and out), forward", "ns/element"),
     "shared": ("Shared axes, forward", "ns/element"),
     "calls": ("Calls on 64 elements", "ns/call"),
     "import": ("Import, in a process of its own", "ms"),

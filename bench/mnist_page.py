@@ -21,28 +21,28 @@ HEAD = """\
 # MNIST: what dropout and other regularizers reach
 
 Test errors after the last epoch. The test set was used once, at the end of each run; all settings
-are those of the papers or were chosen on 10,000 of the training examples. On those the error of
+are those of the papers or were chosen on 10,000 of the training examples. On these the error of
 `mnist-maxnorm` is 1.33 % after 40 epochs, 1.23 % after 110 and 1.21 % after 240: it trains for as
-long as an hour and a half of one core allows. (Runs of 120 and 200 epochs had come before, and
-erred on 1.13 % and 1.08 % of the test images.)
-[training.md](training.md) describes the presets, and `python -m bench.mnist --data mnist.npz`
-(`.venv/bin/python`) writes this page: here on {cpu}. Minutes are of the training alone, in
-the fastest run. All runs are in [mnist.csv](../bench/results/mnist.csv), and their curves in
+long as an hour and a half on one core allows. (Earlier runs of 120 and 200 epochs misclassified
+1.13 % and 1.08 % of the test images.)
+[training.md](training.md) describes the presets. `.venv/bin/python -m bench.mnist --data mnist.npz`
+writes this page; these runs were made on {cpu}. Minutes are those of the training
+alone, in the fastest run. All runs are in [mnist.csv](../bench/results/mnist.csv), their curves in
 [mnist-curves.csv](../bench/results/mnist-curves.csv).
 
 """
 ITERATIONS = """
 ## Iterations to converge
 
-Nets of {hidden} units without and with dropout (`{preset}`): the same rate throughout, the same
-batches. "Dropout roughly doubles the number of iterations required to converge", one reads; that
-depends on what converges. All is measured with dropout off, and smoothed: each epoch counts as the
-median of itself and its two neighbours.
+Nets of {hidden} units without and with dropout (`{preset}`), trained at the same constant learning
+rate on the same batches. It is often said that dropout "roughly doubles the number of iterations
+required to converge"; that depends on what is meant by convergence. Everything is measured with
+dropout off and smoothed: the value of an epoch is the median of its own and its two neighbours'.
 
-Epochs until the training loss is at most so many nats, means over {runs} runs:
+Epochs until the training loss, in nats, has fallen to a given value; means over {runs} runs:
 
 {losses}
-Epochs until the validation error is at most a tenth above the lowest that the net ever has:
+Epochs until the validation error is at most a tenth above the lowest that the net ever reaches:
 
 """
 COLOURS = dict(zip(PRESETS, PALETTE.values(), strict=False))  # of presets that train one net

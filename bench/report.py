@@ -48,7 +48,7 @@ def markdown(measurements: Measurements, facts: dict[str, str]) -> str:
     parts = [
         "# Benchmark results",
         "`make bench` writes this page; `bench/README.md` says how to read it. "
-        "Numbers without a unit are simdrop's time divided by the column's.",
+        "Numbers without a unit are simdrop's time divided by that of the column's contender.",
         "\n".join(f"- {name}: {fact}" for name, fact in facts.items()),
         *(table.markdown() for table in all_tables(measurements)),
     ]

@@ -13,10 +13,12 @@ import sys
 
 TESTS = pathlib.Path(__file__).parent
 # What the kernels do; the rest of the suite is Python on top.
-CORE = ["core/test_apply.py", "core/test_backward_strides.py", "core/test_layouts.py"]
-CORE += ["core/test_mask.py", "core/test_nan.py", "core/test_p_arrays.py", "core/test_stored.py"]
-CORE += ["core/test_windows.py", "transforms/test_fused.py", "transforms/test_noise.py"]
-CORE += ["transforms/test_structured.py", "transforms/test_submatrix.py"]
+CORE = ["core/test_apply.py", "core/test_backward_strides.py", "core/test_decisions.py"]
+CORE += ["core/test_dropout.py", "core/test_dtypes.py", "core/test_layouts.py"]
+CORE += ["core/test_mask.py", "core/test_nan.py", "core/test_out.py", "core/test_p_arrays.py"]
+CORE += ["core/test_stored.py", "core/test_windows.py", "transforms/test_fused.py"]
+CORE += ["transforms/test_noise.py", "transforms/test_structured.py"]
+CORE += ["transforms/test_submatrix.py"]
 OPTIONS = [
     "-s",  # else pytest keeps what UndefinedBehaviorSanitizer says
     *("-p", "no:faulthandler"),  # a segmentation fault is AddressSanitizer's to report

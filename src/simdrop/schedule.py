@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 
+from simdrop._core.mask import probability
 from simdrop._values import Values
 
 
 def check(name: str, p: float) -> None:
-    """Refuse what is not a probability."""
-    if not 0 <= p <= 1:
-        raise ValueError(f"{name} = {p}, but the probability of dropping must be in [0, 1]")
+    """Refuse what is not a probability, in the words of the transforms."""
+    try:
+        probability(p)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name}: {error}") from None
 
 
 class Ramp(Values):

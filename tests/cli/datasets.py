@@ -16,6 +16,15 @@ IDX_FILES = {
 }
 
 
+@contextmanager
+def edited(path):
+    """The arrays of an .npz file, written back at the end of the block."""
+    with np.load(path) as saved:
+        arrays = dict(saved)
+    yield arrays
+    np.savez(path, **arrays)
+
+
 def idx_bytes(array):
     """An array as the bytes of an IDX file."""
     code = IDX_CODES[array.dtype.str[1:]]

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from checkpoints import SPOILT, all_of, contents, forge, make, spoil, variants
 from command import SMALL, chosen, finish, one_error_line, start
+from datasets import edited
 
 from simdrop import _files, nn
 from simdrop.cli import checkpoint, data, errors, loop, options
@@ -339,10 +340,8 @@ def test_resume_with_other_settings_or_data(small, tmp_path, capsys):
         "--resume: 'run.npz' is from another training: --hidden was 8 and is 8,8; --lr was 0.05 "
         "and is 0.01; --max-norm was none and is 3"
     )
-    with np.load(small) as arrays:
-        changed = dict(arrays)
-    changed["x_test"][0, 0] += 1
-    np.savez(small, **changed)
+    with edited(small) as arrays:
+        arrays["x_test"][0, 0] += 1
     assert train(small, "--resume") == 2
     assert one_error_line(capsys) == (
         "--resume: 'run.npz' is from another training: the data differ in x_test"

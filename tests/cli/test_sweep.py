@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command import one_error_line
+from datasets import edited
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -152,10 +153,8 @@ def test_other_settings_are_an_error(small, capsys):
         "--results 'simdrop-sweep.jsonl' is from another sweep: --lr was 0.05 and is 0.01; --folds "
         "was 3 and is 4"
     )
-    with np.load(small) as arrays:
-        changed = dict(arrays)
-    changed["x_train"][0, 0] += 1
-    np.savez(small, **changed)
+    with edited(small) as arrays:
+        arrays["x_train"][0, 0] += 1
     assert run(small) == 2
     assert "the data differ in x_train" in one_error_line(capsys)
     assert RESULTS.read_bytes() == before

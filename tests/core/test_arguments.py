@@ -1,4 +1,5 @@
-"""What every function does with the arrays that it is given: subclasses, empty ones, overlaps."""
+"""What every function does with its arguments: subclasses of arrays, empty ones, overlaps, and
+NumPy's integers."""
 
 import inspect
 from functools import partial
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 import simdrop as sd
 from simdrop import fused
+from simdrop._core import kernels
 
 P = 0.5
 
@@ -327,3 +329,28 @@ def test_an_out_of_two_axes_that_overlaps(name, shift):
             np.testing.assert_array_equal(
                 np.delete(memory, np.s_[at : at + rows * columns]), outside
             )
+
+
+@pytest.mark.parametrize("type_", [np.int64, np.uint8, np.int8])
+def test_ints_may_be_numpys(type_):
+    """What NumPy's own functions return is taken wherever an int is."""
+    x, images = np.ones((4, 6)), np.ones((2, 3, 8, 8))
+    mask = sd.Mask(bytes(16), 3, 0.5, (5, 6))
+
+    def results(type_):
+        stream = sd.Stream(type_(3))
+        children = stream.spawn(type_(2))
+        stream.state = stream.state | {"draw": type_(5), "spawned": type_(1), "stream": type_(1)}
+        yield stream.state, [child.key for child in children], sd.Stream([type_(3), type_(4)]).key
+        yield sd.Mask(bytes(16), type_(3), 0.5, (type_(2), type_(3)), shared_axes=type_(1))
+        yield sd.Mask(bytes(16), type_(3), 0.5, type_(5), shared_axes=[type_(0)])
+        yield mask.window((type_(1), type_(2)), (type_(2), type_(3)))
+        yield kernels.keystream(bytes(16), type_(1), type_(2), type_(0), type_(3)).tobytes()
+        yield sd.StoredMask(b"\3", 0.5, type_(5))
+        yield sd.GaussianNoiseContext(bytes(16), type_(0), 1, (type_(3), type_(2)))
+        yield sd.drop_block(images, 0.1, type_(3), shared_axes=type_(1), rng=type_(0))[1]
+        yield sd.dropout(x, 0.5, shared_axes=type_(0), rng=type_(0))[1]
+        yield sd.locked_dropout(x, 0.5, time_axis=type_(1), rng=type_(0))[1]
+        yield sd.theory.monte_carlo(lambda rows: rows.sum(1), [1, 2], 0.5, type_(9), rng=type_(1))
+
+    assert list(results(type_)) == list(results(int))

@@ -5,7 +5,6 @@ import copy
 import multiprocessing
 import os
 import pickle
-import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
@@ -184,14 +183,6 @@ def test_a_stream_that_is_sent_is_a_copy(context):
 
 
 # --- Threads ---
-
-
-@pytest.fixture
-def frequent_switches():
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(before)
 
 
 class Slow:

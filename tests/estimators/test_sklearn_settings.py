@@ -118,6 +118,14 @@ def trained(estimator, fit, **parameters):
     return model
 
 
+def assert_acts(estimator, fit, name, parameters, value):
+    """Training that goes on with another value of one parameter has another outcome."""
+    model = trained(estimator, fit, **parameters)
+    unchanged = outcome(copy.deepcopy(model), fit)
+    assert unchanged == outcome(copy.deepcopy(model), fit)
+    assert unchanged != outcome(model, fit, **{name: value})
+
+
 def test_every_parameter_is_in_a_table_above():
     for estimator in OWN:
         names = set(inspect.signature(estimator).parameters)
@@ -128,11 +136,7 @@ def test_every_parameter_is_in_a_table_above():
 
 @pytest.mark.parametrize(("estimator", "name"), of_both(ACT_IN_PARTIAL_FIT))
 def test_a_parameter_acts_from_the_next_partial_fit_on(estimator, name):
-    parameters, value = ACT_IN_PARTIAL_FIT[name]
-    model = trained(estimator, "partial_fit", **parameters)
-    unchanged = outcome(copy.deepcopy(model), "partial_fit")
-    assert unchanged == outcome(copy.deepcopy(model), "partial_fit")
-    assert unchanged != outcome(model, "partial_fit", **{name: value})
+    assert_acts(estimator, "partial_fit", name, *ACT_IN_PARTIAL_FIT[name])
 
 
 @pytest.mark.parametrize(("estimator", "name"), of_both(REFUSED_IN_PARTIAL_FIT))
@@ -157,11 +161,7 @@ def test_a_parameter_of_fit_has_no_part_in_one_epoch(estimator, name):
 
 @pytest.mark.parametrize(("estimator", "name"), of_both(ACT_IN_A_WARM_START))
 def test_a_parameter_acts_from_the_next_warm_start_on(estimator, name):
-    parameters, value = ACT_IN_A_WARM_START[name]
-    model = trained(estimator, "fit", **parameters)
-    unchanged = outcome(copy.deepcopy(model), "fit")
-    assert unchanged == outcome(copy.deepcopy(model), "fit")
-    assert unchanged != outcome(model, "fit", **{name: value})
+    assert_acts(estimator, "fit", name, *ACT_IN_A_WARM_START[name])
 
 
 @every_estimator

@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import math
 import pickle
 
 import numpy as np
@@ -62,6 +63,33 @@ def test_layers_are_the_librarys_functions(layer, function):
         assert repr(other) == repr(layer)
 
 
+@pytest.mark.parametrize("shared_axes", [(), (0,), [1], (-1,)])
+def test_dropout_is_that_of_the_library(shared_axes):
+    layer = nn.Dropout(0.3, sd.Stream(0), shared_axes=shared_axes)
+    x, dy = np.random.default_rng(0).normal(size=(2, 50, 40)).astype(np.float32)
+    mask = sd.Stream(0).mask(x.shape, 0.3, shared_axes=tuple(shared_axes))
+    assert np.array_equal(layer(x), mask.apply(x))
+    assert np.array_equal(layer.backward(dy), mask.backward(dy))
+    assert layer.stream.draw == 1
+
+
+def test_eval_returns_x_itself():
+    x = np.ones((3, 4), np.float32)
+    layer = nn.Dropout(0.5, sd.Stream(0)).eval()
+    assert layer(x) is x
+    assert np.array_equal(layer.backward(2 * x), 2 * x)
+    assert layer.train()(x) is not x
+
+
+def test_backward_follows_the_latest_mode():
+    """The mask of an earlier training pass must not leak into the backward pass of an eval one."""
+    x = np.ones((30, 40), np.float32)
+    layer = nn.Dropout(0.5, sd.Stream(0))
+    assert np.any(layer(x) == 0)
+    layer.eval()(x)
+    assert np.array_equal(layer.backward(x), x)
+
+
 def test_names():
     assert repr(nn.DropPath(0.4)) == "DropPath(0.4)"
     assert repr(nn.DropBlock(0.4, 2)) == "DropBlock(0.4, 2)"
@@ -117,7 +145,7 @@ def test_a_classic_net_is_the_inverted_one_with_other_weights():
         nn.MLP(sizes, p=p, p_input=p_input, inverted=form, rng=0, dtype=np.float64)
         for form in (True, False)
     )
-    linears = [layer for layer in classic.layers if isinstance(layer, nn.Linear)]
+    linears = [layer for layer in classic.layers if isinstance(layer, nn.Weighted)]
     for i, layer in enumerate(linears):
         layer.weight.value /= 1 - (p if i else p_input)
     for mode in (True, False):
@@ -425,7 +453,7 @@ def test_the_classic_form_scales_by_the_step_that_it_is_at():
 )
 def test_layers_refuse(make):
     for p in (-0.1, 1.1, np.nan, lambda step: 2):
-        with pytest.raises(ValueError, match="p, the probability of dropping, must be"):
+        with pytest.raises(ValueError, match="the probability of dropping must be"):
             make(p)
     for stream in (0, "0", np.random.default_rng(0)):
         with pytest.raises(TypeError, match="stream must be a simdrop.Stream or None"):
@@ -443,3 +471,9 @@ def test_noise_layers_refuse(layer, value):
 def test_gaussian_dropout_layer_refuses_p_1():
     with pytest.raises(ValueError, match="p = 1"):
         nn.GaussianDropout(1)
+
+
+@pytest.mark.parametrize("p", [-1e-9, 1.0000001, math.inf, math.nan])
+def test_dropout_refuses_p(p):
+    with pytest.raises(ValueError, match=rf"p = {p!r}, but .* must be in \[0, 1\]"):
+        nn.Dropout(p, sd.Stream())

@@ -1,4 +1,4 @@
-"""The losses for several outputs, sample weights, and identity as an activation."""
+"""The losses by hand and at extremes, sample weights, and identity as an activation."""
 
 import copy
 import math
@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from simdrop import nn
-from simdrop.nn.losses import LOSSES, log_sigmoid, sigmoid
+from simdrop.nn.activations import log_sigmoid, log_softmax, sigmoid
+from simdrop.nn.losses import LOSSES
 
 every_loss = pytest.mark.parametrize("loss", LOSSES)
 floats = st.floats(-30, 30)
@@ -56,6 +57,42 @@ def test_delta_has_the_dtype_of_the_output(loss, dtype):
     output, target = rng.normal(size=(6, 4)).astype(dtype), targets_for(loss, rng, 6, 4)
     for share in (None, np.full(6, 1 / 6)):
         assert LOSSES[loss].delta(output, target, share).dtype == dtype
+
+
+def test_cross_entropy_by_hand():
+    """softmax(0, log 3) = (1/4, 3/4) and softmax(0, 0) = (1/2, 1/2)."""
+    output, labels = np.array([[0, math.log(3)], [0, 0]]), np.array([0, 1])
+    assert math.isclose(nn.SoftmaxCrossEntropy.fn(output, labels), math.log(8) / 2)
+    delta = nn.SoftmaxCrossEntropy.delta(output, labels)
+    assert np.allclose(delta, [[-0.375, 0.375], [0.25, -0.25]], rtol=1e-14)
+
+
+def test_squared_error_by_hand():
+    output, target = np.array([[1.0, 2], [3, 4]]), np.array([[1, 0], [0, 4]])
+    assert nn.SquaredError.fn(output, target) == 3.25
+    assert nn.SquaredError.delta(output, target).tolist() == [[0, 1], [1.5, 0]]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_cross_entropy_of_extreme_logits(dtype):
+    output = np.array([[1e4, -1e4, 0]] * 3, dtype)
+    for label, loss in enumerate([0, 2e4, 1e4]):
+        labels = np.full(3, label)
+        with np.errstate(over="raise", invalid="raise", divide="raise"):
+            assert nn.SoftmaxCrossEntropy.fn(output, labels) == loss
+            delta = nn.SoftmaxCrossEntropy.delta(output, labels)
+        assert delta.dtype == dtype
+        assert np.array_equal(3 * delta[0], np.eye(3)[0] - np.eye(3)[label])
+
+
+@given(
+    hnp.arrays(np.float64, (5, 4), elements=st.floats(-1e6, 1e6)),
+    hnp.arrays(np.float64, (5, 1), elements=st.floats(-1e6, 1e6)),
+)
+def test_softmax_sums_to_one_and_ignores_a_shift(output, shift):
+    probabilities = np.exp(log_softmax(output))
+    assert np.allclose(probabilities.sum(axis=1), 1, rtol=1e-12)
+    assert np.allclose(log_softmax(output + shift), log_softmax(output), rtol=1e-9, atol=1e-8)
 
 
 def test_binary_cross_entropy_by_hand():

@@ -14,6 +14,7 @@ import numpy as np
 import oracle
 import pytest
 from activation_errors import TRANSCENDENTAL, check_floats, function_and_derivative
+from arrays import Guarded
 from numpy.lib.stride_tricks import as_strided
 
 import simdrop as sd
@@ -25,7 +26,6 @@ DTYPES = [np.float32, np.float64]
 SHAPES = [(1, 1), (5, 3), (3, 64), (2, 511), (2, 512), (3, 513), (2, 2, 1000), (9, 601), (4099,)]
 SHAPES += [(801, 7), (2, 5000)]
 KEY = oracle.key_from_seed(7)
-POISON = 0xCA
 
 
 def stream(draw=0):
@@ -66,24 +66,6 @@ def assert_same(y, expected):
 
 def bits(*arrays):
     return [array.tobytes() for array in arrays]
-
-
-class Guarded:
-    """An array of poison `offset` bytes into a line, with canaries around it."""
-
-    def __init__(self, shape, dtype, offset=0):
-        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-        self.memory = np.full(size + 512, POISON, np.uint8)
-        start = -self.memory.ctypes.data % 64 + 128 + offset
-        self.array = self.memory[start : start + size].view(dtype).reshape(shape)
-        self.outside = np.ones(self.memory.size, bool)
-        self.outside[start : start + size] = False
-
-    def intact(self):
-        return (self.memory[self.outside] == POISON).all()
-
-    def untouched(self):
-        return (self.memory == POISON).all()
 
 
 def placed(x, offset):

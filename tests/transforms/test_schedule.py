@@ -46,11 +46,13 @@ def test_schedules_are_values():
 @pytest.mark.parametrize("bad", [-0.1, 1.1, np.nan])
 def test_probabilities_are_checked(bad):
     for make in (schedule.linear, schedule.cosine):
-        for ends in ((bad, 0), (0, bad)):
-            with pytest.raises(ValueError, match="must be in"):
+        for name, ends in (("start", (bad, 0)), ("end", (0, bad))):
+            with pytest.raises(ValueError, match=rf"^{name}: p = {bad}, .* must be in \[0, 1\]"):
                 make(*ends, 10)
-    with pytest.raises(ValueError, match="must be in"):
+    with pytest.raises(ValueError, match=f"^p_max: p = {bad}, .* must be in"):
         schedule.curriculum(bad, 1)
+    with pytest.raises(TypeError, match="^p_max: p, the probability of dropping, must be a number"):
+        schedule.curriculum("0.5", 1)
 
 
 @pytest.mark.parametrize("bad", [0, -1, np.nan, math.inf])

@@ -1,9 +1,10 @@
 """A multi-layer perceptron with dropout in plain NumPy.
 
-To be read in this order, a page or two each: layer, parameter, linear, activations, dropout,
-losses, network; mlp puts them together. Beside them are the other layers that drop (transforms,
-dropconnect), the fast paths (dense: one pass for bias, activation and dropout; batchwise: products
-of kept weights alone), optimizers, checkpoint, and montecarlo with its prediction.
+To be read in this order, a page or two each: layer, parameter, linear, activations, transform,
+dropout, losses, network; mlp puts them together. They call arguments (of layers) and checks (of
+nets). Beside them are the other layers that drop (transforms, dropconnect), the fast paths (dense:
+one pass for bias, activation and dropout; batchwise: products of kept weights alone), optimizers,
+checkpoint, and montecarlo with sampling, of a layer, and prediction, of a net.
 """
 
 from .activations import ActivityL1, Identity, ReLU, Sigmoid, Tanh
@@ -11,15 +12,16 @@ from .batchwise import BatchwiseDense, KeptInputs, Units
 from .checkpoint import load, save
 from .dense import Dense
 from .dropconnect import DropConnect
-from .dropout import Dropout, Transform
+from .dropout import Dropout
 from .layer import Layer
-from .linear import Linear
+from .linear import Linear, Weighted
 from .losses import BinaryCrossEntropy, Loss, Poisson, SoftmaxCrossEntropy, SquaredError
 from .mlp import MLP
 from .network import Network
 from .optimizers import SGD, Adam, Optimizer
 from .parameter import Parameter
 from .prediction import Prediction
+from .transform import Transform
 from .transforms import (
     AlphaDropout,
     DropBlock,
@@ -62,6 +64,7 @@ __all__ = [
     "Tanh",
     "Transform",
     "Units",
+    "Weighted",
     "load",
     "save",
 ]

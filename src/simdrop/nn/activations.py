@@ -1,4 +1,4 @@
-"""The activations, element by element; each keeps its y, of which the derivative is a function."""
+"""Activations as layers, whose derivative is a function of y, and as functions for the losses."""
 
 from __future__ import annotations
 
@@ -34,8 +34,7 @@ class ReLU(Layer):
         return y
 
     def backward(self, dy: Array) -> Array:
-        dx: Array = dy * (self._from_forward() > 0)
-        return dx
+        return dy * (self._from_forward() > 0)
 
 
 class Tanh(Layer):
@@ -47,8 +46,7 @@ class Tanh(Layer):
 
     def backward(self, dy: Array) -> Array:
         y = self._from_forward()
-        dx: Array = dy * (1 - y * y)
-        return dx
+        return dy * (1 - y * y)
 
 
 class Sigmoid(Layer):
@@ -60,8 +58,7 @@ class Sigmoid(Layer):
 
     def backward(self, dy: Array) -> Array:
         y = self._from_forward()
-        dx: Array = dy * (y * (1 - y))
-        return dx
+        return dy * (y * (1 - y))
 
 
 # By the names that `Linear`, `Dense`, `MLP` and the fused kernels take; nobody else has a list.
@@ -96,11 +93,28 @@ class ActivityL1(Layer):
         y, training = self._from_forward()
         if not training:
             return dy
-        dx: Array = dy + np.sign(y) * y.dtype.type(self.strength / len(y))
-        return dx
+        return dy + np.sign(y) * y.dtype.type(self.strength / len(y))
 
-    def __repr__(self) -> str:
-        return f"ActivityL1({self.strength})"
+    def _shown(self) -> list[str]:
+        return [str(self.strength)]
+
+
+def log_softmax(output: Array) -> Array:
+    """log(exp(o) / sum(exp(o))) in each row, less the row's maximum first: no exp overflows."""
+    shifted: Array = output - output.max(axis=1, keepdims=True)
+    shifted -= np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return shifted
+
+
+def sigmoid(output: Array) -> Array:
+    """1 / (1 + exp(-o)), exact near 0, too; no exp overflows."""
+    small = np.exp(-np.abs(output))
+    return np.where(output >= 0, 1, small) / (1 + small)
+
+
+def log_sigmoid(output: Array) -> Array:
+    """log sigmoid(o) = -log(1 + exp(-o)); log(1 - sigmoid(o)) is log_sigmoid(-o)."""
+    return np.minimum(output, 0) - np.log1p(np.exp(-np.abs(output)))
 
 
 def check_choice(what: str, name: str, choices: Iterable[str]) -> None:

@@ -18,10 +18,11 @@ from simdrop._core.stream import next_mask
 from simdrop.submatrix import Kept, gather
 
 from .activations import ACTIVATIONS
+from .arguments import Probability, Seed, at, check_p, checked_stream, form, in_evaluation
 from .dense import activate
-from .dropout import Dropout, Probability, at, check_p, checked_stream, scaled
-from .layer import Layer, Seed, in_evaluation
-from .linear import Linear
+from .dropout import Dropout, scaled
+from .layer import Layer
+from .linear import Linear, Weighted
 from .parameter import Array
 
 
@@ -55,11 +56,6 @@ class Units:
     ) -> None:
         check_p(p)
         self.n, self.p, self.stream, self.inverted = n, p, checked_stream(stream), inverted
-
-    @property
-    def form(self) -> str:
-        """The part of a layer's repr about `inverted`."""
-        return "" if self.inverted else ", inverted=False"
 
     def draw(self, steps: int, training: bool) -> None:
         """Decide which units the next batch keeps: in training some of them, else all."""
@@ -102,11 +98,11 @@ class KeptInputs(Layer):
     def parts(self, shared_masks: bool) -> list[Layer]:
         return [self.units.dropout(self.steps)]
 
-    def __repr__(self) -> str:
-        return f"KeptInputs({self.units.n}, p={self.units.p}{self.units.form})"
+    def _shown(self) -> list[str]:
+        return [str(self.units.n), f"p={self.units.p}", *form(self.units.inverted)]
 
 
-class BatchwiseDense(Linear):
+class BatchwiseDense(Weighted):
     """y = activation(f x W + b) for kept inputs and units only: (batch, kept inputs) becomes
     (batch, kept units). Bias and activation are one pass over memory, as in `Dense`.
 
@@ -150,10 +146,7 @@ class BatchwiseDense(Linear):
 
     def backward(self, dy: Array) -> Array:
         _, _, weight, _, _, factor = self._from_forward()
-        dx: Array = self._gradients(dy) @ weight.T
-        if factor != 1:
-            dx *= dx.dtype.type(factor)
-        return dx
+        return scaled(self._gradients(dy) @ weight.T, factor)
 
     def _gradients(self, dy: Array) -> Array:
         x, context, _, rows, columns, _ = self._from_forward()
@@ -173,8 +166,7 @@ class BatchwiseDense(Linear):
         dropout = [self.units_out.dropout(self.steps)] if self.units_out else []
         return [Linear.of(self.weight, self.bias), *activation, *dropout]
 
-    def __repr__(self) -> str:
-        shape = "{}, {}".format(*self.weight.value.shape)
-        p = f", p={self.units_out.p}" if self.units_out else ""
-        form = self.units_out.form if self.units_out else ""
-        return f"BatchwiseDense({shape}{p}, activation={self.activation!r}{form})"
+    def _shown(self) -> list[str]:
+        units, activation = self.units_out, f"activation={self.activation!r}"
+        own = [f"p={units.p}", activation, *form(units.inverted)] if units else [activation]
+        return super()._shown() + own

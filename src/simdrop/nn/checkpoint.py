@@ -15,7 +15,7 @@ import json
 import reprlib
 import zipfile
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
@@ -128,11 +128,8 @@ def write(path: Target, nets: Mapping[str, Pair], extra: Any = None) -> None:
 def read(path: Target) -> Checkpoint:
     """Read and check a file; the errors are those of `load`."""
     name = spelled(path)
-    with ExitStack() as stack:
-        if is_file(path):
-            file = cast(BinaryIO, path)
-        else:
-            file = stack.enter_context(open(cast(str, path), "rb"))
+    opened: Any = nullcontext(path) if is_file(path) else open(cast(str, path), "rb")
+    with opened as file:
         magic = file.read(len(ZIP_MAGIC))
         if magic != ZIP_MAGIC:
             raise ValueError(
@@ -191,10 +188,10 @@ class Checkpoint:
         }
         try:
             for name, pair in nets.items():
-                _put(name, *pair, self.about[name], self.arrays)
+                _put(name, pair, self.about[name], self.arrays)
         except BaseException:  # an interruption
             for name, pair in nets.items():
-                _put(name, *pair, *before[name])
+                _put(name, pair, *before[name])
             raise
 
     def _compare(self, name: str, net: Network, optimizer: Optimizer | None) -> None:
@@ -247,14 +244,9 @@ def _check_numbers(saved: dict[str, Any], optimizer: Optimizer) -> None:
     kind(optimizer.parameters, **given)
 
 
-def _put(
-    name: str,
-    net: Network,
-    optimizer: Optimizer | None,
-    about: dict[str, Any],
-    arrays: Mapping[str, Array],
-) -> None:
+def _put(name: str, pair: Pair, about: dict[str, Any], arrays: Mapping[str, Array]) -> None:
     """Make a net and its optimizer what `_about` and `_arrays` once said of them."""
+    net, optimizer = pair
     for key, array in _arrays(name, net, optimizer).items():
         array[...] = arrays[key]
     for layer, steps in zip(net.layers, about["steps"], strict=True):

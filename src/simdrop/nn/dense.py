@@ -11,13 +11,14 @@ import simdrop as sd
 from simdrop import fused
 
 from .activations import ACTIVATIONS
-from .dropout import Dropout, Probability, at, check_p, checked_stream, scaled
-from .layer import Layer, Seed
-from .linear import Linear
+from .arguments import Probability, Seed, at, check_p, checked_stream, form
+from .dropout import Dropout, scaled
+from .layer import Layer
+from .linear import Linear, Weighted
 from .parameter import Array
 
 
-class Dense(Linear):
+class Dense(Weighted):
     """y = dropout(activation(x W + b)): Linear, an activation and Dropout, of which the last two
     and the bias are one pass over memory, forward and backward.
 
@@ -75,10 +76,9 @@ class Dense(Linear):
         layers = Linear.of(self.weight, self.bias), activation, dropout
         return [part for layer in layers for part in layer.parts(shared_masks)]
 
-    def __repr__(self) -> str:
-        shape = "{}, {}".format(*self.weight.value.shape)
-        classic = "" if self.inverted else ", inverted=False"
-        return f"Dense({shape}, p={self.p}, activation={self.activation!r}{classic})"
+    def _shown(self) -> list[str]:
+        own = [f"p={self.p}", f"activation={self.activation!r}", *form(self.inverted)]
+        return super()._shown() + own
 
 
 def activate(

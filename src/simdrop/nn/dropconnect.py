@@ -1,4 +1,4 @@
-"""Linear, of which weights are dropped."""
+"""DropConnect: weights are dropped instead of units."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from numpy.typing import DTypeLike
 
 import simdrop as sd
 
-from .dropout import Probability, at, check_p, checked_stream, scaled
-from .layer import Layer, Seed
-from .linear import Linear
+from .arguments import Probability, Seed, at, check_p, checked_stream, form
+from .dropout import scaled
+from .layer import Layer
+from .linear import Weighted
 from .parameter import Array
 
 
-class DropConnect(Linear):
-    """Linear, of which each weight is dropped with probability p in training, else scaled.
+class DropConnect(Weighted):
+    """y = x W + b, of which each weight is dropped with probability p in training, else scaled.
 
     Wan et al. 2013, "Regularization of neural networks using DropConnect". Eval: y = x W + b, or
     (1 - p) x W + b with ``inverted=False``.
@@ -64,36 +65,31 @@ class DropConnect(Linear):
         else:
             weight, m = sd.drop_connect(self.weight.value, p, **options)
             y = x @ weight
-        if factor != 1:
-            y *= y.dtype.type(factor)
         self._saved = x, m, factor
+        y = scaled(y, factor)
         y += self.bias.value
         return y
 
     def backward(self, dy: Array) -> Array:
-        _, m, factor = self._from_forward()
+        dx = self._gradients(dy)
         if not self.per_sample:
-            self.write_gradients(dy)
-            dx: Array = scaled(dy, factor) @ m.apply(self.weight.value).T
-            return dx
-        dx, _ = m.backward(scaled(dy, factor), out=(None, self.weight.grad))
-        np.sum(dy, axis=0, out=self.bias.grad)
+            _, m, _ = self._saved
+            dx = dx @ m.apply(self.weight.value).T
         return dx
 
-    def write_gradients(self, dy: Array) -> None:
-        if self.per_sample:
-            self.backward(dy)
-            return
+    def _gradients(self, dy: Array) -> Array:
+        """As of `Weighted`; with `per_sample` it returns dx itself, computed along the way."""
         x, m, factor = self._from_forward()
-        grad = np.matmul(x.T, scaled(dy, factor), out=self.weight.grad)
-        m.backward(grad, out=grad)
         np.sum(dy, axis=0, out=self.bias.grad)
+        dy, grad = scaled(dy, factor), self.weight.grad
+        if self.per_sample:
+            return m.backward(dy, out=(None, grad))[0]
+        m.backward(np.matmul(x.T, dy, out=grad), out=grad)
+        return dy
 
     def parts(self, shared_masks: bool) -> list[Layer]:
         return super().parts(shared_masks and self.per_sample)
 
-    def __repr__(self) -> str:
-        per_sample = ", per_sample=True" if self.per_sample else ""
-        classic = "" if self.inverted else ", inverted=False"
-        shape = "{}, {}".format(*self.weight.value.shape)
-        return f"DropConnect({shape}, p={self.p}{per_sample}{classic})"
+    def _shown(self) -> list[str]:
+        per_sample = ["per_sample=True"] if self.per_sample else []
+        return [*super()._shown(), f"p={self.p}", *per_sample, *form(self.inverted)]

@@ -12,72 +12,17 @@ from simdrop import _args, _arrays
 from simdrop._core.draw import Draw
 from simdrop._values import Values
 
-from .layer import Draws, Layer
+from .arguments import Probability, at, check_p, form
+from .layer import Layer
 from .parameter import Array
-
-Probability = float | Callable[[int], float]
-
-
-class Transform(Layer):
-    """Any function of the library of the form ``y, m = transform(x, ..., rng=, training=)``.
-
-    A call in training takes one draw and keeps m, a few numbers, which is the derivative too.
-
-    Parameters
-    ----------
-    transform : callable
-        Such as `simdrop.drop_path`.
-    *arguments
-        What follows x. A callable one, such as of `simdrop.schedule`, is called with `steps`.
-    stream : simdrop.Stream or None
-        Gives the draws; layers may share one. None is the process-wide stream.
-    **options
-        Keyword arguments of the transform, with their meaning there: ``scale=False`` scales neither
-        in training nor in eval, unlike ``inverted=False`` of the layers below.
-    """
-
-    def __init__(
-        self,
-        transform: Callable[..., tuple[Array, Any]],
-        *arguments: Any,
-        stream: sd.Stream | None = None,
-        **options: Any,
-    ) -> None:
-        self.transform, self.arguments, self.options = transform, arguments, options
-        self.stream = checked_stream(stream)
-
-    def __call__(self, x: Array) -> Array:
-        y, self._saved = self.transform(
-            x,
-            *(at(argument, self.steps) for argument in self.arguments),
-            rng=self.stream,
-            training=self.training,
-            **self.options,
-        )
-        return y
-
-    def backward(self, dy: Array) -> Array:
-        dx: Array = self._from_forward().backward(dy)
-        return dx
-
-    def __repr__(self) -> str:
-        given = [self.transform.__name__] if type(self) is Transform else []
-        return f"{type(self).__name__}({', '.join([*given, *self._shown()])})"
-
-    def _shown(self) -> list[str]:
-        options = [f"{option}={value!r}" for option, value in self.options.items()]
-        return [*map(repr, self.arguments), *options]
+from .sampling import Draws
+from .transform import Transform
 
 
 class Dropping(Transform):
     """What `Dropout`, `DropPath`, `DropBlock` and `LockedDropout` share: a p and two forms.
 
-    Parameters
-    ----------
-    transform, *arguments, **options
-        As in `Transform`, but for p, which comes before the arguments, and ``scale=``.
-    p, stream, inverted
-        As in `Dropout`.
+    The transform gets p before its other arguments, and `inverted` as ``scale=``.
     """
 
     def __init__(
@@ -94,18 +39,10 @@ class Dropping(Transform):
         self.p, self.inverted = p, inverted
 
     def __call__(self, x: Array) -> Array:
-        p = at(self.p, self.steps)
-        y, saved = self.transform(
-            x,
-            p,
-            *self.arguments,
-            rng=self.stream,
-            training=self.training,
-            scale=self.inverted,
-            **self.options,
-        )
+        given = self.p, *self.arguments
+        y, saved = self._transformed(x, *given, scale=self.inverted, **self.options)
         if not (self.training or self.inverted):
-            saved = _Factor(self._kept(p, x.shape))
+            saved = _Factor(self._kept(at(self.p, self.steps), x.shape))
             y = saved.backward(y)
         self._saved = saved
         return y
@@ -115,7 +52,7 @@ class Dropping(Transform):
         return 1 - p
 
     def _shown(self) -> list[str]:
-        return [repr(self.p), *super()._shown(), *([] if self.inverted else ["inverted=False"])]
+        return [repr(self.p), *super()._shown(), *form(self.inverted)]
 
 
 class Dropout(Dropping):
@@ -168,14 +105,13 @@ class Dropout(Dropping):
 
     def mask(self, drawn: Draw, shape: tuple[int, ...]) -> sd.Mask:
         """The mask of a pass with this key and draw for x of this shape."""
-        p, shared = at(self.p, self.steps), {axis % len(shape) for axis in self.shared_axes}
-        return sd.Mask(
-            drawn.key, drawn.draw, p, shape, shared_axes=tuple(shared), scale=self.inverted
-        )
+        p = at(self.p, self.steps)
+        shared = tuple({axis % len(shape) for axis in self.shared_axes})
+        return sd.Mask(drawn.key, drawn.draw, p, shape, shared_axes=shared, scale=self.inverted)
 
-    def __repr__(self) -> str:
-        shared = f", shared_axes={self.shared_axes}" if self.shared_axes else ""
-        return f"Dropout(p={self.p}{shared}{'' if self.inverted else ', inverted=False'})"
+    def _shown(self) -> list[str]:
+        shared = [f"shared_axes={self.shared_axes}"] if self.shared_axes else []
+        return [f"p={self.p}", *shared, *form(self.inverted)]
 
 
 class _Factor(Values):
@@ -194,22 +130,3 @@ class _Factor(Values):
 def scaled(array: Array, factor: float) -> Array:
     """The array times a number; itself, where that is 1."""
     return array if factor == 1 else array * array.dtype.type(factor)
-
-
-def at(argument: Any, step: int) -> Any:
-    """A layer's argument at a step: what a schedule gives, else itself."""
-    return argument(step) if callable(argument) else argument
-
-
-def check_p(p: Probability) -> None:
-    """Refuse what is no probability; a schedule by what it begins with."""
-    now = at(p, 0)
-    if not 0 <= now <= 1:
-        raise ValueError(f"p, the probability of dropping, must be in [0, 1], got {now!r}")
-
-
-def checked_stream(stream: sd.Stream | None) -> sd.Stream | None:
-    """Refuse seeds: each call would drop the same."""
-    if stream is not None and not isinstance(stream, sd.Stream):
-        raise TypeError(f"stream must be a simdrop.Stream or None, not {type(stream).__name__}")
-    return stream

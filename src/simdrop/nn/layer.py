@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
-import numpy as np
-
-from simdrop._core.draw import Draw
 from simdrop._core.stream import Stream
-from simdrop._values import Values
 
+from .arguments import in_evaluation
 from .parameter import Array, Parameter
-
-Seed = int | Sequence[int] | np.random.SeedSequence | np.random.Generator | None
+from .sampling import Draws
 
 
 class Layer(ABC):
@@ -100,16 +94,7 @@ class Layer(ABC):
         A random layer computes as in training, with a draw for each pass and all rows of the batch
         at once; others compute as in evaluation. The layer itself is left as it is.
         """
-        layer: Any = copy.copy(self)
-        if self.is_random:
-            layer.train()
-            outputs = []
-            for one, stream in zip(x, draws.streams(), strict=True):
-                layer.stream = stream
-                outputs.append(layer(one))
-            return np.stack(outputs)
-        y: Array = layer.eval()(x.reshape(-1, *x.shape[2:]))
-        return y.reshape(*x.shape[:2], *y.shape[1:])
+        return draws.outputs(self, x)
 
     def __init_subclass__(cls) -> None:
         """A class with another `__call__` than its base inherits no `parts` or `sample` from it."""
@@ -132,52 +117,8 @@ class Layer(ABC):
         return {name: value for name, value in self.__dict__.items() if name != "_saved"}
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
+        return f"{type(self).__name__}({', '.join(self._shown())})"
 
-
-class Draws(NamedTuple):
-    """A layer's draw in each of several samples.
-
-    Parameters
-    ----------
-    drawn : sequence of Draw
-        One for each sample, of which only key and draw number are used.
-    start, rows : int
-        Number of the first row at hand, and how many rows the whole batch has.
-    """
-
-    drawn: Sequence[Draw] = ()
-    start: int = 0
-    rows: int = 0
-
-    def streams(self) -> Iterator[Stream]:
-        """For each sample a stream whose next draw is the sample's."""
-        for one in self.drawn:
-            stream = Stream(0)
-            stream.state = stream.state | {"key": one.key.hex(), "draw": one.draw}
-            yield stream
-
-
-def in_evaluation(layer: object) -> dict[str, Any]:
-    """The attributes that decide what a layer computes in evaluation, in JSON's types.
-
-    With ``inverted=False`` p and what follows it are among them: evaluation multiplies by the
-    probability of being kept.
-    """
-    names = ["activation", "transform", "inverted"]
-    if not getattr(layer, "inverted", True):
-        names += ["p", "arguments"]
-    return {name: _plain(getattr(layer, name)) for name in names if hasattr(layer, name)}
-
-
-def _plain(value: Any) -> Any:
-    """A value in JSON's types, the same in every process: callables become their names."""
-    if value is None or isinstance(value, bool | str):
-        return value
-    if isinstance(value, int | float | np.number):
-        return float(value)
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, Values):  # a schedule
-        return repr(value)
-    return getattr(value, "__qualname__", type(value).__qualname__)
+    def _shown(self) -> list[str]:
+        """The arguments in `repr`."""
+        return []

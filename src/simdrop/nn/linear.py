@@ -1,28 +1,22 @@
-"""The layer that learns, Linear."""
+"""The layer that learns, Linear, and what it shares with faster and more special ones."""
 
 from __future__ import annotations
+
+from abc import abstractmethod
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from .activations import ACTIVATIONS, check_choice
-from .layer import Layer, Seed
+from .arguments import Seed
+from .layer import Layer
 from .parameter import Array, Parameter
 
 
-class Linear(Layer):
-    """y = x W + b, for x (batch, n_in) and y (batch, n_out).
+class Weighted(Layer):
+    """What layers that compute x W + b share: `weight` (n_in, n_out), `bias` (n_out,), gradients.
 
-    Parameters
-    ----------
-    n_in, n_out : int
-        Features of x and of y; W is (n_in, n_out), b (n_out,).
-    rng : None, int, sequence of ints, SeedSequence or Generator
-        Gives the weights, by `numpy.random.default_rng`; the biases start at 0.
-    dtype : float32 or float64
-        Of W and b; x should have the same.
-    activation : "relu", "tanh", "sigmoid" or "identity"
-        What follows, which sets the spread of the weights. ValueError for another one.
+    The first and the last of a net set its n_in and n_out. The arguments are those of `Linear`.
     """
 
     def __init__(
@@ -38,6 +32,38 @@ class Linear(Layer):
         self.weight = Parameter(weight.astype(dtype), "weight")
         self.bias = Parameter(np.zeros(n_out, dtype), "bias")
 
+    @abstractmethod
+    def _gradients(self, dy: Array) -> Array:
+        """Write the gradients of the parameters; return what `backward` needs: d loss / d (x W)."""
+
+    def backward(self, dy: Array) -> Array:
+        return self._gradients(dy) @ self.weight.value.T
+
+    def write_gradients(self, dy: Array) -> None:  # one matrix product instead of two
+        self._gradients(dy)
+
+    def parameters(self) -> list[Parameter]:
+        return [self.weight, self.bias]
+
+    def _shown(self) -> list[str]:
+        return [str(n) for n in self.weight.value.shape]
+
+
+class Linear(Weighted):
+    """y = x W + b, for x (batch, n_in) and y (batch, n_out).
+
+    Parameters
+    ----------
+    n_in, n_out : int
+        Features of x and of y; W is (n_in, n_out), b (n_out,).
+    rng : None, int, sequence of ints, SeedSequence or Generator
+        Gives the weights, by `numpy.random.default_rng`; the biases start at 0.
+    dtype : float32 or float64
+        Of W and b; x should have the same.
+    activation : "relu", "tanh", "sigmoid" or "identity"
+        What follows, which sets the spread of the weights. ValueError for another one.
+    """
+
     @staticmethod
     def of(weight: Parameter, bias: Parameter) -> Linear:
         """A Linear of parameters that exist, (n_in, n_out) and (n_out,)."""
@@ -51,24 +77,10 @@ class Linear(Layer):
         y += self.bias.value
         return y
 
-    def backward(self, dy: Array) -> Array:
-        dx: Array = self._gradients(dy) @ self.weight.value.T
-        return dx
-
-    def write_gradients(self, dy: Array) -> None:  # one matrix product instead of two
-        self._gradients(dy)
-
     def _gradients(self, dy: Array) -> Array:
-        """The gradient with respect to x W; those of the parameters are written."""
         np.matmul(self._from_forward().T, dy, out=self.weight.grad)
         np.sum(dy, axis=0, out=self.bias.grad)
         return dy
-
-    def parameters(self) -> list[Parameter]:
-        return [self.weight, self.bias]
-
-    def __repr__(self) -> str:
-        return "Linear({}, {})".format(*self.weight.value.shape)
 
 
 def _initial_weight(n_in: int, n_out: int, rng: Seed, activation: str) -> Array:

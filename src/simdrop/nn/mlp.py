@@ -13,10 +13,11 @@ from numpy.typing import DTypeLike
 import simdrop as sd
 
 from .activations import ACTIVATIONS, ActivityL1, check_choice
+from .arguments import Probability, Seed
 from .batchwise import BatchwiseDense, KeptInputs, Units
 from .dense import Dense
-from .dropout import Dropout, Probability
-from .layer import Layer, Seed
+from .dropout import Dropout
+from .layer import Layer
 from .linear import Linear
 from .losses import LOSSES
 from .network import Network
@@ -89,25 +90,25 @@ class MLP(Network):
         self.stream = sd.Stream(draws)
         dropping: dict[str, Any] = {"stream": self.stream, "inverted": inverted}
         learned: dict[str, Any] = {"rng": weights, "dtype": dtype}
-        first: Layer
-        hidden: list[Layer]
+        layers: list[Layer]
         if dropout == "elementwise":
-            first = Dropout(p_input, **dropping)
-            hidden = [
+            layers = [Dropout(p_input, **dropping)]
+            layers += [
                 Dense(n_in, n_out, p, activation=activation, **dropping, **learned)
                 for n_in, n_out in pairwise(self.sizes[:-1])
             ]
-            last = Linear(*self.sizes[-2:], activation="identity", **learned)
+            layers += [Linear(*self.sizes[-2:], activation="identity", **learned)]
         else:
             units = [
                 Units(n, p if i else p_input, **dropping) for i, n in enumerate(self.sizes[:-1])
             ]
-            first = KeptInputs(units[0])
-            hidden = [
+            layers = [KeptInputs(units[0])]
+            layers += [
                 BatchwiseDense(units_in, units_out, activation=activation, **learned)
                 for units_in, units_out in pairwise(units)
             ]
-            last = BatchwiseDense(units[-1], self.sizes[-1], activation="identity", **learned)
+            layers += [BatchwiseDense(units[-1], self.sizes[-1], activation="identity", **learned)]
         if activity_l1:
-            hidden = [part for layer in hidden for part in (layer, ActivityL1(activity_l1))]
-        super().__init__([first, *hidden, last], LOSSES[loss])
+            hidden = layers[1:-1]
+            layers[1:-1] = [part for layer in hidden for part in (layer, ActivityL1(activity_l1))]
+        super().__init__(layers, LOSSES[loss])

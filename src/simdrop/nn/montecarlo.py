@@ -13,19 +13,23 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 import simdrop as sd
 from simdrop._core.draw import Draw
+from simdrop._core.stream import next_draws
 from simdrop.submatrix import Kept, gather
 
 from .activations import ACTIVATIONS
+from .checks import checked_rows, dense
 from .dense import activate
 from .dropout import Dropout
-from .layer import Draws, Layer
+from .layer import Layer
 from .linear import Linear
 from .losses import Loss
 from .parameter import Array
 from .prediction import Prediction, Tally
+from .sampling import Draws
 
 if TYPE_CHECKING:
     from simdrop._core.stream import Rng
@@ -65,50 +69,98 @@ class _Step(NamedTuple):
     draws: Sequence[Draw]
 
 
-def predict_mc(
-    layers: Sequence[Layer],
-    criterion: type[Loss],
-    x: Any,
-    n: int,
-    *,
-    n_out: int,
-    dtype: np.dtype[Any],
-    rng: Rng,
-    shared_masks: bool,
-    samples: bool,
-) -> Prediction:
-    """`Network.predict_mc` for an x of the right shape, (batch, n_in), which may be sparse."""
-    n = operator.index(n)
-    if n < 1:
-        raise ValueError(f"n must be 1 or more samples, got {n}")
-    steps = _steps(layers, n, rng, shared_masks)
+class MonteCarlo:
+    """The method of `Network` that takes samples of its layers; `Network` sets the attributes."""
 
-    # What comes before anything is dropped is the same for all samples.
-    certain = next((i for i, step in enumerate(steps) if step.part.is_random), len(steps))
-    before, after = steps[:certain], steps[certain:]
-    rows, n_in = x.shape
-    tally = Tally(rows, n_out, criterion, n, samples)
-    thin = rows >= LEAST_THINNED and _can_thin([step.part for step in after])
-    most = max(min(THINNED_ROWS if thin else ROWS, MOST_ELEMENTS // n_in), 1)
-    if any(step.part.is_random and _takes_all_rows(step.part) for step in after):
-        most = max(rows, 1)
-    for start in range(0, rows, most):
-        chunk = x[start : start + most]
-        chunk = chunk.toarray() if hasattr(chunk, "toarray") else chunk
-        y = chunk.astype(dtype, copy=False)[np.newaxis]
-        for step in before:
-            y = step.part.sample(y, Draws())
-        together = 1 if thin else max(ROWS // y.shape[1], 1)
-        for first in range(0, n, together):
-            group = slice(first, min(first + together, n))
-            if thin:
-                outputs = _thinned(y[0], after, first)[np.newaxis]
-            else:
-                outputs = np.broadcast_to(y, (group.stop - first, *y.shape[1:]))
-                for step in after:
-                    outputs = step.part.sample(outputs, Draws(step.draws[group], start, rows))
-            tally.add(outputs, first, start)
-    return tally.prediction()
+    _layers: tuple[Layer, ...]
+    criterion: type[Loss]
+    n_in: int
+    n_out: int
+    dtype: np.dtype[Any]
+
+    def predict_mc(
+        self,
+        x: ArrayLike,
+        n: int = 100,
+        *,
+        rng: Rng = None,
+        shared_masks: bool = False,
+        samples: bool = False,
+    ) -> Prediction:
+        """Mean and spread of n forward passes that drop as in training: Monte-Carlo dropout.
+
+        Gal and Ghahramani 2016, "Dropout as a Bayesian approximation". The mode does not matter,
+        and the net stays as it is: its stream, its mode, and what `backward` needs.
+
+        Parameters
+        ----------
+        x : array_like
+            (batch, n_in).
+        n : int
+            Samples, at least 1.
+        rng : None, int, sequence of ints, SeedSequence, BitGenerator, Generator or Stream
+            Gives the masks; the same int gives the same ones, and None those of a seed from the
+            operating system. Each sample takes a draw for each layer that drops, as a forward pass
+            in training does.
+        shared_masks : bool
+            True: sample k drops the same units for every row, so it is one thinned net, and only
+            its kept weights are multiplied. False: each row has masks of its own, by its number in
+            x. Layers that share their masks in training (`BatchwiseDense`, ``shared_axes``) do so
+            in both cases.
+        samples : bool
+            Whether to return all outputs, (n, batch, n_out), too.
+
+        Returns
+        -------
+        Prediction
+            ``mean``, ``std``; for cross entropies of the probabilities, with ``label``,
+            ``entropy`` and ``mutual_information``.
+
+        Raises
+        ------
+        ValueError
+            If n < 1, x has another shape, no layer drops, or with ``shared_masks=True`` if a layer
+            has no masks that rows can share.
+        TypeError
+            If n is not an int, or rng none of the above.
+
+        Notes
+        -----
+        The masks of a row depend neither on how many rows are computed at a time nor on the rows
+        after it; with ``shared_masks=True``, on no other row. The rounding of outputs depends on
+        how many rows BLAS multiplies at a time. Several threads may call this on one net while none
+        changes it, if its layers are those of this package.
+        """
+        inputs = checked_rows(x, self.n_in)
+        n = operator.index(n)
+        if n < 1:
+            raise ValueError(f"n must be 1 or more samples, got {n}")
+        steps = _steps(self._layers, n, rng, shared_masks)
+
+        # What comes before anything is dropped is the same for all samples.
+        certain = next((i for i, step in enumerate(steps) if step.part.is_random), len(steps))
+        before, after = steps[:certain], steps[certain:]
+        rows = inputs.shape[0]
+        tally = Tally(rows, self.n_out, self.criterion, n, samples)
+        thin = rows >= LEAST_THINNED and _can_thin([step.part for step in after])
+        most = max(min(THINNED_ROWS if thin else ROWS, MOST_ELEMENTS // self.n_in), 1)
+        if any(step.part.is_random and type(step.part).sample is Layer.sample for step in after):
+            most = max(rows, 1)  # these take all rows of the batch at once
+        for start in range(0, rows, most):
+            y = dense(inputs[start : start + most], self.dtype)[np.newaxis]
+            for step in before:
+                y = step.part.sample(y, Draws())
+            together = 1 if thin else max(ROWS // y.shape[1], 1)
+            for first in range(0, n, together):
+                group = slice(first, min(first + together, n))
+                if thin:
+                    outputs = _thinned(y[0], after, first)[np.newaxis]
+                else:
+                    outputs = np.broadcast_to(y, (group.stop - first, *y.shape[1:]))
+                    for step in after:
+                        outputs = step.part.sample(outputs, Draws(step.draws[group], start, rows))
+                tally.add(outputs, first, start)
+        return tally.prediction()
 
 
 def _steps(layers: Sequence[Layer], n: int, rng: Rng, shared_masks: bool) -> list[_Step]:
@@ -118,7 +170,7 @@ def _steps(layers: Sequence[Layer], n: int, rng: Rng, shared_masks: bool) -> lis
     if random == 0:
         raise ValueError("the net has no layer that drops, so that all samples would be the same")
     stream = rng if isinstance(rng, sd.Stream) else sd.Stream(rng)
-    drawn = iter(zip(*[[stream.mask(1) for _ in range(random)] for _ in range(n)], strict=True))
+    drawn = iter(zip(*[next_draws(stream, random) for _ in range(n)], strict=True))
     steps = [_Step(part, next(drawn) if part.is_random else ()) for part in parts]
     return [step for step in steps if not (type(step.part) is Dropout and step.part.p == 0)]
 
@@ -136,11 +188,6 @@ def _fused(parts: Sequence[Layer]) -> list[Layer | _Product]:
         else:
             fused.append(part)
     return fused
-
-
-def _takes_all_rows(part: Layer | _Product) -> bool:
-    """Whether it takes all rows of the batch at once."""
-    return type(part).sample is Layer.sample
 
 
 # Thinned nets: units that are dropped for all rows are rows and columns of weights left out

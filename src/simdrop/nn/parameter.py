@@ -104,19 +104,19 @@ class Parameter:
     def _axes(self, rows: Kept | None, columns: Kept | None) -> list[tuple[int, Kept | None]]:
         """The length of each axis, and what is kept of it."""
         shape = self._value.shape
-        names = {1: ["columns"], 2: ["rows", "columns"]}.get(len(shape), [None] * len(shape))
-        given = {"rows": rows, "columns": columns, None: None}
-        axes = dict(zip(names, shape, strict=True))
-        for name, kept in given.items():
+        axes: list[tuple[int, Kept | None]] = [(n, None) for n in shape]
+        last = len(shape) - 1
+        for name, kept, axis in (("rows", rows, last - 1), ("columns", columns, last)):
             if kept is None:
                 continue
             if not isinstance(kept, Kept):
                 raise TypeError(f"{name} must be a Kept or None, not {type(kept).__name__}")
-            if name not in axes:
+            if axis < 0 or last > 1:
                 raise ValueError(f"{name} must be None, since the value has shape {shape}")
-            if kept.size != axes[name]:
-                raise ValueError(f"{name} is of {kept.size}, but the value has {axes[name]}")
-        return [(n, given[name]) for name, n in zip(names, shape, strict=True)]
+            if kept.size != shape[axis]:
+                raise ValueError(f"{name} is of {kept.size}, but the value has {shape[axis]}")
+            axes[axis] = shape[axis], kept
+        return axes
 
     def __repr__(self) -> str:
         return f"Parameter({self.kind}, shape={self.value.shape}, dtype={self.value.dtype})"

@@ -65,8 +65,7 @@ class Prediction(Values):
     @property
     def mutual_information(self) -> Array:
         expected = _of_classes(self._expected_entropy, "mutual_information")
-        found: Array = np.maximum(self.entropy - expected, 0)  # rounding may leave -1e-16
-        return found
+        return np.maximum(self.entropy - expected, 0)  # rounding may leave -1e-16
 
     def __repr__(self) -> str:
         return f"Prediction(mean and std {self.mean.shape})"
@@ -125,8 +124,7 @@ class Tally:
 
 def _entropy(p: Array) -> Array:
     """Of classes, (batch,): -sum(p log p) over them, where 0 log 0 is 0."""
-    found: Array = -_p_log_p(p).sum(axis=1)
-    return found
+    return -_p_log_p(p).sum(axis=1)
 
 
 def _binary_entropy(p: Array) -> Array:
@@ -135,8 +133,7 @@ def _binary_entropy(p: Array) -> Array:
 
 
 def _p_log_p(p: Array) -> Array:
-    found: Array = p * np.log(np.where(p > 0, p, 1))
-    return found
+    return p * np.log(np.where(p > 0, p, 1))
 
 
 _ENTROPIES: dict[type[Loss], Callable[[Array], Array]] = {

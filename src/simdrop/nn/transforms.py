@@ -7,8 +7,10 @@ from collections.abc import Sequence
 import simdrop as sd
 from simdrop.structured import kept_probability
 
-from .dropout import Dropping, Probability, Transform, check_p
+from .arguments import Probability, check_p
+from .dropout import Dropping
 from .parameter import Array
+from .transform import Transform
 
 
 class DropPath(Dropping):

@@ -16,7 +16,7 @@ from sklearn.utils.class_weight import compute_class_weight, compute_sample_weig
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 
 from .. import nn
-from ..nn.losses import log_sigmoid, log_softmax
+from ..nn.activations import log_sigmoid, log_softmax
 from .base import BaseDropoutMLP, Objective
 from .data import Array
 from .parameters import documented, parameter

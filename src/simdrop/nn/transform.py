@@ -1,0 +1,58 @@
+"""Any function of the library that drops or adds noise, as a layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from simdrop._core.stream import Stream
+
+from .arguments import at, checked_stream
+from .layer import Layer
+from .parameter import Array
+
+
+class Transform(Layer):
+    """Any function of the library of the form ``y, m = transform(x, ..., rng=, training=)``.
+
+    A call in training takes one draw and keeps m, a few numbers, which is the derivative too.
+
+    Parameters
+    ----------
+    transform : callable
+        Such as `simdrop.drop_path`.
+    *arguments
+        What follows x. A callable one, such as of `simdrop.schedule`, is called with `steps`.
+    stream : simdrop.Stream or None
+        Gives the draws; layers may share one. None is the process-wide stream.
+    **options
+        Keyword arguments of the transform, with their meaning there: ``scale=False`` scales neither
+        in training nor in eval, unlike ``inverted=False`` of `Dropout`.
+    """
+
+    def __init__(
+        self,
+        transform: Callable[..., tuple[Array, Any]],
+        *arguments: Any,
+        stream: Stream | None = None,
+        **options: Any,
+    ) -> None:
+        self.transform, self.arguments, self.options = transform, arguments, options
+        self.stream = checked_stream(stream)
+
+    def __call__(self, x: Array) -> Array:
+        y, self._saved = self._transformed(x, *self.arguments, **self.options)
+        return y
+
+    def _transformed(self, x: Array, *arguments: Any, **options: Any) -> tuple[Array, Any]:
+        """What the library's function returns in this mode, at this step."""
+        now = [at(argument, self.steps) for argument in arguments]
+        return self.transform(x, *now, rng=self.stream, training=self.training, **options)
+
+    def backward(self, dy: Array) -> Array:
+        return self._from_forward().backward(dy)
+
+    def _shown(self) -> list[str]:
+        name = [self.transform.__name__] if type(self) is Transform else []
+        options = [f"{option}={value!r}" for option, value in self.options.items()]
+        return [*name, *map(repr, self.arguments), *options]
