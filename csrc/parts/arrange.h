@@ -4,8 +4,9 @@
 #include "axes.h"
 
 enum {
-    NARROW = 8,      /* rows or columns: so few are interleaved or separated, more are transposed */
+    NARROW = 4,      /* rows or columns: so few are interleaved or separated, more are transposed */
     LEAST_GROUP = 8, /* rows or columns of which several groups are transposed together */
+    SPREAD_STEPS = 5,
 };
 
 /* Axes of a block of bits: lengths, and the distances between neighbours where they are read and where they are
@@ -49,12 +50,11 @@ static inline void step_bits(bit_cursor *cursor, const bit_axes *axes, size_t st
 /* The next n positions, where bits are read or where they are written. */
 INLINE void take_positions(bit_cursor *cursor, const bit_axes *axes, size_t n, int written, ptrdiff_t *position) {
     const bit_axis axis = axes->axis[0];
-    const ptrdiff_t stride = written ? axis.to : axis.from;
     for (size_t i = 0, count; i < n; i += count) {
-        const ptrdiff_t first = written ? cursor->to : cursor->from;
+        ptrdiff_t next = written ? cursor->to : cursor->from;
         count = smaller(n - i, axis.n - cursor->index[0]);
-        for (size_t k = 0; k < count; k++) {
-            position[i + k] = first + (ptrdiff_t)k * stride;
+        for (size_t k = 0; k < count; k++, next += written ? axis.to : axis.from) {
+            position[i + k] = next;
         }
         step_bits(cursor, axes, count);
     }
@@ -147,45 +147,67 @@ INLINE void arrange_rows(const uint64_t *from, bit_cursor cursor, uint64_t *to, 
     *queue.to = queue.last;
 }
 
-/* How bits are spread to positions `apart` from each other, or brought together: by halves of their number, a step for
-   each. */
+/* How bits are spread to positions `apart` from each other, or brought together: half of them move, then a quarter, and so
+   on. */
 typedef struct {
     size_t apart, count; /* of bits, which are all that fit in a word */
-    int steps;
-    uint64_t mask[6]; /* where they are after a step; the last one is 0 */
+    int shift[SPREAD_STEPS];
+    uint64_t mask[SPREAD_STEPS]; /* where bits are after the last steps */
 } spacing;
 
 static spacing spacing_of(size_t apart) {
     spacing spacing = {.apart = apart, .count = WORD / apart};
-    for (; (size_t)1 << spacing.steps < spacing.count; spacing.steps++) {
+    for (int step = 0; step < SPREAD_STEPS; step++) {
+        const size_t side_by_side = (size_t)1 << step;
+        if (side_by_side >= spacing.count) { /* nothing to do */
+            spacing.mask[step] = UINT64_MAX;
+            continue;
+        }
+        spacing.shift[step] = (int)((apart - 1) << step);
         for (size_t i = 0; i < spacing.count; i++) {
-            const size_t together = i & (((size_t)1 << spacing.steps) - 1);
-            spacing.mask[spacing.steps] |= UINT64_C(1) << ((i - together) * apart + together);
+            const size_t inside = i % side_by_side;
+            spacing.mask[step] |= UINT64_C(1) << ((i - inside) * apart + inside);
         }
     }
     return spacing;
 }
 
 static inline uint64_t spread(const spacing *spacing, uint64_t bits) {
-    for (int step = spacing->steps - 1; step >= 0; step--) {
-        bits = (bits | bits << ((spacing->apart - 1) << step)) & spacing->mask[step];
+    for (int step = SPREAD_STEPS - 1; step >= 0; step--) {
+        bits = (bits | bits << spacing->shift[step]) & spacing->mask[step];
     }
     return bits;
 }
 
 static inline uint64_t bring_together(const spacing *spacing, uint64_t bits) {
-    for (int step = 0; step < spacing->steps; step++) {
+    for (int step = 0; step < SPREAD_STEPS; step++) {
         bits &= spacing->mask[step];
-        bits |= bits >> ((spacing->apart - 1) << step);
+        bits |= bits >> spacing->shift[step];
     }
     return bits & low_bits(spacing->count);
 }
 
-/* A block to be transposed. Its rows follow each other where they are written; its columns where they are read. The
-   other axes say where there are more such blocks. */
+/* Bits of a row, each of them n times. */
+static void repeat_bits(const uint64_t *from, bit_cursor cursor, uint64_t *to, size_t n, const bit_axes *axes) {
+    const spacing spacing = spacing_of(n);
+    const size_t positions = positions_along(axes), row = axes->axis[0].n;
+    bit_queue queue = {to, 0, 0};
+    for (size_t k = 0; k < positions; k += row, step_bits(&cursor, axes, row)) {
+        for (size_t i = 0, count; i < row; i += count) {
+            count = smaller(row - i, spacing.count);
+            const uint64_t bits = bits_from(from, cursor.from + (ptrdiff_t)i) & low_bits(count);
+            queue = append_bits(queue, spread(&spacing, bits) * low_bits(n), count * n);
+        }
+    }
+    *queue.to = queue.last;
+}
+
+/* A block to be transposed. Its rows follow each other where they are written; its columns where they are read. So many
+   columns as are a unit stay together. The other axes say where there are more such blocks. */
 typedef struct {
     bit_axes rows, columns, others;
     ptrdiff_t from, to;
+    size_t unit;
 } bit_block;
 
 /* Few rows, and each column's end is where the next one begins: bits of the rows take turns. */
@@ -231,56 +253,102 @@ static void separate(const uint64_t *from, uint64_t *to, const bit_block *block)
     }
 }
 
+/* Rows of which each fills a word. */
+static inline void take_rows(const uint64_t *from, const ptrdiff_t *position, size_t n, size_t column, uint64_t *word) {
+    for (size_t r = 0; r < n; r++) {
+        word[r] = bits_from(from, position[r] + (ptrdiff_t)column);
+    }
+}
+
+/* Rows of few bits, to those `shift` bits into words; rows that follow each other together. */
+static inline void take_short_rows(const uint64_t *from, const ptrdiff_t *position, size_t n, size_t bits,
+                                   uint64_t *word, size_t shift) {
+    const uint64_t lower = low_bits(shift);
+    for (size_t r = 0, count; r < n; r += count) {
+        const uint64_t some = bits_from(from, position[r]);
+        count = 0;
+        do {
+            word[r + count] = (word[r + count] & lower) | (some >> count * bits & low_bits(bits)) << shift;
+            count++;
+        } while ((count + 1) * bits <= WORD && r + count < n &&
+                 position[r + count] == position[r] + (ptrdiff_t)(count * bits));
+    }
+}
+
+/* Columns of `bits` bits, those `shift` bits into words, to positions from `below` on; short columns that follow each
+   other together. */
+static inline void put_columns(const uint64_t *word, size_t shift, size_t bits, size_t n, uint64_t *to,
+                               const ptrdiff_t *position, ptrdiff_t below) {
+    for (size_t c = 0, count; c < n; c += count) {
+        uint64_t together = word[c] >> shift & low_bits(bits);
+        for (count = 1; (count + 1) * bits <= WORD && c + count < n &&
+                        position[c + count] == position[c] + (ptrdiff_t)(count * bits);
+             count++) {
+            together |= (word[c + count] >> shift & low_bits(bits)) << count * bits;
+        }
+        set_bits(to, position[c] + below, together);
+    }
+}
+
+/* Units of columns whose bits take turns. */
+static inline void put_units(const uint64_t *word, size_t shift, size_t bits, size_t n, const spacing *unit,
+                             uint64_t *to, const ptrdiff_t *position, ptrdiff_t below) {
+    for (size_t c = 0; c < n; c += unit->apart) {
+        for (size_t r = 0; r < bits; r += unit->count) {
+            uint64_t together = 0;
+            for (size_t d = 0; d < unit->apart; d++) {
+                together |= spread(unit, word[c + d] >> shift >> r & low_bits(smaller(bits - r, unit->count))) << d;
+            }
+            set_bits(to, position[c] + below + (ptrdiff_t)(r * unit->apart), together);
+        }
+    }
+}
+
 /* 64 rows and columns at a time. Where there are half as many or fewer of one, a block of 64 by 64 holds several groups
    of rows side by side, or of columns one below the other. */
 static void transpose(const uint64_t *from, uint64_t *to, const bit_block *block) {
     const size_t others = positions_along(&block->others), rows = positions_along(&block->rows),
                  columns = positions_along(&block->columns);
-    size_t height = WORD, width = WORD; /* of a group */
+    const spacing unit = spacing_of(block->unit);
+    size_t height = WORD, width = WORD - WORD % block->unit, groups_down = 1, groups_across = 1;
     while (height > LEAST_GROUP && height / 2 >= rows) {
-        height /= 2;
+        height /= 2, groups_down *= 2;
     }
-    while (height == WORD && width > LEAST_GROUP && width / 2 >= columns) {
-        width /= 2;
+    while (groups_down == 1 && WORD / groups_across > LEAST_GROUP && WORD / groups_across / 2 >= columns) {
+        groups_across *= 2;
     }
-    const size_t down = height % WORD, across = width % WORD; /* from group to group; 0 where there is one */
+    const size_t across = WORD / groups_across;
+    uint64_t word[WORD] __attribute__((aligned(LINE))) = {0};
+    ptrdiff_t row_at[WORD * WORD / LEAST_GROUP], column_at[WORD * WORD / LEAST_GROUP];
     bit_cursor at = begin_bits(block->from, block->to, &block->others);
     for (size_t k = 0; k < others; k++, step_bits(&at, &block->others, 1)) {
         bit_cursor row = begin_bits(at.from, at.to, &block->rows);
         for (size_t i = 0, n; i < rows; i += n) {
-            ptrdiff_t row_at[WORD * WORD / LEAST_GROUP];
             bit_cursor column = begin_bits(0, row.to, &block->columns);
-            n = smaller(rows - i, WORD * (WORD / width));
+            n = smaller(rows - i, WORD * groups_across);
             take_positions(&row, &block->rows, n, 0, row_at);
             for (size_t j = 0, m; j < columns; j += m) {
-                ptrdiff_t column_at[WORD * WORD / LEAST_GROUP];
-                uint64_t word[WORD] __attribute__((aligned(LINE))) = {0};
-                m = smaller(columns - j, WORD * (WORD / height));
+                m = smaller(columns - j, width * groups_down);
                 take_positions(&column, &block->columns, m, 1, column_at);
-                const size_t groups = across ? words_of(n) : words_of(m);
-                for (size_t g = 0; g < groups; g++) {
-                    const size_t first_row = across ? g * WORD : 0, first_column = down ? g * WORD : 0;
-                    const uint64_t used = low_bits(smaller(m - first_column, width));
-                    for (size_t r = 0; r < smaller(n - first_row, height); r++) {
-                        const ptrdiff_t position = row_at[first_row + r] + (ptrdiff_t)(j + first_column);
-                        word[g * down + r] |= (bits_from(from, position) & used) << g * across;
-                    }
+                for (size_t c = 0, g = 0; groups_across == 1 && c < m; c += width, g += height) {
+                    take_rows(from, row_at, n, j + c, word + g);
                 }
-                transpose_bits(word, across ? groups * across : smaller(m, WORD));
-                for (size_t g = 0; g < groups; g++) {
-                    const size_t first_row = across ? g * WORD : 0, first_column = down ? g * WORD : 0;
-                    const size_t height_here = smaller(n - first_row, height), end = smaller(m - first_column, width);
-                    for (size_t c = 0; c < end;) { /* columns that follow each other together */
-                        const ptrdiff_t position = column_at[first_column + c];
-                        size_t count = 0;
-                        uint64_t bits = 0;
-                        do {
-                            bits |= (word[g * across + c++] >> g * down & low_bits(height_here)) << count;
-                            count += height_here;
-                        } while (count + height_here <= WORD && c < end &&
-                                 column_at[first_column + c] == position + (ptrdiff_t)count);
-                        set_bits(to, position + (ptrdiff_t)first_row, bits);
+                for (size_t r = 0, g = 0; groups_across > 1 && r < n; r += WORD, g += across) {
+                    take_short_rows(from, row_at + r, smaller(n - r, WORD), columns, word, g);
+                }
+                transpose_bits(word, groups_across > 1 ? words_of(n) * across : smaller(m, WORD));
+                for (size_t c = 0, r = 0, g = 0; c < m && r < n; g++) {
+                    const size_t wide = smaller(m - c, width), high = smaller(n - r, WORD);
+                    const size_t shift = groups_down > 1 ? g * height : 0;
+                    const uint64_t *from_word = word + (groups_across > 1 ? g * across : 0);
+                    const ptrdiff_t below = (ptrdiff_t)(r * block->unit);
+                    if (block->unit == 1) {
+                        put_columns(from_word, shift, high, wide, to, column_at + c, below);
+                    } else {
+                        put_units(from_word, shift, high, wide, &unit, to, column_at + c, below);
                     }
+                    c += groups_across > 1 ? 0 : width;
+                    r += groups_across > 1 ? WORD : 0;
                 }
             }
         }
@@ -289,22 +357,28 @@ static void transpose(const uint64_t *from, uint64_t *to, const bit_block *block
 
 static inline ptrdiff_t distance(ptrdiff_t stride) { return stride < 0 ? -stride : stride; }
 
-/* The axis whose neighbours are so far apart where they are read, from axis `first` on; the count if there is none. */
-static int axis_at_distance(const bit_axes *axes, int first, ptrdiff_t stride) {
-    int axis = first;
-    while (axis < axes->count && distance(axes->axis[axis].from) != stride) {
+/* The axis whose neighbours are so far apart where they are read, among those that are not taken; the count if there is
+   none. */
+static int axis_at_distance(const bit_axes *axes, const unsigned char *taken, ptrdiff_t stride) {
+    int axis = 0;
+    while (axis < axes->count && (taken[axis] || distance(axes->axis[axis].from) != stride)) {
         axis++;
     }
     return axis;
 }
 
-/* The block whose rows are along the first axes, so many; its columns are along others that follow each other where they
-   are read, ascending. */
-static bit_block block_of(const bit_axes *axes, ptrdiff_t from, int rows, int most_columns) {
-    bit_block block = {.from = from};
-    unsigned char taken[MAX_AXES + 1] = {0};
+/* The block whose rows are along some axes; its columns are along at most so many others that follow each other where
+   they are read, ascending. */
+static bit_block block_of(const bit_axes *axes, ptrdiff_t from, int first_row, int rows, int most_columns) {
+    bit_block block;
+    unsigned char taken[MAX_AXES + 1];
+    block.from = from, block.to = 0;
+    block.unit = first_row == 0 ? 1 : axes->axis[0].n;
+    block.rows.count = block.columns.count = block.others.count = 0;
+    memset(taken, 0, (size_t)axes->count);
+    memset(taken + first_row, 1, (size_t)rows);
     for (ptrdiff_t width = 1; block.columns.count < most_columns;) {
-        const int next = axis_at_distance(axes, rows, width);
+        const int next = axis_at_distance(axes, taken, width);
         if (next == axes->count) {
             break;
         }
@@ -319,7 +393,7 @@ static bit_block block_of(const bit_axes *axes, ptrdiff_t from, int rows, int mo
         width *= (ptrdiff_t)column.n;
     }
     for (int axis = 0; axis < axes->count; axis++) {
-        if (axis < rows) {
+        if (axis >= first_row && axis < first_row + rows) {
             block.rows.axis[block.rows.count++] = axes->axis[axis];
         } else if (!taken[axis]) {
             block.others.axis[block.others.count++] = axes->axis[axis];
@@ -331,45 +405,66 @@ static bit_block block_of(const bit_axes *axes, ptrdiff_t from, int rows, int mo
     return block;
 }
 
+/* How much of 64 by 64 bits it fills. */
+static size_t block_size(const bit_block *block) {
+    return smaller(positions_along(&block->rows), WORD) * smaller(positions_along(&block->columns), WORD);
+}
+
+/* Rows that begin with axis `first_row`, of those that make the fullest blocks. */
+static bit_block best_block(const bit_axes *axes, ptrdiff_t from, int first_row, int most_rows) {
+    bit_block best = block_of(axes, from, first_row, 1, axes->count);
+    for (int rows = 2; rows <= most_rows; rows++) {
+        const bit_block block = block_of(axes, from, first_row, rows, axes->count);
+        if (block_size(&block) > block_size(&best)) {
+            best = block;
+        }
+    }
+    return best;
+}
+
 /* A block of bits, the first of them at `first`, to the beginning of `to`, which is all 0. The axes are in the order of
    memory; a bit is written for each position, one after the other. */
 static void arrange(const uint64_t *from, ptrdiff_t first, uint64_t *to, const bit_axes *axes) {
-    const int near = axis_at_distance(axes, 0, 1); /* innermost in the mask */
+    unsigned char taken[MAX_AXES + 1];
+    memset(taken, 0, (size_t)axes->count);
+    const int near = axis_at_distance(axes, taken, 1), single = near == axes->count; /* near is innermost in the mask */
     const ptrdiff_t step = axes->axis[0].from;
-    if (near != 0 && near != axes->count && step != 0) {
-        size_t most = 0;
-        bit_block block = block_of(axes, first, near, 1);
+    const size_t n = single && step != 0 ? 1 : axes->axis[0].n;
+    if (near != 0 && !single && step != 0) {
+        bit_block block = block_of(axes, first, 0, near, 1);
         if (positions_along(&block.rows) <= NARROW && axes->axis[near].from == 1) {
             interleave(from, to, &block);
             return;
         }
-        for (int rows = 1; rows <= near; rows++) {
-            const bit_block other = block_of(axes, first, rows, axes->count);
-            const size_t height = positions_along(&other.rows), width = positions_along(&other.columns);
-            if (rows == 1 && width <= NARROW && step == (ptrdiff_t)width) {
-                separate(from, to, &other);
-                return;
-            }
-            if (smaller(height, WORD) * smaller(width, WORD) > most) {
-                most = smaller(height, WORD) * smaller(width, WORD);
-                block = other;
-            }
+        block = best_block(axes, first, 0, near);
+        if (block.rows.count == 1 && step == (ptrdiff_t)positions_along(&block.columns) && step <= NARROW) {
+            separate(from, to, &block);
+        } else {
+            transpose(from, to, &block);
         }
-        transpose(from, to, &block);
         return;
     }
-    const int single = near == axes->count && step != 0; /* no bits follow each other: rows of one */
-    bit_axes along = {.count = 0};
-    for (int axis = !single; axis < axes->count; axis++) {
+    if (step == 1 && n <= NARROW && axes->count > 2) {
+        const int next = axis_at_distance(axes, taken, (ptrdiff_t)n);
+        const bit_block block = best_block(axes, first, 1, next - 1);
+        if (next > 1 && next < axes->count && block_size(&block) >= WORD * WORD / 4) {
+            transpose(from, to, &block);
+            return;
+        }
+    }
+    bit_axes along; /* of rows: of single bits where none follow each other */
+    along.count = 0;
+    for (int axis = n != 1; axis < axes->count; axis++) {
         along.axis[along.count++] = axes->axis[axis];
     }
     if (along.count == 0) {
         along.axis[along.count++] = (bit_axis){1, 0, 0};
     }
     const bit_cursor cursor = begin_bits(first, 0, &along);
-    const size_t n = single ? 1 : axes->axis[0].n;
-    if (single || step == 1) {
+    if (n == 1 || step == 1) {
         arrange_rows(from, cursor, to, n, &along, 1);
+    } else if (step == 0 && n <= WORD / 2 && along.axis[0].from == 1) {
+        repeat_bits(from, cursor, to, n, &along);
     } else if (step == 0) {
         arrange_rows(from, cursor, to, n, &along, 0);
     } else {

@@ -13,7 +13,7 @@ enum {
     SHORT_ROW = 48,           /* elements; shorter rows are masked together */
     PREFETCH_DISTANCE = 4096, /* bytes from what is selected to what is prefetched meanwhile */
     LONG_ROW = 1024,          /* bytes from which a row may be written past the caches, except for its ends */
-    LONG_RUN = 4096,          /* bytes from which a branch on a run's decision pays */
+    LONG_RUN = 4096,          /* bytes from which a branch on the decision for a run pays */
 };
 
 /* One call: the mask, the elements, and whether the kernels can read x and write y in place. */
@@ -109,12 +109,9 @@ static void apply_run(const job *job, position at, simdrop_axis axis, const uint
     }
 }
 
-/* All elements along an axis that shares one decision. Long runs that are dropped are not read; on short ones there is
-   no branch, which would be mispredicted half the time. */
+/* All elements along an axis that shares one decision; what is dropped is not read. */
 static void apply_one_decision(const job *job, position at, simdrop_axis axis, int keep) {
-    if (job->direct_x && job->direct_y && axis.n * type_bytes(job) < LONG_RUN) {
-        select_runs[job->elements.type](keep, axis.n, at.x, at.y, job->elements.scale);
-    } else if (keep) {
+    if (keep) {
         uint64_t ones[CHUNK_WORDS];
         memset(ones, 0xff, sizeof ones);
         for (size_t n = axis.n; n != 0;) {

@@ -8,10 +8,10 @@
 enum {
     PREFETCH_FROM = 1 << 19, /* bytes of y from which memory is prefetched: less is in a near cache */
     LONG_ROW_FROM = 1 << 13, /* elements of a row that the kernel of contiguous arrays may have for itself */
-    BLOCK_RUN = 4096,        /* elements of a block that follow each other in the mask, at least */
-    BLOCK_ROW = 1024,        /* and in memory */
+    LEAST_RUN = 512,         /* elements of a block that follow each other in the mask, and in memory */
+    GOOD_RUN = 4096,
     BLOCK_BITS = 1 << 18,    /* of a block: they stay in the second-level cache */
-    BLOCK_WORDS = BLOCK_BITS / WORD + 16,
+    BLOCK_WORDS = BLOCK_BITS / WORD * 3 / 2,
 };
 
 /* How an array is cut into blocks. */
@@ -109,20 +109,35 @@ static size_t lengthen(layout *layout, int axis, size_t wanted) {
     return *length;
 }
 
+/* Makes blocks longer along some axes, until so many elements follow each other along them. */
+static void lengthen_run(layout *layout, const int *order, int count, size_t wanted) {
+    size_t n = 1;
+    for (int i = 0; i < count && n < wanted; i++) {
+        n *= lengthen(layout, order[i], (wanted - 1) / n + 1);
+    }
+}
+
 /* Blocks are long in the mask, so that little is drawn in vain, and in memory. Where the mask's order is memory's, they
    are no larger than this needs; else as large as their bits allow. */
 static void choose_blocks(layout *layout, int in_order) {
+    int memory_order[MAX_AXES];
+    size_t n = 1;
+    for (int axis = 0; axis < layout->count; axis++) {
+        layout->block[axis] = layout->axes[axis].n;
+        n = n <= GOOD_RUN ? n * smaller(layout->axes[axis].n, BLOCK_BITS) : n;
+    }
+    if (n <= GOOD_RUN && fits(layout)) { /* all of a small array */
+        return;
+    }
     for (int axis = 0; axis < layout->count; axis++) {
         layout->block[axis] = 1;
+        memory_order[axis] = axis;
     }
-    for (size_t i = 0, n = 1; i < (size_t)layout->mask_count && n < BLOCK_RUN; i++) {
-        n *= lengthen(layout, layout->mask_order[i], (BLOCK_RUN - 1) / n + 1);
-    }
-    for (size_t axis = 0, n = 1; axis < (size_t)layout->count && n < BLOCK_ROW; axis++) {
-        n *= lengthen(layout, (int)axis, (BLOCK_ROW - 1) / n + 1);
-    }
-    for (int i = 0; i < layout->mask_count && !in_order; i++) {
-        lengthen(layout, layout->mask_order[i], SIZE_MAX);
+    lengthen_run(layout, layout->mask_order, layout->mask_count, in_order ? GOOD_RUN : LEAST_RUN);
+    if (!in_order) {
+        lengthen_run(layout, memory_order, layout->count, LEAST_RUN);
+        lengthen_run(layout, layout->mask_order, layout->mask_count, BLOCK_BITS);
+        lengthen_run(layout, memory_order, layout->count, GOOD_RUN);
     }
 }
 
@@ -155,8 +170,10 @@ static void make_layout(layout *layout, int count, const simdrop_axis *axes) {
 /* Draws the bits of a block, the first of them for `element`, and brings them into the order of memory. */
 static void draw_block(const job *job, const layout *layout, uint64_t element, const size_t *block, block_bits *bits) {
     const drawing drawing = drawing_of(layout, block);
-    bit_axes rows = {.count = 0};
-    ptrdiff_t stride[MAX_AXES] = {0}, first = 0, row_stride = (ptrdiff_t)(row_words(drawing) * WORD);
+    bit_axes rows, axes;
+    ptrdiff_t stride[MAX_AXES], first = 0, row_stride = (ptrdiff_t)(row_words(drawing) * WORD);
+    rows.count = axes.count = 0;
+    memset(stride, 0, (size_t)layout->count * sizeof *stride);
     for (int i = 0; i < layout->mask_count; i++) {
         const int axis = layout->mask_order[i];
         const uint64_t step = mask_distance(layout->axes[axis]), last = block[axis] - 1;
@@ -189,7 +206,6 @@ static void draw_block(const job *job, const layout *layout, uint64_t element, c
             word[w] = bits_at(word + w, start % WORD);
         }
     }
-    bit_axes axes = {.count = 0};
     size_t n = 1;
     for (int axis = 0; axis < layout->count; axis++) {
         bit_axis *inner = axes.count ? &axes.axis[axes.count - 1] : NULL;
@@ -211,6 +227,20 @@ static void draw_block(const job *job, const layout *layout, uint64_t element, c
     }
 }
 
+/* The axes of a block, joined where they are one in memory; returns how many. */
+static int join_in_memory(const layout *layout, const size_t *block, simdrop_axis *axes) {
+    int count = 0;
+    for (int axis = 0; axis < layout->count; axis++) {
+        const simdrop_axis next = {block[axis], layout->axes[axis].x, layout->axes[axis].y, 0};
+        if (count != 0 && continues(axes[count - 1], next)) {
+            axes[count - 1].n *= next.n;
+        } else if (next.n != 1 || axis == 0) {
+            axes[count++] = next;
+        }
+    }
+    return count;
+}
+
 static void apply_block(const job *job, const layout *layout, position at, const size_t *block, block_bits *bits) {
     const size_t bytes = (size_t)layout->count * sizeof *block;
     if (bits->bits == NULL || bits->element != at.element || memcmp(bits->block, block, bytes) != 0) {
@@ -218,26 +248,27 @@ static void apply_block(const job *job, const layout *layout, position at, const
         bits->element = at.element;
         memcpy(bits->block, block, bytes);
     }
-    simdrop_axis axes[MAX_AXES + 1] = {{.n = 1}};
-    int count = 0;
+    simdrop_axis axes[MAX_AXES];
+    const int count = join_in_memory(layout, block, axes);
     size_t n = 1;
-    for (int axis = 0; axis < layout->count; axis++) {
-        const simdrop_axis next = {block[axis], layout->axes[axis].x, layout->axes[axis].y, 0};
-        n *= next.n;
-        if (count != 0 && continues(axes[count - 1], next)) {
-            axes[count - 1].n *= next.n;
-        } else if (next.n != 1 || axis == 0) {
-            axes[count++] = next;
-        }
+    for (int axis = 0; axis < count; axis++) {
+        n *= axes[axis].n;
     }
     cursor cursor = begin_at(at, count);
-    if (job->run.n != 0) {
-        for (size_t i = 0, bit = bits->shift; i < n; i++, bit++) {
-            apply_one_decision(job, cursor.at, job->run, (int)(bits->bits[bit / WORD] >> bit % WORD & 1));
-            advance(&cursor, axes, count, 1);
-        }
-    } else {
+    if (job->run.n == 0) {
         apply_bits(job, &cursor, axes, count, bits->bits, bits->shift, n);
+        return;
+    }
+    const int short_runs = job->direct_x && job->direct_y && job->run.n * type_bytes(job) < LONG_RUN;
+    for (size_t bit = bits->shift, end = bit + n, some; bit < end; bit += some) {
+        some = short_runs ? axes[0].n : 1;
+        if (short_runs) {
+            select_runs[job->elements.type](bits->bits, bit, axes[0], job->run.n, cursor.at.x, cursor.at.y,
+                                            job->elements.scale);
+        } else {
+            apply_one_decision(job, cursor.at, job->run, (int)(bits->bits[bit / WORD] >> bit % WORD & 1));
+        }
+        advance(&cursor, axes, count, some);
     }
 }
 
@@ -263,17 +294,6 @@ static ptrdiff_t prefetch_distance(size_t row_bytes, ptrdiff_t to_next_row) {
     return step < PREFETCH_DISTANCE ? to_next_row * (ptrdiff_t)(PREFETCH_DISTANCE / step) : to_next_row;
 }
 
-/* The first axes in memory that are one there, whatever their order in the mask. */
-static simdrop_axis memory_row(const simdrop_axis *axes, int *count) {
-    simdrop_axis row = axes[0];
-    int axis = 1;
-    while (axis < *count && continues(row, axes[axis])) {
-        row.n *= axes[axis++].n;
-    }
-    *count = axis;
-    return row;
-}
-
 static void apply_or_select(const simdrop_rule *rule, const uint8_t *packed, uint64_t start, simdrop_elements elements,
                             int count, const simdrop_axis *axes, const void *x, void *y) {
     const size_t size = simdrop_type_bytes[elements.type], alignment = simdrop_type_alignment[elements.type];
@@ -292,26 +312,25 @@ static void apply_or_select(const simdrop_rule *rule, const uint8_t *packed, uin
         simple[simple_count++] = (simdrop_axis){.n = 1, .x = (ptrdiff_t)size, .y = (ptrdiff_t)size, .element = 1};
     }
     const position at = reverse_axes((position){.x = x, .y = y, .element = start}, simple_count, simple);
-    int row_axes = simple_count;
-    const simdrop_axis row = memory_row(simple, &row_axes);
-    const simdrop_axis next_row = row_axes < simple_count ? simple[row_axes] : (simdrop_axis){.n = 1};
+    int shares = 0;
+    for (int axis = 0; axis < simple_count; axis++) {
+        shares = shares || simple[axis].element == 0;
+    }
     const int shares_run = simple[0].element == 0 && simple[0].n >= SHORT_ROW;
-    const job job = {
+    job job = {
         .rule = rule,
         .packed = packed,
         .elements = elements,
         .direct_x =
-            row.x == (ptrdiff_t)size && elements.bytes == size && !elements.swap_x && misaligned_x % alignment == 0,
+            simple[0].x == (ptrdiff_t)size && elements.bytes == size && !elements.swap_x && misaligned_x % alignment == 0,
         .direct_y =
-            row.y == (ptrdiff_t)size && elements.bytes == size && !elements.swap_y && misaligned_y % alignment == 0,
+            simple[0].y == (ptrdiff_t)size && elements.bytes == size && !elements.swap_y && misaligned_y % alignment == 0,
         .prefetches = elements_count * size >= PREFETCH_FROM,
         .past_cache = elements_count * size >= STREAM_FROM,
-        .prefetch_x = prefetch_distance(row.n * size, next_row.x),
-        .prefetch_y = prefetch_distance(row.n * size, next_row.y),
         .run = shares_run ? simple[0] : (simdrop_axis){.n = 0},
     };
     if (rule != NULL && job.direct_x && job.direct_y && simple[0].element == 1 &&
-        (simple_count == 1 || (simple[0].n >= LONG_ROW_FROM && !job.past_cache))) {
+        (simple_count == 1 || (simple[0].n >= LONG_ROW_FROM && !job.past_cache && !shares))) {
         cursor cursor = begin_at(at, simple_count);
         for (size_t left = elements_count; left != 0; left -= simple[0].n) {
             applies[elements.type](rule, cursor.at.element, simple[0].n, cursor.at.x, cursor.at.y, elements.scale);
@@ -321,12 +340,18 @@ static void apply_or_select(const simdrop_rule *rule, const uint8_t *packed, uin
     }
     layout layout;
     block_bits bits;
-    size_t block[MAX_AXES] = {0};
+    size_t block[MAX_AXES];
     bits.bits = NULL;
     if (shares_run && simple_count == 1) { /* a single decision */
         simple[simple_count++] = (simdrop_axis){.n = 1, .element = 1};
     }
     make_layout(&layout, simple_count - shares_run, simple + shares_run);
+    simdrop_axis rows[MAX_AXES + 1];
+    if (join_in_memory(&layout, layout.block, rows) == 1 || shares_run) {
+        rows[1] = (simdrop_axis){.n = 1};
+    }
+    job.prefetch_x = prefetch_distance(rows[0].n * size, rows[1].x);
+    job.prefetch_y = prefetch_distance(rows[0].n * size, rows[1].y);
     apply_blocks(&job, &layout, at, block, 0, &bits);
     if (job.past_cache) {
         finish_streams();

@@ -53,23 +53,21 @@ static void NAME(select)(const uint64_t *bits, size_t shift, size_t n, const voi
     }
 }
 
-/* n elements that share one decision. */
-static void NAME(select_run)(int keep, size_t n, const void *x, void *y, double scale) {
-    const uint64_t bits = keep ? UINT64_MAX : 0;
-    NAME(selection) selection = {x, y, scale, 0};
-    _Alignas(LINE) T last[TILE];
-    const int overlaps = n > TILE && n % TILE != 0; /* the last tile, which is read before y overwrites x */
-    if (overlaps) {
-        TILE_OF(bits, selection.x + n - TILE, last, scale);
-    }
-    size_t i = 0;
-    for (; i + TILE <= n; i += TILE) {
-        NAME(select_tile)(&selection, bits, i, 0, TILE);
-    }
-    if (overlaps) {
-        memcpy(selection.y + n - TILE, last, sizeof last);
-    } else if (i < n) {
-        NAME(select_tile)(&selection, bits, i, 0, n - i);
+/* Runs of n elements, each of which share one decision. There is no branch on it, which would be mispredicted. */
+static void NAME(select_runs)(const uint64_t *bits, size_t bit, simdrop_axis runs, size_t n, const char *x, char *y,
+                              double scale) {
+    for (const size_t end = bit + runs.n; bit < end; bit++, x += runs.x, y += runs.y) {
+        const uint64_t keep = -(bits[bit / WORD] >> bit % WORD & 1);
+        NAME(selection) selection = {(const void *)x, (void *)y, scale, 0};
+        size_t i = 0;
+        for (; i + TILE <= n; i += TILE) {
+            NAME(select_tile)(&selection, keep, i, 0, TILE);
+        }
+        if (i < n && i != 0 && x != y) { /* some elements again */
+            NAME(select_tile)(&selection, keep, n - TILE, 0, TILE);
+        } else if (i < n) {
+            NAME(select_tile)(&selection, keep, i, 0, n - i);
+        }
     }
 }
 
