@@ -184,6 +184,6 @@ def use(instruction_set: str, threads: int) -> None:
 
 
 def reset() -> None:
-    """Set what simdrop and the matrix products compute with at the start."""
+    """Undo the settings of the case before, and let matrix products use one thread."""
     use(CHOSEN, 1)
     steps.on_threads(1)()

@@ -19,11 +19,11 @@ LINES = {
         "import": "run_python('import numpy, simdrop')",
         "bias_dropout": (
             "_, ctx = fused.bias_dropout(x, bias, p, activation=activation, rng=stream, out=y); "
-            "ctx.backward(dy, out=dx)"
+            "ctx.backward(dy, out=(dx, None))"
         ),
         "dropout_add": (
             "_, ctx = fused.dropout_add(x, residual, p, rng=stream, out=y); "
-            "ctx.backward(dy, out=dx)"
+            "ctx.backward(dy, out=(dx, None))"
         ),
         "relu_dropout": (
             "_, ctx = fused.relu_dropout(x, p, rng=stream, out=y); ctx.backward(dy, out=dx)"

@@ -1,12 +1,20 @@
-"""Every case has a line of Python to time."""
+"""Every case has a line of Python to time, and it runs."""
 
 from __future__ import annotations
 
+from itertools import repeat
+
 import pytest
 
-from .cases import GROUPS, Group
-from .contenders import NAMES
+from .cases import GROUPS, Group, missing
+from .contenders import NAMES, prepare
 from .lines import WORKER_LINES, line_for
+
+# The smallest group for each work of a family.
+SMALLEST = {
+    (group.family, group.ours, group.work, group.activation): group
+    for group in sorted(GROUPS.values(), key=lambda group: -group.n)
+}
 
 
 @pytest.mark.parametrize("group", GROUPS.values(), ids=str)
@@ -15,3 +23,11 @@ def test_every_contender_has_a_line(group: Group) -> None:
         names = compile(line_for(contender, group), contender, "exec").co_names
         assert ("worker" in names) == (group.family in WORKER_LINES)
         assert contender in NAMES or not {"m", "rng", "mask", "c", "best"} & set(names)
+
+
+@pytest.mark.parametrize("group", SMALLEST.values(), ids=str)
+def test_lines_run(group: Group) -> None:
+    absent = missing()
+    for contender in (group.ours, *group.contenders):
+        if contender not in absent:
+            prepare(0, group, contender).run(repeat(None, 1))

@@ -24,8 +24,6 @@ def test_ratio(benchmark: BenchmarkFixture, case: Case) -> None:
     ours, theirs = (prepare(number, group, name) for name in (group.ours, contender))
     benchmark.group = str(group)
     benchmark.extra_info = {"group": str(group), "contender": contender, "pass": number}
-    try:
-        our_plan, their_plan = plan(group, group.ours, ours), plan(group, contender, theirs)
-        measure(benchmark, ours, our_plan, theirs, their_plan, group.rounds)
-    finally:
-        reset()
+    reset()
+    our_plan, their_plan = plan(group, group.ours, ours), plan(group, contender, theirs)
+    measure(benchmark, ours, our_plan, theirs, their_plan, group.rounds)
