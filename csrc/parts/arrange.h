@@ -147,8 +147,8 @@ INLINE void arrange_rows(const uint64_t *from, bit_cursor cursor, uint64_t *to, 
     *queue.to = queue.last;
 }
 
-/* How bits are spread to positions `apart` from each other, or brought together: half of them move, then a quarter, and so
-   on. */
+/* How bits are spread to positions `apart` from each other, or brought together: half of them move, then a quarter, and
+   so on. */
 typedef struct {
     size_t apart, count; /* of bits, which are all that fit in a word */
     int shift[SPREAD_STEPS];

@@ -69,6 +69,16 @@ static void load_packed(const uint8_t *packed, uint64_t start, size_t n, uint64_
     }
 }
 
+/* Bits of elements `start` to `start + n`, drawn or, where there is no rule, stored; they begin start % 64 bits into
+   bits[0]. */
+static void load_bits(const simdrop_rule *rule, const uint8_t *packed, uint64_t start, size_t n, uint64_t *bits) {
+    if (rule == NULL) {
+        load_packed(packed, start, n, bits);
+    } else {
+        draw(rule, start, n, bits);
+    }
+}
+
 /* Packed bits: the next byte, and the bits that do not fill a word yet. */
 typedef struct {
     uint8_t *to;

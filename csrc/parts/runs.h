@@ -4,7 +4,6 @@
 
 #include "axes.h"
 #include "copy.h"
-#include "pack.h"
 #include "select.h"
 
 enum {
@@ -18,22 +17,13 @@ enum {
 
 /* One call: the mask, the elements, and whether the kernels can read x and write y in place. */
 typedef struct {
-    const simdrop_rule *rule; /* NULL: the bits are stored */
+    const simdrop_rule *rule; /* NULL: the bits are stored, in `packed` */
     const uint8_t *packed;
     simdrop_elements elements;
     int direct_x, direct_y, prefetches, past_cache;
     ptrdiff_t prefetch_x, prefetch_y; /* as PREFETCH_DISTANCE */
     simdrop_axis run;                 /* the innermost axis in memory, if it shares one decision; else of length 0 */
 } job;
-
-/* Bits from element `start` on; they begin start % 64 bits into bits[0]. */
-static void load_bits(const job *job, uint64_t start, size_t n, uint64_t *bits) {
-    if (job->rule == NULL) {
-        load_packed(job->packed, start, n, bits);
-    } else {
-        draw(job->rule, start, n, bits);
-    }
-}
 
 static size_t magnitude(ptrdiff_t stride) { return stride < 0 ? -(size_t)stride : (size_t)stride; }
 
