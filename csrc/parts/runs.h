@@ -4,7 +4,7 @@
 
 #include "axes.h"
 #include "copy.h"
-#include "select.h"
+#include "shared.h"
 
 enum {
     BUFFER = 256,             /* elements that are gathered, masked and scattered at a time */

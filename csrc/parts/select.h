@@ -105,5 +105,3 @@ static void (*const applies[SIMDROP_TYPES])(const simdrop_rule *rule, uint64_t s
                                             double scale) = {OF_TYPES(apply)};
 static void (*const selects[SIMDROP_TYPES])(const uint64_t *bits, size_t shift, size_t n, const void *x, void *y,
                                             double scale, prefetch memory, int past_cache) = {OF_TYPES(select)};
-static void (*const select_runs[SIMDROP_TYPES])(const uint64_t *bits, size_t bit, simdrop_axis runs, size_t n,
-                                                const char *x, char *y, double scale) = {OF_TYPES(select_runs)};

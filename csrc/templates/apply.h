@@ -53,24 +53,6 @@ static void NAME(select)(const uint64_t *bits, size_t shift, size_t n, const voi
     }
 }
 
-/* Runs of n elements, each of which share one decision. There is no branch on it, which would be mispredicted. */
-static void NAME(select_runs)(const uint64_t *bits, size_t bit, simdrop_axis runs, size_t n, const char *x, char *y,
-                              double scale) {
-    for (const size_t end = bit + runs.n; bit < end; bit++, x += runs.x, y += runs.y) {
-        const uint64_t keep = -(bits[bit / WORD] >> bit % WORD & 1);
-        NAME(selection) selection = {(const void *)x, (void *)y, scale, 0};
-        size_t i = 0;
-        for (; i + TILE <= n; i += TILE) {
-            NAME(select_tile)(&selection, keep, i, 0, TILE);
-        }
-        if (i < n && i != 0 && x != y) { /* some elements again */
-            NAME(select_tile)(&selection, keep, n - TILE, 0, TILE);
-        } else if (i < n) {
-            NAME(select_tile)(&selection, keep, i, 0, n - i);
-        }
-    }
-}
-
 static void NAME(apply)(const simdrop_rule *rule, uint64_t start, size_t n, const void *x, void *y, double scale) {
     const size_t first = first_chunk(start, y, sizeof(T));
     const int past_cache = n >= STREAM_FROM / sizeof(T) && (uintptr_t)((T *)y + first) % LINE == 0;
