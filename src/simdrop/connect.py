@@ -132,13 +132,14 @@ class DropConnectMatmulContext(Values):
             return
         dW[...] = 0
         chunk = Chunk(self.mask, self.W.dtype)
-        gradients = dy[:, None, :]
+        weights = np.broadcast_to(self.W, chunk.buffer.shape)
+        gradients = np.broadcast_to(dy[:, None, :], self.mask.shape)
         for first in range(0, batch, chunk.most):
             part = slice(first, first + chunk.most)
-            masked = chunk.masked(self.W, first)
+            masked = chunk.masked(weights, first)
             np.matmul(masked, dy[part, :, None], out=dx[part, :, None])
             # dW[i, j] is the sum over b of x[b, i] times mask[b, i, j] dy[b, j].
-            masked = chunk.masked(gradients, first)
+            masked = chunk.masked(gradients[part], first)
             rows = np.ascontiguousarray(self.x[part].T)
             dW += np.matmul(rows[:, None, :], masked.transpose(1, 0, 2))[:, 0]
 
@@ -217,9 +218,10 @@ def drop_connect_matmul(
         np.matmul(x, W, out=y)
     else:
         chunk = Chunk(mask, W.dtype)
+        weights = np.broadcast_to(W, chunk.buffer.shape)
         for first in range(0, batch, chunk.most):
             part = slice(first, first + chunk.most)
-            np.matmul(x[part, None, :], chunk.masked(W, first), out=y[part, None, :])
+            np.matmul(x[part, None, :], chunk.masked(weights, first), out=y[part, None, :])
     return y if out is None else out, DropConnectMatmulContext(mask, x, W)
 
 
@@ -237,8 +239,8 @@ class Chunk:
         self.most = max(1, min(batch, CHUNK // max(1, n_in * n_out)))
         self.buffer = np.empty((self.most, n_in, n_out), _arrays.native(dtype))
 
-    def masked(self, array: Array, first: int) -> Array:
-        """Samples from `first` on of an array, broadcast to the mask's shape and masked."""
-        x = np.broadcast_to(array, self.mask.shape)[first : first + self.most]
+    def masked(self, x: Array, first: int) -> Array:
+        """The samples x, the first of this number, masked; without those after the last one."""
+        x = x[: self.mask.shape[0] - first]
         mask = self.mask.window((first, 0, 0), x.shape)
         return mask.apply(x, out=self.buffer[: len(x)])
