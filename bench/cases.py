@@ -210,8 +210,10 @@ def layouts() -> Iterator[Group]:
         yield Group("layouts", "forward", shape, names, limits, dtype, layout=layout)
     for in_set, several in SETS.items():
         for one in several:
-            names, limits = ("mask",), (Limit("mask", dense_limit(one.memory[-1])),)
-            yield Group("layouts", "forward", one.shape, names, limits, layout=one, in_set=in_set)
+            limits = (Limit("mask", dense_limit(one.memory[-1])),)
+            yield Group(
+                "layouts", "forward", one.shape, ("mask",), limits, layout=one, in_set=in_set
+            )
 
 
 def shared() -> Iterator[Group]:
