@@ -10,6 +10,8 @@ from typing import Any
 import ml_dtypes  # noqa: F401  (gives NumPy bfloat16)
 import numpy as np
 
+from .layouts import Layout
+
 # Bytes from a 64-byte boundary to the first element, another one in each pass. NumPy's allocations
 # begin at multiples of 16 bytes (large, freshly mapped ones at 16), so the offset would be a matter
 # of luck; and np.multiply(x, mask, out=y) with AVX-512 is twice as fast at 0 as at the others.
@@ -36,8 +38,12 @@ def empty(n: int, dtype: np.dtype, offset: int) -> np.ndarray:
     return block[start : start + size].view(dtype)
 
 
-def laid_out(shape: tuple[int, ...], dtype: np.dtype, offset: int, layout: str) -> np.ndarray:
+def laid_out(
+    shape: tuple[int, ...], dtype: np.dtype, offset: int, layout: str | Layout
+) -> np.ndarray:
     """An array in a layout of `cases.py`."""
+    if isinstance(layout, Layout):
+        return layout.view(empty(prod(layout.memory), dtype, offset))
     n = prod(shape)
     match layout:
         case "contiguous":
@@ -62,7 +68,9 @@ def laid_out(shape: tuple[int, ...], dtype: np.dtype, offset: int, layout: str) 
 class Arrays:
     """Inputs, outputs and gradients of one shape, type and layout, made when they are used."""
 
-    def __init__(self, number: int, shape: tuple[int, ...], dtype: str, layout: str) -> None:
+    def __init__(
+        self, number: int, shape: tuple[int, ...], dtype: str, layout: str | Layout
+    ) -> None:
         self.number, self.shape, self.dtype, self.layout = number, shape, np.dtype(dtype), layout
         self.rng = np.random.default_rng(number)
         # The values of the names in contenders' lines, which are freed with the arrays.
@@ -91,6 +99,6 @@ class Arrays:
 
 
 @lru_cache(maxsize=1)
-def arrays(number: int, shape: tuple[int, ...], dtype: str, layout: str) -> Arrays:
+def arrays(number: int, shape: tuple[int, ...], dtype: str, layout: str | Layout) -> Arrays:
     """The arrays of one group in one pass; the ones before them are freed."""
     return Arrays(number, shape, dtype, layout)

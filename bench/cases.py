@@ -12,6 +12,7 @@ from typing import NamedTuple
 from simdrop._core.kernels import instruction_set, instruction_sets
 
 from . import mc
+from .layouts import Layout, all_orders, part_of, random_layouts, seen_as
 
 # The contenders' names in tables. simdrop beside itself is the control: its ratios should be 1.
 CONTENDERS = {
@@ -74,7 +75,7 @@ class Group:
     limits: tuple[Limit, ...] = ()
     dtype: str = "float32"
     p: float = 0.5
-    layout: str = "contiguous"
+    layout: str | Layout = "contiguous"
     shared_axes: tuple[int, ...] = ()
     activation: str = ""
     instruction_set: str = ""  # the one that simdrop chooses
@@ -82,6 +83,7 @@ class Group:
     ours: str = "simdrop"
     rounds: int = 1  # in a pass, at least
     calls: int = 1  # in a round, at least
+    in_set: str = ""  # of groups that share a row in tables
 
     @property
     def n(self) -> int:
@@ -102,7 +104,7 @@ class Group:
 GROUP_FIELDS = tuple(
     field.name
     for field in fields(Group)
-    if field.name not in ("contenders", "limits", "rounds", "calls")
+    if field.name not in ("contenders", "limits", "rounds", "calls", "in_set")
 )
 
 
@@ -150,22 +152,84 @@ def types() -> Iterator[Group]:
         yield Group("types", "forward", shape, ("mask", "simdrop"), (Limit("mask", 1.0),), dtype)
 
 
+# Elements of a row in memory; shorter rows are masked together (csrc/parts/runs.h, SHORT_ROW).
+LONG_ROW = 48
+
+# Shapes of Fortran arrays; arrays whose axes have another order; parts of larger arrays.
+FORTRAN = (
+    (2, 3, 5, 7, 11, 13, 17),
+    (64, 3, 224, 224),
+    (64, 224, 224, 3),
+    (13, 5042),
+    (512, 512),
+    (100_000, 2),
+    (2, 100_000),
+)
+HEADS = (20, 30, 40, 50)
+SEEN = (
+    seen_as((8, 128, 12, 64), 0, 2, 1, 3),  # heads
+    *(
+        seen_as(memory, 0, 3, 1, 2)  # channels last
+        for memory in ((8, 224, 224, 3), (32, 14, 14, 256), (32, 28, 28, 96))
+    ),
+    seen_as((128, 32, 512), 1, 0, 2),  # time first
+)
+PARTS = (
+    part_of((768, 768), slice(None, None, 3), slice(None, None, 3)),
+    part_of((24, 30, 40, 70), slice(2, 22), slice(3, 27), slice(5, 35), slice(7, 63)),
+    part_of((1000, 1024), slice(None), slice(512)),
+    part_of((10_000, 10), slice(None), slice(7)),
+)
+SETS = {
+    "all orders of 4 axes": all_orders(HEADS),
+    "all orders of 5 axes": all_orders((7, 12, 5, 16, 10)),
+    "random shapes and orders": random_layouts(20),
+}
+
+
+def dense_limit(row: int) -> float:
+    """The limit of a layout whose rows in memory have so many elements."""
+    return 1.3 if row >= LONG_ROW else 2.0
+
+
 def layouts() -> Iterator[Group]:
     shapes = ((256, 256), (1000, 1000), (5041, 13), (40, 40, 41))
+    found: list[tuple[str | Layout, tuple[int, ...], str, float]]
     found = [("rows of a larger array", (256, 256), "float32", 1.0)]
     found += [("Fortran", shape, t, 1.0) for shape in shapes for t in ("float32", "float64")]
-    strange = ("every other element", "byte-swapped", "reversed", "unaligned")
-    found += [(name, SMALL, "float32", 2.0) for name in strange]
-    for name, shape, dtype, ratio in found:
+    found += [("every other element", SMALL, "float32", 1.5)]
+    found += [(name, SMALL, "float32", 2.0) for name in ("byte-swapped", "reversed", "unaligned")]
+    found += [("Fortran", shape, "float32", dense_limit(shape[0])) for shape in FORTRAN]
+    found += [(one, one.shape, "float32", dense_limit(one.memory[-1])) for one in SEEN]
+    found += [(one, one.shape, "float32", 1.5) for one in PARTS]
+    heads = seen_as(HEADS, 0, 2, 1, 3)
+    for name, shape in (("Fortran", (512, 512)), (heads, heads.shape)):
+        found += [(name, shape, t, 1.2) for t in ("float16", "bfloat16", "float64", "complex64")]
+    for layout, shape, dtype, ratio in found:
         names, limits = ("mask", "simdrop"), (Limit("mask", ratio),)
-        yield Group("layouts", "forward", shape, names, limits, dtype, layout=name)
+        yield Group("layouts", "forward", shape, names, limits, dtype, layout=layout)
+    for in_set, several in SETS.items():
+        for one in several:
+            limits = (Limit("mask", dense_limit(one.memory[-1])),)
+            yield Group(
+                "layouts", "forward", one.shape, ("mask",), limits, layout=one, in_set=in_set
+            )
 
 
 def shared() -> Iterator[Group]:
-    images, samples, steps = ((32, 256, 14, 14), (2, 3)), ((128, 65_536), (1,)), (64, 32, 512)
-    for shape, axes in (images, samples, (steps, (0, 1))):
-        names, limits = ("constant", "mask", "simdrop"), (Limit("constant", 1.15),)
-        yield Group("shared", "forward", shape, names, limits, shared_axes=axes)
+    """From runs of 4 KB on, of which half are dropped, less is read than by a multiplication."""
+    names = ("constant", "mask", "simdrop")
+    images = ((32, 256, 14, 14), (2, 3)), ((16, 64, 56, 56), (2, 3)), ((32, 256, 64), (2,))
+    samples = (128, 65_536), (1,)
+    for (shape, axes), p in [*product(images, (0.5, 0.2)), (samples, 0.5)]:
+        run_bytes = 4 * prod(shape[axis] for axis in axes)
+        limits = (Limit("constant", 0.9 if p == 0.5 and run_bytes >= 4096 else 1.15),)
+        yield Group("shared", "forward", shape, names, limits, p=p, shared_axes=axes)
+    limits = (Limit("constant", 1.15),)
+    for axes in ((0, 1), (0,)):
+        yield Group("shared", "forward", (64, 32, 512), names, limits, shared_axes=axes)
+    layout = seen_as((32, 56, 56, 64), 0, 3, 1, 2)
+    yield Group("shared", "forward", layout.shape, names, limits, layout=layout, shared_axes=(2, 3))
 
 
 def calls() -> Iterator[Group]:

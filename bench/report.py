@@ -17,13 +17,15 @@ PAGE, PICTURE = "results.md", "results.png"
 
 
 def all_tables(measurements: Measurements) -> list[Table]:
-    """The tables of the page: an overview if there is one, the targets, each family measured."""
-    overview = tables.overview(measurements)
-    families = [family for family in FAMILIES if measurements.select(family=family)]
+    """The tables of the page: an overview if there is one, the targets, each family measured, the
+    sets if there are any."""
+    overview, sets = tables.overview(measurements), tables.set_table(measurements)
+    families = [family for family in FAMILIES if measurements.select(family=family, in_set="")]
     return [
         *([overview] if overview.rows else []),
         tables.target_table(measurements),
         *(tables.family_table(measurements, family) for family in families),
+        *([sets] if sets.rows else []),
     ]
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import median
 
-from .cases import CONTENDERS, FAMILIES, Group
+from .cases import CONTENDERS, FAMILIES, Group, Limit
 from .lines import LINES
 from .measurements import Measurements
-from .targets import check
+from .targets import Result, check
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def what(group: Group) -> str:
 FIELDS: dict[str, Callable[[Group], str]] = {
     "shape": lambda group: " x ".join(f"{length:,}" for length in group.shape),
     "shared axes": lambda group: str(group.shared_axes),
-    "layout": lambda group: group.layout,
+    "layout": lambda group: str(group.layout),
     "type": lambda group: group.dtype,
     "p": lambda group: str(group.p),
     "what": what,
@@ -73,9 +75,10 @@ def told_apart_by(groups: list[Group]) -> list[str]:
 
 
 def family_table(measurements: Measurements, family: str) -> Table:
-    """The groups of a family; the last column is the control, simdrop divided by itself."""
+    """The groups of a family that are in no set; the last column is the control, simdrop divided
+    by itself."""
     title, unit = FAMILIES[family]
-    groups = measurements.select(family=family)
+    groups = measurements.select(family=family, in_set="")
     fields = told_apart_by(groups)
     names = [
         name for name in CONTENDERS if any(name in measurements.by_group[one] for one in groups)
@@ -87,6 +90,22 @@ def family_table(measurements: Measurements, family: str) -> Table:
         rows.append([FIELDS[name](group) for name in fields] + list(map(number, numbers)))
     beside = [CONTENDERS[name] if name != "simdrop" else "itself" for name in names]
     return Table(title, [*fields, unit, *beside], rows, left=len(fields))
+
+
+def set_table(measurements: Measurements) -> Table:
+    """The sets of groups: the median of the ratios, and the largest one."""
+    found: dict[tuple[str, str], list[tuple[float, str]]] = defaultdict(list)
+    for one in measurements:
+        if one.group.in_set:
+            case = one.ratio, str(one.group.layout)
+            found[one.group.in_set, CONTENDERS[one.contender]].append(case)
+    rows = []
+    for (name, contender), cases in found.items():
+        worst, layout = max(cases)
+        middle = median(ratio for ratio, _ in cases)
+        rows.append([name, contender, layout, str(len(cases)), number(middle), number(worst)])
+    columns = ["set", "beside", "slowest layout", "layouts", "median", "slowest"]
+    return Table("Sets of layouts, forward", columns, rows, left=3)
 
 
 # The contenders in README's table, and their columns there.
@@ -111,16 +130,33 @@ def overview(measurements: Measurements) -> Table:
     return Table("Overview", ["elements", "simdrop", *OVERVIEW.values()], rows, left=0)
 
 
+def without_sets(results: list[Result]) -> list[tuple[Result, int]]:
+    """Of the results of a set under the same limit, the slowest and how many there are."""
+    found: dict[tuple[str | Group, Limit], list[Result]] = defaultdict(list)
+    for one in results:
+        found[one.group.in_set or one.group, one.limit].append(one)
+    return [
+        (
+            max(several, key=lambda one: -one.value if one.measure.at_least else one.value),
+            len(several),
+        )
+        for several in found.values()
+    ]
+
+
 def target_table(measurements: Measurements) -> Table:
     """Measured values beside their limits."""
     rows = []
-    for one in check(measurements):
-        family = measurements.select(family=one.group.family)
+    for one, count in without_sets(check(measurements)):
+        family = measurements.select(family=one.group.family, in_set="")
         fields = {name: FIELDS[name](one.group) for name in told_apart_by(family)}
+        texts = [f"p = {of}" if name == "p" else of for name, of in fields.items()]
+        if one.group.in_set:
+            texts = [str(one.group.layout), f"the slowest of {count}"]
         rows.append(
             [
                 one.group.family,
-                ", ".join(f"p = {of}" if name == "p" else of for name, of in fields.items()),
+                ", ".join(texts),
                 one.compared,
                 f"{'≥' if one.measure.at_least else '≤'} {one.limit.value:g}",
                 number(one.value),
