@@ -4,8 +4,8 @@
 #include "axes.h"
 
 enum {
-    NARROW = 4,      /* rows or columns: so few are interleaved or separated, more are transposed */
-    LEAST_GROUP = 8, /* rows or columns of which several groups are transposed together */
+    NARROW = 4,     /* rows or columns: so few are interleaved or separated, more are transposed */
+    LEAST_CELL = 8, /* rows or columns of a part of a block that is transposed */
     SPREAD_STEPS = 5,
 };
 
@@ -253,103 +253,118 @@ static void separate(const uint64_t *from, uint64_t *to, const bit_block *block)
     }
 }
 
+/* Part of a block of 64 by 64 bits: rows and columns that fit into it, or share it with others. */
+typedef struct {
+    size_t height, width;
+    ptrdiff_t to;            /* where the first row is written, */
+    const ptrdiff_t *column; /* and from there, the columns */
+} cell;
+
 /* Rows of which each fills a word. */
-static inline void take_rows(const uint64_t *from, const ptrdiff_t *position, size_t n, size_t column, uint64_t *word) {
+static inline void take_rows(const uint64_t *from, const ptrdiff_t *row, ptrdiff_t first, size_t n, uint64_t *word) {
     for (size_t r = 0; r < n; r++) {
-        word[r] = bits_from(from, position[r] + (ptrdiff_t)column);
+        word[r] = bits_from(from, row[r] + first);
     }
 }
 
 /* Rows of few bits, to those `shift` bits into words; rows that follow each other together. */
-static inline void take_short_rows(const uint64_t *from, const ptrdiff_t *position, size_t n, size_t bits,
+static inline void take_short_rows(const uint64_t *from, const ptrdiff_t *row, ptrdiff_t first, size_t n, size_t bits,
                                    uint64_t *word, size_t shift) {
     const uint64_t lower = low_bits(shift);
     for (size_t r = 0, count; r < n; r += count) {
-        const uint64_t some = bits_from(from, position[r]);
+        const uint64_t some = bits_from(from, row[r] + first);
         count = 0;
         do {
             word[r + count] = (word[r + count] & lower) | (some >> count * bits & low_bits(bits)) << shift;
             count++;
-        } while ((count + 1) * bits <= WORD && r + count < n &&
-                 position[r + count] == position[r] + (ptrdiff_t)(count * bits));
+        } while ((count + 1) * bits <= WORD && r + count < n && row[r + count] == row[r] + (ptrdiff_t)(count * bits));
     }
 }
 
-/* Columns of `bits` bits, those `shift` bits into words, to positions from `below` on; short columns that follow each
-   other together. */
-static inline void put_columns(const uint64_t *word, size_t shift, size_t bits, size_t n, uint64_t *to,
-                               const ptrdiff_t *position, ptrdiff_t below) {
-    for (size_t c = 0, count; c < n; c += count) {
+/* The columns of a cell, whose bits are `shift` bits into words; short columns that follow each other together. */
+static inline void put_columns(const uint64_t *word, size_t shift, const cell *cell, uint64_t *to) {
+    const ptrdiff_t *column = cell->column;
+    const size_t bits = cell->height;
+    for (size_t c = 0, count; c < cell->width; c += count) {
         uint64_t together = word[c] >> shift & low_bits(bits);
-        for (count = 1; (count + 1) * bits <= WORD && c + count < n &&
-                        position[c + count] == position[c] + (ptrdiff_t)(count * bits);
+        for (count = 1; (count + 1) * bits <= WORD && c + count < cell->width &&
+                        column[c + count] == column[c] + (ptrdiff_t)(count * bits);
              count++) {
             together |= (word[c + count] >> shift & low_bits(bits)) << count * bits;
         }
-        set_bits(to, position[c] + below, together);
+        set_bits(to, cell->to + column[c], together);
     }
 }
 
-/* Units of columns whose bits take turns. */
-static inline void put_units(const uint64_t *word, size_t shift, size_t bits, size_t n, const spacing *unit,
-                             uint64_t *to, const ptrdiff_t *position, ptrdiff_t below) {
-    for (size_t c = 0; c < n; c += unit->apart) {
-        for (size_t r = 0; r < bits; r += unit->count) {
+/* The same for units of columns, whose bits take turns. */
+static inline void put_units(const uint64_t *word, size_t shift, const cell *cell, const spacing *unit, uint64_t *to) {
+    for (size_t c = 0; c < cell->width; c += unit->apart) {
+        for (size_t r = 0; r < cell->height; r += unit->count) {
+            const uint64_t used = low_bits(smaller(cell->height - r, unit->count));
             uint64_t together = 0;
             for (size_t d = 0; d < unit->apart; d++) {
-                together |= spread(unit, word[c + d] >> shift >> r & low_bits(smaller(bits - r, unit->count))) << d;
+                together |= spread(unit, word[c + d] >> shift >> r & used) << d;
             }
-            set_bits(to, position[c] + below + (ptrdiff_t)(r * unit->apart), together);
+            set_bits(to, cell->to + cell->column[c] + (ptrdiff_t)(r * unit->apart), together);
         }
     }
 }
 
-/* 64 rows and columns at a time. Where there are half as many or fewer of one, a block of 64 by 64 holds several groups
-   of rows side by side, or of columns one below the other. */
+/* Half of 64, a quarter or an eighth, if that is enough for n; else 64. */
+static size_t cell_size(size_t n) {
+    size_t size = WORD;
+    while (size > LEAST_CELL && size / 2 >= n) {
+        size /= 2;
+    }
+    return size;
+}
+
+/* 64 rows and columns at a time, in as many cells as they fit into: side by side and one below the other. */
 static void transpose(const uint64_t *from, uint64_t *to, const bit_block *block) {
     const size_t others = positions_along(&block->others), rows = positions_along(&block->rows),
                  columns = positions_along(&block->columns);
+    const size_t height = cell_size(rows), width = cell_size(columns), across = WORD / width;
+    const size_t most = WORD / height * across, most_columns = width - width % block->unit;
     const spacing unit = spacing_of(block->unit);
-    size_t height = WORD, width = WORD - WORD % block->unit, groups_down = 1, groups_across = 1;
-    while (height > LEAST_GROUP && height / 2 >= rows) {
-        height /= 2, groups_down *= 2;
-    }
-    while (groups_down == 1 && WORD / groups_across > LEAST_GROUP && WORD / groups_across / 2 >= columns) {
-        groups_across *= 2;
-    }
-    const size_t across = WORD / groups_across;
     uint64_t word[WORD] __attribute__((aligned(LINE))) = {0};
-    ptrdiff_t row_at[WORD * WORD / LEAST_GROUP], column_at[WORD * WORD / LEAST_GROUP];
-    bit_cursor at = begin_bits(block->from, block->to, &block->others);
+    ptrdiff_t row_at[WORD], column_at[WORD / LEAST_CELL][WORD];
+    cell cells[WORD / LEAST_CELL * (WORD / LEAST_CELL)];
+    size_t count = 0;
+    bit_cursor at = begin_bits(block->from, block->to, &block->others), row, column;
     for (size_t k = 0; k < others; k++, step_bits(&at, &block->others, 1)) {
-        bit_cursor row = begin_bits(at.from, at.to, &block->rows);
-        for (size_t i = 0, n; i < rows; i += n) {
-            bit_cursor column = begin_bits(0, row.to, &block->columns);
-            n = smaller(rows - i, WORD * groups_across);
-            take_positions(&row, &block->rows, n, 0, row_at);
-            for (size_t j = 0, m; j < columns; j += m) {
-                m = smaller(columns - j, width * groups_down);
-                take_positions(&column, &block->columns, m, 1, column_at);
-                for (size_t c = 0, g = 0; groups_across == 1 && c < m; c += width, g += height) {
-                    take_rows(from, row_at, n, j + c, word + g);
+        for (size_t i = 0, high; i < rows; i += high) {
+            high = smaller(rows - i, height);
+            if (k == 0 || rows > height) { /* else they are as before */
+                row = i == 0 ? begin_bits(0, 0, &block->rows) : row;
+                take_positions(&row, &block->rows, high, 0, row_at);
+            }
+            for (size_t j = 0, wide; j < columns; j += wide) {
+                const size_t down = count / across * height, beside = count % across * width;
+                ptrdiff_t *const position = column_at[columns > most_columns ? count : 0];
+                wide = smaller(columns - j, most_columns);
+                if ((k == 0 && i == 0) || columns > most_columns) {
+                    column = j == 0 ? begin_bits(0, 0, &block->columns) : column;
+                    take_positions(&column, &block->columns, wide, 1, position);
                 }
-                for (size_t r = 0, g = 0; groups_across > 1 && r < n; r += WORD, g += across) {
-                    take_short_rows(from, row_at + r, smaller(n - r, WORD), columns, word, g);
+                cells[count++] = (cell){high, wide, at.to + (ptrdiff_t)(i * block->unit), position};
+                if (across == 1) {
+                    take_rows(from, row_at, at.from + (ptrdiff_t)j, high, word + down);
+                } else {
+                    take_short_rows(from, row_at, at.from + (ptrdiff_t)j, high, wide, word + down, beside);
                 }
-                transpose_bits(word, groups_across > 1 ? words_of(n) * across : smaller(m, WORD));
-                for (size_t c = 0, r = 0, g = 0; c < m && r < n; g++) {
-                    const size_t wide = smaller(m - c, width), high = smaller(n - r, WORD);
-                    const size_t shift = groups_down > 1 ? g * height : 0;
-                    const uint64_t *from_word = word + (groups_across > 1 ? g * across : 0);
-                    const ptrdiff_t below = (ptrdiff_t)(r * block->unit);
+                const int last = k + 1 == others && i + high == rows && j + wide == columns;
+                if (count < most && !last) {
+                    continue;
+                }
+                transpose_bits(word, across == 1 ? most_columns : smaller(count, across) * width);
+                for (size_t c = 0; c < count; c++) {
                     if (block->unit == 1) {
-                        put_columns(from_word, shift, high, wide, to, column_at + c, below);
+                        put_columns(word + c % across * width, c / across * height, &cells[c], to);
                     } else {
-                        put_units(from_word, shift, high, wide, &unit, to, column_at + c, below);
+                        put_units(word + c % across * width, c / across * height, &cells[c], &unit, to);
                     }
-                    c += groups_across > 1 ? 0 : width;
-                    r += groups_across > 1 ? WORD : 0;
                 }
+                count = 0;
             }
         }
     }
