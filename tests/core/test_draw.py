@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 import simdrop as sd
-from simdrop._core import draw as numbering
 
 KEY = bytes(range(16))
 EVAL = {"Draw": sd.Draw}
@@ -88,19 +87,3 @@ def test_errors(arguments, error, message):
 def test_shared_axes_out_of_range():
     with pytest.raises(ValueError, match="shared_axes"):
         sd.Draw(KEY, 0, (2, 3), shared_axes=2)
-
-
-@pytest.mark.parametrize(
-    ("shape", "strides", "run", "starts"),
-    [
-        ((4, 6), (6, 1), 24, [0]),
-        ((2, 3), (6, 1), 3, [0, 6]),
-        ((2, 1, 3), (12, 6, 1), 3, [0, 12]),
-        ((2, 1), (6, 1), 1, [0, 6]),
-        ((2, 2, 2), (100, 10, 1), 2, [0, 10, 100, 110]),
-        ((), (), 1, [0]),
-    ],
-)
-def test_runs_of_consecutive_numbers(shape, strides, run, starts):
-    found, where = numbering.runs(shape, strides)
-    assert found == run and where.tolist() == starts

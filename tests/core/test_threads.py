@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import simdrop as sd
-from simdrop._core import draw, task
+from simdrop._core import elements, task
 
 pytestmark = pytest.mark.usefixtures("default_threads")
 
@@ -73,7 +73,8 @@ def test_same_bits_in_any_layout(axis_order, axes):
         np.testing.assert_array_equal(mask.apply(x), expected)
 
 
-# Large arrays in a layout whose blocks each look at `draw.runs`, so that a test can be there.
+# Large arrays in a layout that is computed in blocks: each piece begins with a new buffer, where a
+# test can be.
 SHAPE = (1024, 2048)  # of equal blocks
 
 
@@ -170,11 +171,11 @@ def test_an_error_ends_the_call_when_all_others_have_ended(
     transposed, monkeypatch, start_by, fails_in_main
 ):
     """One thread fails in its first piece while another is in its own; nobody begins one more."""
-    original = draw.runs
+    original = elements.new_buffer
     began = {True: threading.Event(), False: threading.Event()}
     failed, left, pieces = threading.Event(), [], []
 
-    def runs(shape, strides):
+    def new_buffer(n, dtype):
         main = in_main()
         pieces.append(main)
         if not began[main].is_set():  # of the first piece
@@ -186,7 +187,7 @@ def test_an_error_ends_the_call_when_all_others_have_ended(
             failed.wait()
             time.sleep(0.05)  # a caller that does not wait is gone by then
             left.append(main)
-        return original(shape, strides)
+        return original(n, dtype)
 
     others = []
 
@@ -194,7 +195,7 @@ def test_an_error_ends_the_call_when_all_others_have_ended(
         if not others:
             others.append(Other(helper.answer))
 
-    monkeypatch.setattr(draw, "runs", runs)
+    monkeypatch.setattr(elements, "new_buffer", new_buffer)
     start_by(start)
     sd.set_num_threads(12)
     out = np.zeros_like(transposed)
@@ -210,15 +211,15 @@ def test_an_error_ends_the_call_when_all_others_have_ended(
 
 def test_an_interrupt_on_the_way_to_other_threads(transposed, monkeypatch, start_by):
     """A thread was started already when the exception comes: it is waited for."""
-    original = draw.runs
+    original = elements.new_buffer
     began, raised, left = threading.Event(), threading.Event(), []
 
-    def runs(shape, strides):
+    def new_buffer(n, dtype):
         began.set()
         raised.wait()
         time.sleep(0.05)  # a caller that does not wait is gone by then
         left.append(in_main())
-        return original(shape, strides)
+        return original(n, dtype)
 
     others = []
 
@@ -228,7 +229,7 @@ def test_an_interrupt_on_the_way_to_other_threads(transposed, monkeypatch, start
         raised.set()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(draw, "runs", runs)
+    monkeypatch.setattr(elements, "new_buffer", new_buffer)
     start_by(start)
     sd.set_num_threads(2)
     out = np.zeros_like(transposed)

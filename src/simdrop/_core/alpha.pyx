@@ -33,7 +33,7 @@ arguments = signatures.arguments("AlphaDropoutContext", "key, draw, p, shape, *,
 cdef class Shift(Elements):
     cdef double scale, kept, dropped
 
-    cdef int compute(self, uint64_t number, size_t n, const char *x, char *y) except -1 nogil:
+    cdef int compute(self, uint64_t number, size_t n, const char *x, const char *other, char *y) except -1 nogil:
         kernels.dropout_shift[self.double](
             &self.draw.rule, number, n, x, y, self.scale, self.kept, self.dropped
         )
@@ -114,7 +114,7 @@ cdef class AlphaDropoutContext(Draw):
         if not self.shared_axes:
             kernel = Shift.__new__(Shift)
             kernel.scale, kernel.kept, kernel.dropped = self.a, self.b, dropped
-            return apply(kernel, self, x, out, SPLIT_FROM)
+            return apply(kernel, self, x, None, out, SPLIT_FROM)
         wide = x if x.dtype.itemsize > 2 else x.astype(np.float32)
         y = apply_drawn(wide, out if wide is x else None, self, True, self.a)
         y += np.where(self.mask()._each_once().keep(), y.dtype.type(self.b), y.dtype.type(dropped))

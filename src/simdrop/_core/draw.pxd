@@ -23,7 +23,6 @@ cdef class Draw:
     cdef Draw new_window(self, tuple start, tuple shape)
     cdef tuple decided(self)
     cdef tuple strides(self)
-    cdef uint64_t number_of(self, tuple index) except? 0
     cdef uint64_t number_axes(self, simdrop_axis *axes) except? 0
 
 

@@ -2,7 +2,6 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 class Draw:
     def __init__(
@@ -30,5 +29,3 @@ class Draw:
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **named: Any) -> Any: ...
     def __eq__(self, other: object) -> bool: ...
     def __hash__(self) -> int: ...
-
-def runs(shape: Sequence[int], strides: Sequence[int]) -> tuple[int, NDArray[np.uint64]]: ...

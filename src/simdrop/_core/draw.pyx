@@ -136,10 +136,6 @@ cdef class Draw:
         self.number_axes(axes)
         return tuple([axes[i].element for i in range(len(self.shape))])
 
-    cdef uint64_t number_of(self, tuple index) except? 0:
-        """The number of the element at an index."""
-        return self.first + <uint64_t>sum([i * n for i, n in zip(index, self.strides())])
-
     @property
     def key(self):
         """The 16 bytes of the key."""
@@ -243,22 +239,6 @@ cdef str shown(value):
     if value.size == 0:
         return f"np.zeros({value.shape})"
     return f"np.array({value.tolist()})" if value.size <= 1000 else f"<array of shape {value.shape}>"
-
-
-def runs(shape, strides):
-    """
-    How long the runs of consecutive numbers in a block of a shape are, and where they start behind its first number.
-
-    `strides` are those between the numbers of neighbours along each axis.
-    """
-    run, axis = 1, len(shape)
-    while axis > 0 and (shape[axis - 1] == 1 or strides[axis - 1] == run):
-        axis -= 1
-        run *= shape[axis]
-    starts = np.zeros((), np.uint64)
-    for n, stride in zip(shape[:axis], strides[:axis]):
-        starts = np.add.outer(starts, np.arange(n, dtype=np.uint64) * np.uint64(stride))
-    return run, np.ravel(starts)
 
 
 cdef tuple checked_shape(shape, Py_ssize_t *size):

@@ -11,15 +11,17 @@ cdef class Elements(Task):
     cdef Draw draw
     cdef int double  # 0: float32, 1: float64, as the tables of kernels are indexed
     cdef bint generates  # reads no x
+    cdef size_t grain  # elements: threads' parts begin at its multiples, and each ascends; 0: anywhere, in any order
     cdef size_t size  # bytes of an element
     cdef const char *x  # or NULL
+    cdef const char *other  # another input of x's shape, or NULL
     cdef char *y
 
-    cdef int take(self, Draw draw, x, y, others) except -1
-    cdef int compute(self, uint64_t number, size_t n, const char *x, char *y) except -1 nogil
+    cdef int take(self, Draw draw, x, other, y) except -1
+    cdef int compute(self, uint64_t number, size_t n, const char *x, const char *other, char *y) except -1 nogil
 
 
-cdef apply(Elements kernel, Draw draw, x, out, Py_ssize_t split_from)
+cdef apply(Elements kernel, Draw draw, x, other, out, Py_ssize_t split_from)
 cdef copied(x, out)
 cdef floats(x)
 cdef floats_of(Draw draw, x)

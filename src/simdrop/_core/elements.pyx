@@ -1,18 +1,19 @@
 # cython: language_level=3, nonecheck=True, freethreading_compatible=True
 """Kernels of single elements, on arrays of any layout: in one call, by threads, or a block at a time."""
 
-from itertools import product
 from math import prod
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from simdrop import _args, _arrays
-from simdrop._core import draw as draws
 
 cimport numpy as cnp
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memcpy
 
 from simdrop._core.args cimport are_same_or_apart, is_plain
+from simdrop._core.capi cimport SIMDROP_MAX_AXES
 from simdrop._core.draw cimport Draw
 from simdrop._core.task cimport Task, share
 
@@ -21,134 +22,413 @@ cnp.import_array()
 cdef enum:
     GRAIN = 4096  # elements: threads' parts begin at lines of memory and of keystream
     BLOCK = 1 << 15  # elements of a block, whose buffer stays in the caches
-    RUN = 512  # elements with consecutive numbers that are worth a call of a kernel
+    ASCENDING = 1 << 17  # the same where blocks ascend, and so are short along axes that may be near in memory
+    RUN = 384  # elements with consecutive numbers that are worth a call of a kernel
     LINES = 64  # elements: a few lines of memory, which are read whole
+    SHORT = 16  # elements that are few for a loop
+    PART = 512  # elements of a row that are copied at a time: rows side by side share lines in the nearest cache
 
 
 cdef class Elements(Task):
     """A kernel for float32 or float64, called by a subclass, with its arguments; the units of the task are elements."""
 
-    cdef int take(self, Draw draw, x, y, others) except -1:
-        """Set what all kernels have; x (or None) and y are plain arrays, and `others` what else must stay alive."""
+    cdef int take(self, Draw draw, x, other, y) except -1:
+        """Set what all kernels have; x and `other` (or None) and y are plain arrays."""
         self.draw = draw
         self.double = cnp.PyArray_TYPE(y) == cnp.NPY_FLOAT64
         self.size = cnp.PyArray_ITEMSIZE(y)
-        self.arrays = (x, y, others)
+        self.arrays = (x, other, y)
         self.x = NULL if x is None else <const char *>cnp.PyArray_DATA(x)
+        self.other = NULL if other is None else <const char *>cnp.PyArray_DATA(other)
         self.y = <char *>cnp.PyArray_DATA(y)
         return 0
 
     cdef int run(self, size_t start, size_t stop) except -1 nogil:
         cdef size_t at = start * self.size
         cdef const char *x = NULL if self.x is NULL else self.x + at
-        return self.compute(self.draw.first + start, stop - start, x, self.y + at)
+        cdef const char *other = NULL if self.other is NULL else self.other + at
+        return self.compute(self.draw.first + start, stop - start, x, other, self.y + at)
 
-    cdef int compute(self, uint64_t number, size_t n, const char *x, char *y) except -1 nogil:
+    cdef int compute(self, uint64_t number, size_t n, const char *x, const char *other, char *y) except -1 nogil:
         """Write n contiguous elements of the result to y; the first has this number in the draw."""
         with gil:
             raise NotImplementedError
+
+
+cdef struct Axis:
+    Py_ssize_t n, block  # lengths of the arrays and of a block
+    uint64_t number  # between the numbers of neighbours
+    Py_ssize_t[3] strides  # of x, other and y
 
 
 cdef class Blocks(Task):
     """
     A kernel on arrays of any layout, or of a window; the units of the task are blocks.
 
-    Each block is copied to a buffer, in the order of its elements' numbers, and computed there.
+    Each block is copied to a buffer, in the order of its elements' numbers, and computed there; runs of consecutive
+    numbers that are contiguous in an array are read or written in place.
     """
 
     cdef Elements kernel
-    cdef object x, y, dtype
-    cdef tuple lengths, strides  # of a block; between the numbers of neighbours along each axis
-    cdef list corners
+    cdef object dtype
+    cdef size_t size  # elements of a block
+    cdef int count
+    cdef Axis[SIMDROP_MAX_AXES] axes
+    cdef int[SIMDROP_MAX_AXES] order  # of axes in which blocks follow each other, the fastest first
+    cdef char *data[3]  # of x, other and y; NULL: none, or to be converted
+    cdef bint[3] converts
+    cdef object views  # of x, other and y, with the joined axes, where they are converted
 
     cdef int run(self, size_t first, size_t stop) except -1 nogil:
         with gil:
             self.run_blocks(first, stop)
         return 0
 
-    cdef run_blocks(self, Py_ssize_t first, Py_ssize_t stop):
-        buffer = np.empty(prod(self.lengths), self.dtype)
-        known = {}  # runs by the shape of a block: those at an edge are smaller
-        with np.errstate(all="ignore"):  # as a kernel rounds
-            for corner in self.corners[first:stop]:
-                part = tuple([slice(i, i + n) for i, n in zip(corner, self.lengths)]) + (...,)
-                y = self.y[part]
-                block = buffer[: y.size].reshape(y.shape)
-                if self.x is not None:
-                    np.copyto(block, self.x[part])
-                if y.shape not in known:
-                    known[y.shape] = draws.runs(y.shape, self.strides)
-                run, starts = known[y.shape]
-                self.run_rows(self.kernel.draw.number_of(corner), run, starts, block)
-                np.copyto(y, block, casting="unsafe")
-
-    cdef int run_rows(self, uint64_t number, size_t run, cnp.ndarray starts, cnp.ndarray block) except -1:
-        """A call for each run of consecutive numbers, of which `starts` has the first ones, counted from `number`."""
-        cdef const uint64_t *start = <const uint64_t *>cnp.PyArray_DATA(starts)
-        cdef size_t i, rows = cnp.PyArray_SIZE(starts), size = run * self.kernel.size
-        cdef char *memory = <char *>cnp.PyArray_DATA(block)
+    cdef run_blocks(self, size_t first, size_t stop):
+        buffer = new_buffer(self.size, self.dtype)
+        cdef char *memory = <char *>cnp.PyArray_DATA(buffer)
+        cdef size_t unit
         with nogil:
-            for i in range(rows):
-                self.kernel.compute(number + start[i], run, memory + i * size, memory + i * size)
+            for unit in range(first, stop):
+                self.run_block(unit, memory)
+
+    cdef int run_block(self, size_t unit, char *buffer) except -1 nogil:
+        cdef Py_ssize_t[SIMDROP_MAX_AXES] start, n
+        cdef Py_ssize_t[3] at = [0, 0, 0]
+        cdef bint[3] direct = [False, False, False]  # runs are contiguous in memory
+        cdef char *place[3]  # of a block
+        cdef char *begin[3]  # of a run
+        cdef uint64_t number = self.kernel.draw.first, next
+        cdef size_t parts, size = 1, run = 1, row, rest
+        cdef int i, axis, array, rows = self.count  # axes along which a run follows another
+        for i in range(self.count):
+            axis = self.order[i]
+            parts = (self.axes[axis].n + self.axes[axis].block - 1) // self.axes[axis].block
+            start[axis] = unit % parts * self.axes[axis].block
+            unit //= parts
+            n[axis] = min(self.axes[axis].block, self.axes[axis].n - start[axis])
+            number += start[axis] * self.axes[axis].number
+            for array in range(3):
+                at[array] += start[axis] * self.axes[axis].strides[array]
+            size *= n[axis]
+        for axis in range(self.count - 1, -1, -1):
+            if rows == axis + 1 and (n[axis] == 1 or self.axes[axis].number == run):
+                rows = axis
+                run *= n[axis]
+        place[0] = place[2] = buffer
+        place[1] = buffer + self.size * self.kernel.size
+        for array in range(3):
+            if run == <size_t>n[self.count - 1] and self.data[array] is not NULL:
+                direct[array] = self.axes[self.count - 1].strides[array] == <Py_ssize_t>self.kernel.size
+            if direct[array]:
+                place[array] = self.data[array] + at[array]
+            elif array != 2:
+                self.move(array, start, n, at[array], place[array])
+        for row in range(size // run):
+            rest, next = row, number
+            for array in range(3):
+                begin[array] = place[array] + (0 if direct[array] else row * run * self.kernel.size)
+            for axis in range(rows - 1, -1, -1):
+                next += rest % n[axis] * self.axes[axis].number
+                for array in range(3):
+                    if direct[array]:
+                        begin[array] += <Py_ssize_t>(rest % n[axis]) * self.axes[axis].strides[array]
+                rest //= n[axis]
+            self.kernel.compute(next, run, begin[0], begin[1], begin[2])
+        if not direct[2]:
+            self.move(2, start, n, at[2], buffer)
+        return 0
+
+    cdef int move(
+        self, int array, const Py_ssize_t *start, const Py_ssize_t *n, Py_ssize_t at, char *buffer
+    ) except -1 nogil:
+        """A block of x or `other` to the buffer, or the buffer to a block of y."""
+        cdef Move[SIMDROP_MAX_AXES] moves
+        cdef size_t step = self.kernel.size
+        cdef int axis, count = 0, near = 1
+        cdef bint inside
+        if self.converts[array]:
+            with gil:
+                self.convert(array, start, n, buffer)
+        if self.data[array] is NULL:
+            return 0
+        for axis in range(self.count - 1, -1, -1):
+            if n[axis] != 1:
+                moves[count] = Move(n[axis], self.axes[axis].strides[array], step)
+                if count > 1 and distance(moves[count]) < distance(moves[near]):
+                    near = count
+                step *= n[axis]
+                count += 1
+        while count < 2:
+            moves[count] = Move(1, 0, 0)
+            count += 1
+        swap(moves + 1, moves + near)
+        # The innermost loop writes elements one after the other, unless they are few.
+        inside = array == 2 and distance(moves[1]) < distance(moves[0])
+        if moves[inside].n < SHORT and moves[not inside].n > moves[inside].n:
+            inside = not inside
+        swap(moves, moves + inside)
+        copy(count, moves, self.data[array] + at, buffer, self.kernel.size, array == 2)
+        return 0
+
+    cdef int convert(self, int array, const Py_ssize_t *start, const Py_ssize_t *n, char *buffer) except -1:
+        """The same where elements have another type or byte order, or are not aligned."""
+        cdef int number = cnp.NPY_FLOAT64 if self.kernel.double else cnp.NPY_FLOAT32
+        part = self.views[array][tuple([slice(start[axis], start[axis] + n[axis]) for axis in range(self.count)])]
+        cdef cnp.npy_intp size = part.size
+        block = cnp.PyArray_SimpleNewFromData(1, &size, number, buffer).reshape(part.shape)
+        with np.errstate(all="ignore"):  # as a kernel rounds
+            np.copyto(part if array == 2 else block, block if array == 2 else part, casting="unsafe")
         return 0
 
 
-cdef apply(Elements kernel, Draw draw, x, out, Py_ssize_t split_from):
+def new_buffer(n, dtype):
+    """Memory for a block of x, and for one of another input."""
+    return np.empty(2 * n, dtype)
+
+
+cdef struct Move:  # along an axis
+    Py_ssize_t n, memory, buffer  # strides
+
+
+ctypedef fused Word:
+    uint32_t
+    uint64_t
+
+
+cdef inline size_t distance(Move move) noexcept nogil:
+    return move.memory if move.memory > 0 else -move.memory
+
+
+cdef inline void swap(Move *first, Move *second) noexcept nogil:
+    first[0], second[0] = second[0], first[0]
+
+
+cdef extern from *:
     """
-    The kernel's result for x, in `out` if there is one; by threads from `split_from` bytes on.
+    #if defined(__clang__) || __GNUC__ >= 12
+    #define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+    #else
+    #define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (words){__VA_ARGS__})
+    #endif
+
+    typedef uint32_t words __attribute__((vector_size(16)));
+
+    static inline words load_words(const char *from) {
+        words row;
+        memcpy(&row, from, sizeof row);
+        return row;
+    }
+
+    /* Three or four rows of four elements, as columns, of which the first three or four are written. */
+    static inline void transpose_words(const char *from, ptrdiff_t stride, int rows, char *to, ptrdiff_t to_stride,
+                                       int columns) {
+        const words a = load_words(from), b = load_words(from + stride);
+        const words c = load_words(from + 2 * stride), d = rows == 3 ? c : load_words(from + 3 * stride);
+        const words ab = SHUFFLE(a, b, 0, 4, 1, 5), cd = SHUFFLE(c, d, 0, 4, 1, 5);
+        const words ab2 = SHUFFLE(a, b, 2, 6, 3, 7), cd2 = SHUFFLE(c, d, 2, 6, 3, 7);
+        const words column[4] = {SHUFFLE(ab, cd, 0, 1, 4, 5), SHUFFLE(ab, cd, 2, 3, 6, 7),
+                                 SHUFFLE(ab2, cd2, 0, 1, 4, 5), SHUFFLE(ab2, cd2, 2, 3, 6, 7)};
+        for (int i = 0; i < columns; i++) {
+            memcpy(to + i * to_stride, &column[i], sizeof column[i]);
+        }
+    }
+    """
+    void transpose_words(
+        const char *source, Py_ssize_t stride, int rows, char *target, Py_ssize_t target_stride, int columns
+    ) noexcept nogil
+
+
+cdef inline bint is_of_three(Move columns, Move rows) noexcept nogil:
+    """Whether columns of three elements follow each other, as colours of pixels do."""
+    return rows.n == 3 and columns.memory == 12
+
+
+cdef inline bint can_transpose(Move columns, Move rows, size_t size) noexcept nogil:
+    if size != 4 or columns.buffer != 4 or rows.memory != 4 or columns.n < 4:
+        return False
+    return rows.n >= 4 or is_of_three(columns, rows)
+
+
+cdef void transpose(Move columns, Move rows, char *memory, char *buffer, bint back) noexcept nogil:
+    """Copy a matrix of 4-byte elements, whose rows are contiguous in the buffer, and whose columns are in memory."""
+    cdef Py_ssize_t i, j, n = columns.n - columns.n % 4, m = rows.n - rows.n % 4
+    cdef int count = 4
+    cdef char *at
+    cdef char *to
+    if is_of_three(columns, rows):  # four elements at a time: the fourth is of the next column, which follows
+        n = columns.n - 1 - (columns.n - 1) % 4
+        m = count = 3
+    for i in range(0, m, 4):
+        at, to = memory + i * 4, buffer + i * rows.buffer
+        if back:
+            for j in range(0, n, 4):
+                transpose_words(to + j * 4, rows.buffer, count, at + j * columns.memory, columns.memory, 4)
+        else:
+            for j in range(0, n, 4):
+                transpose_words(at + j * columns.memory, columns.memory, 4, to + j * 4, rows.buffer, count)
+    for i in range(rows.n):
+        for j in range(n if i < m else 0, columns.n):  # what no four by four hold
+            at, to = memory + i * 4 + j * columns.memory, buffer + i * rows.buffer + j * 4
+            if back:
+                (<uint32_t *>at)[0] = (<uint32_t *>to)[0]
+            else:
+                (<uint32_t *>to)[0] = (<uint32_t *>at)[0]
+
+
+cdef void copy(int count, const Move *axes, char *memory, char *buffer, size_t size, bint back) noexcept nogil:
+    """Copy elements from memory to the buffer or back, along two axes or more; the first is in the innermost loop."""
+    cdef Py_ssize_t i, outer = count - 1
+    if count > 2:
+        for i in range(axes[outer].n):
+            copy(outer, axes, memory + i * axes[outer].memory, buffer + i * axes[outer].buffer, size, back)
+    elif can_transpose(axes[0], axes[1], size):
+        transpose(axes[0], axes[1], memory, buffer, back)
+    elif can_transpose(axes[1], axes[0], size):
+        transpose(axes[1], axes[0], memory, buffer, back)
+    elif size == sizeof(uint32_t):
+        copy_plane(axes[0], axes[1], <uint32_t *>memory, <uint32_t *>buffer, back)
+    else:
+        copy_plane(axes[0], axes[1], <uint64_t *>memory, <uint64_t *>buffer, back)
+
+
+cdef void copy_plane(Move inner, Move outer, Word *memory, Word *buffer, bint back) noexcept nogil:
+    cdef Py_ssize_t size = sizeof(Word), i, j, n, done = 0
+    cdef Py_ssize_t step = inner.memory // size, buffer_step = inner.buffer // size
+    cdef Word *at
+    cdef Word *to
+    while done < inner.n:
+        n = min(inner.n - done, PART)
+        for i in range(outer.n):
+            at = memory + i * (outer.memory // size)
+            to = buffer + i * (outer.buffer // size)
+            if step == 1 and buffer_step == 1:
+                memcpy(at if back else to, to if back else at, n * size)
+            elif back and buffer_step == 1:
+                for j in range(n):
+                    at[j * step] = to[j]
+            elif back:
+                for j in range(n):
+                    at[j * step] = to[j * buffer_step]
+            elif buffer_step == 1:
+                for j in range(n):
+                    to[j] = at[j * step]
+            else:
+                for j in range(n):
+                    to[j * buffer_step] = at[j * step]
+        memory += n * step
+        buffer += n * buffer_step
+        done += n
+
+
+cdef apply(Elements kernel, Draw draw, x, other, out, Py_ssize_t split_from):
+    """
+    The kernel's result for x and `other` (or None), in `out` or in a new array; by threads from `split_from` bytes on.
 
     Kernels take float32 and float64 with consecutive numbers. Other arrays are computed in blocks; 16-bit floats in
     float32, rounded once.
     """
     cdef Blocks blocks
     cdef Py_ssize_t n = cnp.PyArray_SIZE(x)
-    cdef bint plain = draw.in_order and is_plain(x) and (
-        out is None or (is_plain(out) and cnp.PyArray_TYPE(out) == cnp.PyArray_TYPE(x) and are_same_or_apart(x, out))
-    )
-    if plain:
-        y = out
-        if y is None:
-            y = cnp.PyArray_EMPTY(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x), 0)
-        kernel.take(draw, x, y, None)
-        share(kernel, n, GRAIN, cnp.PyArray_NBYTES(x), split_from)
-        return y
+    cdef size_t grain = kernel.grain or GRAIN
+    if out is None and is_plain(x):
+        out = cnp.PyArray_EMPTY(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x), 0)
     y = _arrays.new_like(x) if out is None else out
-    dtype = np.float64 if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT64 else np.float32
+    if draw.in_order and is_plain_for(x, y) and (other is None or is_plain_for(other, y)):
+        kernel.take(draw, x, other, y)
+        share(kernel, n, grain, cnp.PyArray_NBYTES(x), split_from)
+        return y
+    dtype = np.dtype(np.float64 if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT64 else np.float32)
     if draw.in_order and n <= BLOCK:
         block = np.array(x, dtype, order="C")
-        kernel.take(draw, block, block, None)
+        kernel.take(draw, block, None if other is None else np.array(other, dtype, order="C"), block)
         with nogil:
             kernel.run(0, n)
         with np.errstate(all="ignore"):  # as a kernel rounds
             np.copyto(y, block, casting="unsafe")
     elif n != 0:
-        kernel.take(draw, None, np.empty(0, dtype), None)
-        blocks = Blocks.__new__(Blocks)
-        blocks.kernel, blocks.dtype = kernel, dtype
-        blocks.y = y
-        if not kernel.generates:
-            blocks.x = x if _arrays.apart(x, y) else x.copy()
-        blocks.lengths, blocks.strides = block_lengths(x), draw.strides()
-        blocks.corners = list(product(*[range(0, m, k) for m, k in zip(x.shape, blocks.lengths)]))
-        share(blocks, len(blocks.corners), 1, cnp.PyArray_NBYTES(x), split_from)
+        kernel.take(draw, None, None, np.empty(0, dtype))
+        arrays = [array if array is None or _arrays.apart(array, y) else array.copy() for array in (x, other)]
+        blocks = blocks_of(kernel, dtype, None if kernel.generates else arrays[0], arrays[1], y)
+        units = prod([-(-blocks.axes[axis].n // blocks.axes[axis].block) for axis in range(blocks.count)])
+        share(blocks, units, units if kernel.grain else 1, cnp.PyArray_NBYTES(x), split_from)
     return y
 
 
-cdef tuple block_lengths(x):
-    """
-    The shape of the blocks that x is computed in.
+cdef bint is_plain_for(x, y) noexcept:
+    """Whether a kernel can read x and write y."""
+    return (
+        is_plain(x) and is_plain(y) and cnp.PyArray_TYPE(x) == cnp.PyArray_TYPE(y) and are_same_or_apart(x, y)
+    )
 
-    They are long along the last axes, whose elements have consecutive numbers, and along the axis whose elements are
-    neighbours in memory.
+
+cdef Blocks blocks_of(Elements kernel, dtype, x, other, y):
+    """The arrays in blocks; neighbouring axes that are like one are joined."""
+    cdef Blocks blocks = Blocks.__new__(Blocks)
+    cdef int axis, array
+    arrays = (x, other, y)
+    joined = []  # length, distance between numbers, and strides of each axis
+    for n, number, *strides in zip(
+        y.shape, kernel.draw.strides(), *[(0,) * y.ndim if given is None else given.strides for given in arrays]
+    ):
+        if n != 1:
+            here = [number, *strides]
+            if joined and joined[-1][1:] == [n * stride for stride in here]:
+                n *= joined.pop()[0]
+            joined.append([n, *here])
+    lengths = [n for n, *_ in joined]
+    places = [  # axes in the order of memory, of each array
+        sorted(range(len(joined)), key=lambda place: abs(joined[place][2 + i]))
+        for i in range(3) if arrays[i] is not None
+    ]
+    block = block_lengths(lengths, places, kernel.grain != 0)
+    # What shares pages of memory with a block follows it.
+    order = places[0] if kernel.grain == 0 else list(reversed(range(len(joined))))
+    blocks.kernel, blocks.dtype, blocks.size, blocks.count = kernel, dtype, prod(block), len(lengths)
+    for axis in range(blocks.count):
+        blocks.axes[axis].n, blocks.axes[axis].block = lengths[axis], block[axis]
+        blocks.axes[axis].number = joined[axis][1]
+        blocks.order[axis] = order[axis]
+        for array in range(3):
+            blocks.axes[axis].strides[array] = joined[axis][2 + array]
+    views = [None, None, None]
+    for i in range(3):
+        if arrays[i] is None:
+            continue
+        in_steps = all([stride % dtype.itemsize == 0 for stride in arrays[i].strides])  # where alignment is less, too
+        if arrays[i].dtype == dtype and cnp.PyArray_ISALIGNED(arrays[i]) and in_steps:
+            blocks.data[i] = <char *>cnp.PyArray_DATA(arrays[i])
+        else:
+            blocks.converts[i] = True
+            views[i] = as_strided(arrays[i], lengths, [numbers[2 + i] for numbers in joined])
+    blocks.views, blocks.arrays = views, arrays
+    return blocks
+
+
+cdef list block_lengths(lengths, places, bint ascending):
     """
-    lengths = [1] * x.ndim
-    strides = [abs(s) if n > 1 else 2**62 for s, n in zip(x.strides, x.shape)]
-    wanted = [(x.ndim - 1, RUN), (strides.index(min(strides)), LINES)] if x.ndim else []
-    wanted += [(axis, x.shape[axis]) for axis in reversed(range(x.ndim))]
-    for axis, n in wanted:
-        room = BLOCK * lengths[axis] // prod(lengths)
-        lengths[axis] = max(lengths[axis], min(x.shape[axis], n, room))
-    return tuple(lengths)
+    The shape of the blocks that arrays are computed in; `places` are the axes in the order of each array's memory.
+
+    They are long along the last axes, whose elements have consecutive numbers, and along the axes whose elements are
+    neighbours in memory; `ascending`: the elements of each follow those of the one before.
+    """
+    block = [1] * len(lengths)
+    last = list(reversed(range(len(lengths))))
+    most = ASCENDING if ascending else BLOCK
+
+    def grow(axis, n):
+        room = most * block[axis] // prod(block)
+        parts = max(round(lengths[axis] / max(n, 1)), -(-lengths[axis] // room), 1)
+        block[axis] = max(block[axis], -(-lengths[axis] // parts))
+
+    if not ascending:
+        for axis in last:
+            grow(axis, RUN // prod(block))
+        for axes in places:
+            grow(axes[0], LINES)
+    for axis in last if ascending else places[0]:
+        grow(axis, lengths[axis])
+    return block
 
 
 cdef copied(x, out):

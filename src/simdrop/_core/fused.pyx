@@ -10,7 +10,7 @@ from simdrop import _args, _arrays, _pickle, _threads
 cimport numpy as cnp
 from libc.stdint cimport uint64_t
 
-from simdrop._core.args cimport are_apart, checked_p, is_plain, is_plain_out
+from simdrop._core.args cimport checked_p, is_plain, is_plain_out
 from simdrop._core.capi cimport (
     SIMDROP_GELU,
     SIMDROP_IDENTITY,
@@ -19,11 +19,10 @@ from simdrop._core.capi cimport (
     SIMDROP_SILU,
     SIMDROP_TANH,
 )
-from simdrop._core.elements cimport Elements
+from simdrop._core.elements cimport Elements, apply
 from simdrop._core.kernels cimport kernels
 from simdrop._core.mask cimport Mask
 from simdrop._core.stream cimport next_mask_of
-from simdrop._core.task cimport share
 
 cnp.import_array()
 
@@ -37,7 +36,6 @@ ACTIVATIONS = {
 }
 
 cdef enum:
-    GRAIN = 4096  # elements: threads' parts begin at lines of memory and of keystream
     SHORT_ROW = 512  # columns: several shorter rows are computed as one, since a kernel starts anew at each row
     LINE = 64  # bytes
     # The column sums of large arrays are those of blocks of rows, the same ones at any number of threads.
@@ -51,82 +49,88 @@ cdef Py_ssize_t SPLIT_FROM = _threads.SPLIT_FROM
 
 
 cdef class Fused(Elements):
-    """A kernel for arrays in C order: other inputs have their elements where y has its own."""
-
     cdef int number  # of the activation
-    cdef size_t columns  # of a row, which may be several rows of the arrays
     cdef double scale
-    cdef const char *other  # bias, residual or dy
-    cdef const char *bias  # where `other` is dy
+    cdef size_t columns  # of a row, which may be several rows of the arrays
+    cdef const char *bias  # of a row
+    cdef object kept  # what `bias` and `sums` are
 
-    cdef int do(self, size_t grain) except -1:
-        """All of it, by threads if there is much, whose parts begin at multiples of `grain` elements."""
-        cdef size_t n = cnp.PyArray_SIZE(self.arrays[1])
-        return share(self, n, grain, n * self.size, SPLIT_FROM)
+    cdef int set_bias(self, bias, size_t columns) except -1:
+        """Several rows as one where they are short; without bias where it is None."""
+        cdef size_t rows = repeats(columns)
+        self.columns = max(rows * columns, 1)
+        if bias is not None:
+            self.kept = np.ascontiguousarray(bias) if rows == 1 else np.tile(bias, rows)
+            self.bias = <const char *>cnp.PyArray_DATA(self.kept)
+        return 0
+
+    cdef size_t to_row_end(self, uint64_t number, size_t n) noexcept nogil:
+        """How many of n elements a kernel can take: all at the beginning of a row, else those up to its end."""
+        return n if number % self.columns == 0 else min(n, self.columns - number % self.columns)
 
 
 cdef class BiasDropout(Fused):
-    cdef int compute(self, uint64_t number, size_t n, const char *x, char *y) except -1 nogil:
-        kernels.bias_dropout[self.double][self.number](
-            &self.draw.rule, number, n, self.columns, x, self.other, y, self.scale
-        )
+    cdef int compute(self, uint64_t number, size_t n, const char *x, const char *other, char *y) except -1 nogil:
+        cdef size_t some, at = 0
+        while n != 0:
+            some = self.to_row_end(number, n)
+            kernels.bias_dropout[self.double][self.number](
+                &self.draw.rule, number, some, self.columns, x + at,
+                self.bias + number % self.columns * self.size, y + at, self.scale,
+            )
+            at += some * self.size
+            number += some
+            n -= some
         return 0
 
 
 cdef class DropoutAdd(Fused):
-    cdef int compute(self, uint64_t number, size_t n, const char *x, char *y) except -1 nogil:
-        kernels.dropout_add[self.double](
-            &self.draw.rule, number, n, x, self.other + (y - self.y), y, self.scale
-        )
+    """`other` is the residual."""
+
+    cdef int compute(self, uint64_t number, size_t n, const char *x, const char *other, char *y) except -1 nogil:
+        kernels.dropout_add[self.double](&self.draw.rule, number, n, x, other, y, self.scale)
         return 0
 
 
 cdef class ReluDropout(Fused):
-    cdef int compute(self, uint64_t number, size_t n, const char *x, char *y) except -1 nogil:
+    cdef int compute(self, uint64_t number, size_t n, const char *x, const char *other, char *y) except -1 nogil:
         kernels.relu_dropout[self.double](&self.draw.rule, number, n, x, y, self.scale)
         return 0
 
 
 cdef class ReluBackward(Fused):
-    """Without sums; x is y of the forward pass."""
+    """Without sums; x is y of the forward pass, and `other` is dy."""
 
-    cdef int compute(self, uint64_t number, size_t n, const char *x, char *y) except -1 nogil:
-        kernels.relu_dropout_backward[self.double](
-            n, n, x, self.other + (y - self.y), y, NULL, self.scale
-        )
+    cdef int compute(self, uint64_t number, size_t n, const char *x, const char *other, char *y) except -1 nogil:
+        kernels.relu_dropout_backward[self.double](n, n, x, other, y, NULL, self.scale)
         return 0
 
 
 cdef class BiasBackward(Fused):
-    """With the column sums of each block of rows; of relu, x is y of the forward pass."""
+    """With the column sums of each block of rows, the grain of the task; x is dy, and `other` is x, or y of relu."""
 
-    cdef size_t block  # elements
     cdef double *sums
 
-    cdef int run(self, size_t start, size_t stop) except -1 nogil:
-        while start < stop:
-            Elements.run(self, start, min(start + self.block, stop))
-            start += self.block
+    cdef int compute(self, uint64_t number, size_t n, const char *x, const char *other, char *y) except -1 nogil:
+        cdef size_t some, column, at = 0
+        cdef double *sums
+        while n != 0:
+            some = min(self.to_row_end(number, n), self.grain - number % self.grain)
+            column = number % self.columns
+            sums = self.sums + number // self.grain * 2 * self.columns + column
+            if self.number == SIMDROP_RELU:
+                kernels.relu_dropout_backward[self.double](
+                    some, self.columns, other + at, x + at, y + at, sums, self.scale
+                )
+            else:
+                kernels.bias_dropout_backward[self.double][self.number](
+                    &self.draw.rule, number, some, self.columns, other + at, self.bias + column * self.size,
+                    x + at, y + at, sums, self.scale,
+                )
+            at += some * self.size
+            number += some
+            n -= some
         return 0
-
-    cdef int compute(self, uint64_t number, size_t n, const char *x, char *y) except -1 nogil:
-        cdef double *sums = self.sums + number // self.block * 2 * self.columns
-        cdef const char *dy = self.other + (y - self.y)
-        if self.number == SIMDROP_RELU:
-            kernels.relu_dropout_backward[self.double](n, self.columns, x, dy, y, sums, self.scale)
-        else:
-            kernels.bias_dropout_backward[self.double][self.number](
-                &self.draw.rule, number, n, self.columns, x, self.bias, dy, y, sums, self.scale
-            )
-        return 0
-
-
-cdef int set_up(Fused kernel, Mask mask, x, y, other) except -1:
-    """What all kernels have; x and `other` may be None."""
-    kernel.take(mask, x, y, other)
-    kernel.scale = mask.factor
-    kernel.other = NULL if other is None else <const char *>cnp.PyArray_DATA(other)
-    return 0
 
 
 cdef size_t repeats(size_t columns) noexcept:
@@ -148,7 +152,7 @@ cdef double *aligned(void *memory) noexcept:
 
 cdef bias_gradient(BiasDropoutContext ctx, dy, dx):
     """Compute dx; return dbias."""
-    cdef int number = ACTIVATIONS[ctx.activation]
+    cdef BiasBackward kernel = BiasBackward.__new__(BiasBackward)
     cdef size_t n = cnp.PyArray_SIZE(dy), columns = cnp.PyArray_DIM(dy, cnp.PyArray_NDIM(dy) - 1)
     cdef size_t rows = repeats(columns), wide = rows * columns
     cdef size_t units = (n + wide - 1) // wide if n else 0
@@ -156,16 +160,10 @@ cdef bias_gradient(BiasDropoutContext ctx, dy, dx):
     cdef cnp.npy_intp length = columns, doubles = 2 * wide * blocks + LINE // sizeof(double)
     dbias = cnp.PyArray_EMPTY(1, &length, cnp.PyArray_TYPE(dx), 0)
     sums = cnp.PyArray_ZEROS(1, &doubles, cnp.NPY_FLOAT64, 0)
-    cdef BiasBackward kernel = BiasBackward.__new__(BiasBackward)
-    set_up(kernel, ctx.mask, ctx.y if number == SIMDROP_RELU else ctx.x, dx, dy)
-    if ctx.bias is not None:
-        bias = ctx.bias if rows == 1 else np.tile(ctx.bias, rows)
-        kernel.arrays += (bias,)
-        kernel.bias = <const char *>cnp.PyArray_DATA(bias)
-    kernel.arrays += (sums,)
+    kernel.number, kernel.scale, kernel.grain = ACTIVATIONS[ctx.activation], ctx.mask.factor, max(unit * wide, 1)
+    kernel.set_bias(apart(ctx.bias, dx), columns)
     kernel.sums = aligned(cnp.PyArray_DATA(sums))
-    kernel.number, kernel.columns, kernel.block = number, wide, max(unit * wide, 1)
-    kernel.do(kernel.block)
+    apply(kernel, ctx.mask, dy, ctx.y if kernel.number == SIMDROP_RELU else ctx.x, dx, SPLIT_FROM)
     cdef double *sums_data = kernel.sums
     cdef void *target = cnp.PyArray_DATA(dbias)
     cdef int double = kernel.double
@@ -174,53 +172,39 @@ cdef bias_gradient(BiasDropoutContext ctx, dy, dx):
     return dbias
 
 
-# --- Arrays in C order ---
+# --- Arrays ---
 
 
 cdef floats(x):
-    """x as a kernel can read it."""
+    """x as a native, aligned base array."""
     if is_plain(x):
         return x
     x = _args.base(x)
     _args.check_floats(x.dtype, False)
-    return np.require(x, _arrays.native(x.dtype), "CA")
+    return np.require(x, _arrays.native(x.dtype), "A")
 
 
 cdef like(x, str name, tuple shape, dtype):
-    """x as a kernel can read it, of one shape and dtype; what is not an array is converted."""
+    """x as such an array of one shape and dtype; what is not an array is converted."""
     cdef bint plain = is_plain(x)
     if not plain:
         x = _args.base(x) if isinstance(x, np.ndarray) else np.asarray(x, dtype)
     if x.dtype is not dtype or x.shape != shape:
         _args.check_like(name, x, shape, dtype)
-    return x if plain else np.require(x, dtype, "CA")
+    return x if plain else np.require(x, dtype, "A")
 
 
-cdef target(out, x, tuple same, apart):
-    """
-    Where a kernel may write a result like x: `out`, unless it has another layout, overlaps one of `same` without being
-    it, or overlaps `apart`; then, and without `out`, a new array.
-    """
-    if out is not None:
-        if not is_plain_out(out, x):
-            out = _args.checked_out(out, x)
-        if cnp.PyArray_ISCARRAY(out) and (apart is None or are_apart(out, apart)):
-            for array in same:
-                if cnp.PyArray_DATA(out) != cnp.PyArray_DATA(array) and not are_apart(out, array):
-                    break
-            else:
-                return out
-    return cnp.PyArray_EMPTY(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x), 0)
+cdef target(out, x):
+    """Where a result like x goes: `out` as a base array, or a new array in C order."""
+    if out is None:
+        return cnp.PyArray_EMPTY(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x), 0)
+    return out if is_plain_out(out, x) else _args.checked_out(out, x)
 
 
-cdef delivered(result, out):
-    """The result, in `out` if there is one."""
-    if out is None or result is out:
-        return result
-    memory = _args.base(out)
-    if cnp.PyArray_DATA(memory) != cnp.PyArray_DATA(result):
-        memory[...] = result
-    return out
+cdef apart(array, out):
+    """The array, or a copy if writing to `out` would change it; either may be None."""
+    overlaps = array is not None and out is not None and np.may_share_memory(array, out)
+    return array.copy() if overlaps else array
 
 
 cdef bint is_empty_pair(out) noexcept:
@@ -283,7 +267,7 @@ cdef class BiasDropoutContext(Context):
         As given.
     x, bias : ndarray or None
         The arguments, from which the derivatives of gelu, tanh, sigmoid and silu are computed; None for the others. Not
-        copies, unless another layout or an overlapping `out` made them so: do not change them before `backward`.
+        copies, unless byte order, alignment or an overlapping `out` made them so: do not change them before `backward`.
     y : ndarray or None
         The result, from which the derivative of relu is computed: do not change it before `backward`; None for the
         others.
@@ -331,9 +315,11 @@ cdef class BiasDropoutContext(Context):
         dy = like(dy, "dy", self.mask.shape, self.dtype)
         if not is_empty_pair(out):
             _args.check_pair(out, {"x": dy, "bias": np.broadcast_to(self.dtype.type(0), dy.shape[dy.ndim - 1 :])})
-        dx = target(out[0], dy, (dy, *[array for array in (self.x, self.y) if array is not None]), self.bias)
+        dx = target(out[0], dy)
         dbias = bias_gradient(self, dy, dx)
-        return delivered(dx, out[0]), delivered(dbias, out[1])
+        if out[1] is not None:
+            _args.base(out[1])[...] = dbias
+        return dx if out[0] is None else out[0], dbias if out[1] is None else out[1]
 
 
 cdef class DropoutAddContext(Context):
@@ -428,11 +414,11 @@ cdef class ReluDropoutContext(Context):
             If dy or `out` does not fit, or `out` cannot be written; nothing is written then.
         """
         dy = like(dy, "dy", self.mask.shape, self.dtype)
-        dx = target(out, dy, (dy, self.y), None)
+        dx = target(out, dy)
         cdef ReluBackward kernel = ReluBackward.__new__(ReluBackward)
-        set_up(kernel, self.mask, self.y, dx, dy)
-        kernel.do(GRAIN)
-        return delivered(dx, out)
+        kernel.scale = self.mask.factor
+        apply(kernel, self.mask, self.y, dy, dx, SPLIT_FROM)
+        return dx if out is None else out
 
 
 cdef int checked_activation(activation) except -1:
@@ -510,21 +496,18 @@ def bias_dropout(x, bias, p=0.5, *, activation=None, rng=None, training=True, sc
     if x.ndim == 0:
         raise ValueError("x has no axes, but its last one is the one that bias is added along")
     bias = like(bias, "bias", (x.shape[x.ndim - 1],), x.dtype)
-    y = target(out, x, (x,), bias)
+    y = target(out, x)
     ctx.mask = next_mask_of(rng, checked_p(p), x.shape, (), training, scale)
     ctx.activation = activation
     ctx.dtype = x.dtype
     if kernel.number == SIMDROP_RELU:
         ctx.y = y
     elif kernel.number != SIMDROP_IDENTITY:
-        ctx.x = x.copy() if out is not None and np.may_share_memory(x, out) else x
-        ctx.bias = bias.copy() if out is not None and np.may_share_memory(bias, out) else bias
-    cdef size_t columns = x.shape[x.ndim - 1]
-    cdef size_t rows = repeats(columns)
-    kernel.columns = rows * columns
-    set_up(kernel, ctx.mask, x, y, bias if rows == 1 else np.tile(bias, rows))
-    kernel.do(max(kernel.columns, 1))
-    return delivered(y, out), ctx
+        ctx.x, ctx.bias = apart(x, out), apart(bias, out)
+    kernel.scale = ctx.mask.factor
+    kernel.set_bias(apart(bias, out), x.shape[x.ndim - 1])
+    apply(kernel, ctx.mask, x, None, y, SPLIT_FROM)
+    return y if out is None else out, ctx
 
 
 def dropout_add(x, residual, p=0.5, *, rng=None, training=True, out=None):
@@ -572,12 +555,12 @@ def dropout_add(x, residual, p=0.5, *, rng=None, training=True, out=None):
     cdef DropoutAdd kernel = DropoutAdd.__new__(DropoutAdd)
     x = floats(x)
     residual = like(residual, "residual", x.shape, x.dtype)
-    y = target(out, x, (x, residual), None)
+    y = target(out, x)
     ctx.mask = next_mask_of(rng, checked_p(p), x.shape, (), training, True)
     ctx.dtype = x.dtype
-    set_up(kernel, ctx.mask, x, y, residual)
-    kernel.do(GRAIN)
-    return delivered(y, out), ctx
+    kernel.scale = ctx.mask.factor
+    apply(kernel, ctx.mask, x, residual, y, SPLIT_FROM)
+    return y if out is None else out, ctx
 
 
 def relu_dropout(x, p=0.5, *, rng=None, training=True, out=None):
@@ -625,10 +608,10 @@ def relu_dropout(x, p=0.5, *, rng=None, training=True, out=None):
     cdef ReluDropoutContext ctx = ReluDropoutContext.__new__(ReluDropoutContext)
     cdef ReluDropout kernel = ReluDropout.__new__(ReluDropout)
     x = floats(x)
-    y = target(out, x, (x,), None)
+    y = target(out, x)
     ctx.mask = next_mask_of(rng, checked_p(p), x.shape, (), training, True)
     ctx.dtype = x.dtype
     ctx.y = y
-    set_up(kernel, ctx.mask, x, y, None)
-    kernel.do(GRAIN)
-    return delivered(y, out), ctx
+    kernel.scale = ctx.mask.factor
+    apply(kernel, ctx.mask, x, None, y, SPLIT_FROM)
+    return y if out is None else out, ctx

@@ -27,7 +27,7 @@ noise_arguments = signatures.arguments("GaussianNoiseContext", "key, draw, std, 
 
 
 cdef class Normals(Elements):
-    cdef int compute(self, uint64_t number, size_t n, const char *x, char *y) except -1 nogil:
+    cdef int compute(self, uint64_t number, size_t n, const char *x, const char *other, char *y) except -1 nogil:
         kernels.normals(&self.draw.rule, number, n, <float *>y)
         return 0
 
@@ -37,13 +37,13 @@ cdef class Noise(Elements):
 
 
 cdef class MultiplyNoise(Noise):
-    cdef int compute(self, uint64_t number, size_t n, const char *x, char *y) except -1 nogil:
+    cdef int compute(self, uint64_t number, size_t n, const char *x, const char *other, char *y) except -1 nogil:
         kernels.multiply_noise[self.double](&self.draw.rule, number, n, x, y, self.std)
         return 0
 
 
 cdef class AddNoise(Noise):
-    cdef int compute(self, uint64_t number, size_t n, const char *x, char *y) except -1 nogil:
+    cdef int compute(self, uint64_t number, size_t n, const char *x, const char *other, char *y) except -1 nogil:
         kernels.add_noise[self.double](&self.draw.rule, number, n, x, y, self.std)
         return 0
 
@@ -71,7 +71,7 @@ cdef class GaussianContext(Draw):
         cdef Normals kernel = Normals.__new__(Normals)
         kernel.generates = True
         z = np.empty(draw.shape, np.float32)
-        return apply(kernel, draw, z, z, SPLIT_ELEMENTS * sizeof(float))
+        return apply(kernel, draw, z, None, z, SPLIT_ELEMENTS * sizeof(float))
 
     def apply(self, x, *, out=None):
         """
@@ -109,7 +109,7 @@ cdef class GaussianContext(Draw):
         if not self.shared_axes:
             kernel = self.kernel()
             kernel.std = self.std
-            return apply(kernel, self, x, out, SPLIT_ELEMENTS * cnp.PyArray_ITEMSIZE(x))
+            return apply(kernel, self, x, None, out, SPLIT_ELEMENTS * cnp.PyArray_ITEMSIZE(x))
         real = _arrays.real_type(x.dtype).type
         y = _arrays.new_like(x) if out is None else out
         self.combine(x, real(self.std) * self.decided_normals().astype(real), y)
