@@ -7,7 +7,8 @@
 
 enum {
     LEAST_RUN = 512,      /* elements of a block that follow each other in the mask, and in memory */
-    GOOD_RUN = 4096,      /* as many as are useful */
+    GOOD_RUN = 1 << 12,   /* as many as are useful in the mask, */
+    GOOD_ROW = 1 << 14,   /* and in memory: a shared axis adds to them without drawing more */
     BLOCK_BITS = 1 << 18, /* of a block: they stay in the second-level cache */
     BLOCK_WORDS = BLOCK_BITS / WORD * 3 / 2,
 };
@@ -107,7 +108,7 @@ static void choose_blocks(layout *layout, int in_order) {
     if (!in_order) {
         lengthen_run(layout, memory_order, layout->count, LEAST_RUN);
         lengthen_run(layout, layout->mask_order, layout->mask_count, BLOCK_BITS);
-        lengthen_run(layout, memory_order, layout->count, GOOD_RUN);
+        lengthen_run(layout, memory_order, layout->count, GOOD_ROW);
     }
 }
 

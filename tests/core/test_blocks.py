@@ -258,7 +258,7 @@ def check_any(data, shape, dtype, spare):
 SHORT, LONG = st.sampled_from(LENGTHS) | st.integers(1, 20), st.sampled_from(LENGTHS[1:])
 
 
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(shape=shapes(SHORT, 1, 5000), dtype=st.sampled_from(FLOATS + INTEGERS), data=st.data())
 def test_any_layout(instruction_set, shape, dtype, data):
     check_any(data, shape, dtype, spare=40)
@@ -267,7 +267,7 @@ def test_any_layout(instruction_set, shape, dtype, data):
 CODES = st.sampled_from([np.dtype(code) for code in "fffeBdF"])
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(shape=shapes(LONG, 2**18, 3 * 2**18), dtype=CODES, data=st.data())
 def test_any_layout_of_larger_arrays(instruction_set, one_thread, shape, dtype, data):
     check_any(data, shape, dtype, spare=3)
