@@ -461,10 +461,12 @@ static void arrange(const uint64_t *from, ptrdiff_t first, uint64_t *to, const b
     }
     if (step == 1 && n <= NARROW && axes->count > 2) {
         const int next = axis_at_distance(axes, taken, (ptrdiff_t)n);
-        const bit_block block = best_block(axes, first, 1, next - 1);
-        if (next > 1 && next < axes->count && block_size(&block) >= WORD * WORD / 4) {
-            transpose(from, to, &block);
-            return;
+        if (next > 1 && next < axes->count) {
+            const bit_block block = best_block(axes, first, 1, next - 1);
+            if (block_size(&block) >= WORD * WORD / 4) {
+                transpose(from, to, &block);
+                return;
+            }
         }
     }
     bit_axes along; /* of rows: of single bits where none follow each other */
