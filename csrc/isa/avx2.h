@@ -60,6 +60,18 @@ static inline void store_bools(uint8_t *out, uint64_t keep) {
     }
 }
 
+#define HAS_LOAD_BOOLS
+
+/* The lowest bits of 64 bytes. */
+static inline uint64_t load_bools(const uint8_t *bools) {
+    uint64_t bits = 0;
+    for (int i = 0; i < 64; i += 32) {
+        const __m256i lowest = _mm256_slli_epi16(_mm256_loadu_si256((const __m256i *)(bools + i)), 7);
+        bits |= (uint64_t)(uint32_t)_mm256_movemask_epi8(lowest) << i;
+    }
+    return bits;
+}
+
 #define HAS_STORE_INDICES
 
 /* The positions of the set bits among eight, counted from `first`; writes eight, returns how many are set. */

@@ -49,6 +49,13 @@ static inline void store_bools(uint8_t *out, uint64_t keep) {
     _mm512_storeu_si512(out, _mm512_maskz_set1_epi8(_cvtu64_mask64(keep), 1));
 }
 
+#define HAS_LOAD_BOOLS
+
+/* The lowest bits of 64 bytes. */
+static inline uint64_t load_bools(const uint8_t *bools) {
+    return _cvtmask64_u64(_mm512_test_epi8_mask(_mm512_loadu_si512(bools), _mm512_set1_epi8(1)));
+}
+
 #define HAS_STORE_INDICES
 
 /* The positions of the set bits among eight, counted from `first`; writes eight, returns how many are set. */

@@ -38,3 +38,58 @@ static int join_axes(int count, simdrop_axis *axes) {
     }
     return joined;
 }
+
+/* Axes of a block of decisions: lengths, and the distances between neighbours where they are read and where they are
+   written. At least one axis. */
+typedef struct {
+    size_t n;
+    ptrdiff_t from, to;
+} bit_axis;
+
+typedef struct {
+    int count;
+    bit_axis axis[MAX_AXES + 1];
+} bit_axes;
+
+static size_t positions_along(const bit_axes *axes) {
+    size_t n = 1;
+    for (int i = 0; i < axes->count; i++) {
+        n *= axes->axis[i].n;
+    }
+    return n;
+}
+
+/* The axes after the first ones. */
+static void axes_after(const bit_axes *axes, int first, bit_axes *after) {
+    after->count = axes->count - first;
+    memcpy(after->axis, axes->axis + first, (size_t)after->count * sizeof *after->axis);
+    if (after->count == 0) {
+        after->axis[after->count++] = (bit_axis){1, 0, 0};
+    }
+}
+
+/* Goes over the positions along axes, the first axis fastest. */
+typedef struct {
+    ptrdiff_t from, to;
+    size_t index[MAX_AXES + 1];
+} bit_cursor;
+
+static inline bit_cursor begin_bits(ptrdiff_t from, ptrdiff_t to, const bit_axes *axes) {
+    bit_cursor cursor;
+    cursor.from = from, cursor.to = to;
+    memset(cursor.index, 0, (size_t)axes->count * sizeof *cursor.index);
+    return cursor;
+}
+
+/* `steps` along the first axis, at most to its end, and from there to where it begins next. */
+static inline void step_bits(bit_cursor *cursor, const bit_axes *axes, size_t steps) {
+    const bit_axis *axis = axes->axis, *last = axis + axes->count - 1;
+    cursor->from += (ptrdiff_t)steps * axis->from, cursor->to += (ptrdiff_t)steps * axis->to;
+    cursor->index[0] += steps;
+    for (size_t *index = cursor->index; *index == axis->n && axis != last; axis++) {
+        *index = 0;
+        cursor->from += axis[1].from - (ptrdiff_t)axis->n * axis->from;
+        cursor->to += axis[1].to - (ptrdiff_t)axis->n * axis->to;
+        ++*++index;
+    }
+}

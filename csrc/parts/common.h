@@ -53,17 +53,16 @@ INLINE void copy_part(void *to, const void *from, size_t bytes) {
     memcpy(to, from, bytes);
 }
 
+#define IS_LITTLE_ENDIAN (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
+
 /* Eight bytes, the lowest first, whatever the machine's order. */
 static inline uint64_t load_little_endian(const uint8_t *byte) {
-    uint64_t word = 0;
-    for (int i = 0; i < 8; i++) {
-        word |= (uint64_t)byte[i] << 8 * i;
-    }
-    return word;
+    uint64_t word;
+    memcpy(&word, byte, sizeof word);
+    return IS_LITTLE_ENDIAN ? word : __builtin_bswap64(word);
 }
 
 static inline void store_little_endian(uint8_t *byte, uint64_t word) {
-    for (int i = 0; i < 8; i++) {
-        byte[i] = (uint8_t)(word >> 8 * i);
-    }
+    word = IS_LITTLE_ENDIAN ? word : __builtin_bswap64(word);
+    memcpy(byte, &word, sizeof word);
 }

@@ -15,10 +15,16 @@ enum {
     LONG_RUN = 4096,          /* bytes from which a branch on the decision for a run pays */
 };
 
-/* One call: the mask, the elements, and whether the kernels can read x and write y in place. */
+/* Where decisions come from: a rule, or else bits that are stored, or else bits in words. */
 typedef struct {
-    const simdrop_rule *rule; /* NULL: the bits are stored, in `packed` */
+    const simdrop_rule *rule;
     const uint8_t *packed;
+    const uint64_t *words;
+} decisions;
+
+/* One call: the mask, the elements, and whether the kernels can read x and write y in place. */
+typedef struct job {
+    decisions decisions;
     simdrop_elements elements;
     int direct_x, direct_y, prefetches, past_cache;
     ptrdiff_t prefetch_x, prefetch_y; /* as PREFETCH_DISTANCE */

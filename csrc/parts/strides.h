@@ -52,12 +52,42 @@ static int join_in_memory(const layout *layout, const size_t *block, simdrop_axi
     return count;
 }
 
+static void apply_in_blocks(job job, position at, int count, const simdrop_axis *axes, uint64_t *drawn,
+                            arranged_bits *arranged);
+
+/* A block whose bits are drawn: they come into the order of memory, and are used, piece by piece. */
+static void apply_pieces(const job *job, const layout *layout, position at, const size_t *block,
+                         const block_bits *bits) {
+    struct job of_pieces = *job;
+    simdrop_axis axes[MAX_AXES];
+    int count = 0;
+    for (int axis = 0; axis < layout->count; axis++) {
+        const simdrop_axis along = layout->axes[axis];
+        if (block[axis] != 1) {
+            axes[count++] = (simdrop_axis){block[axis], along.x, along.y, (uint64_t)bits->place.stride[axis]};
+        }
+    }
+    at.element = (uint64_t)bits->place.first;
+    of_pieces.decisions = (decisions){.words = bits->drawn};
+    apply_in_blocks(of_pieces, at, join_axes(count, axes), axes, NULL, bits->arranged);
+}
+
 static void apply_block(const job *job, const layout *layout, position at, const size_t *block, block_bits *bits) {
     const size_t bytes = (size_t)layout->count * sizeof *block;
-    if (bits->bits == NULL || bits->element != at.element || memcmp(bits->block, block, bytes) != 0) {
-        draw_block(job->rule, job->packed, layout, at.element, block, bits);
+    if (!bits->are_there || bits->element != at.element || memcmp(bits->block, block, bytes) != 0) {
+        bits->are_there = 1;
         bits->element = at.element;
         memcpy(bits->block, block, bytes);
+        place_block(&bits->place, layout, at.element, block);
+        if (job->decisions.words != NULL) {
+            take_piece(job->decisions.words, layout, &bits->place, block, bits);
+        } else {
+            draw_block(job->decisions.rule, job->decisions.packed, layout, &bits->place, block, bits);
+        }
+    }
+    if (bits->bits == NULL) {
+        apply_pieces(job, layout, at, block, bits);
+        return;
     }
     simdrop_axis axes[MAX_AXES];
     const int count = join_in_memory(layout, block, axes);
@@ -105,6 +135,25 @@ static ptrdiff_t prefetch_distance(size_t row_bytes, ptrdiff_t to_next_row) {
     return step < PREFETCH_DISTANCE ? to_next_row * (ptrdiff_t)(PREFETCH_DISTANCE / step) : to_next_row;
 }
 
+/* Along axes that are simplified, but for the run that shares a decision. */
+static void apply_in_blocks(job job, position at, int count, const simdrop_axis *axes, uint64_t *drawn,
+                            arranged_bits *arranged) {
+    layout layout;
+    size_t block[MAX_AXES];
+    simdrop_axis rows[MAX_AXES];
+    block_bits bits;
+    bits.are_there = 0;
+    bits.drawn = drawn, bits.arranged = arranged;
+    make_layout(&layout, count, axes, job.decisions.words != NULL ? SMALL_BLOCK : LARGE_BLOCK);
+    memcpy(block, layout.block, (size_t)count * sizeof *block);
+    if (job.prefetches) {
+        const int one_row = join_in_memory(&layout, block, rows) == 1 || job.run.n != 0;
+        job.prefetch_x = prefetch_distance(rows[0].n * type_bytes(&job), one_row ? 0 : rows[1].x);
+        job.prefetch_y = prefetch_distance(rows[0].n * type_bytes(&job), one_row ? 0 : rows[1].y);
+    }
+    apply_blocks(&job, &layout, at, block, 0, &bits);
+}
+
 static void apply_or_select(const simdrop_rule *rule, const uint8_t *packed, uint64_t start, simdrop_elements elements,
                             int count, const simdrop_axis *axes, const void *x, void *y) {
     const size_t size = simdrop_type_bytes[elements.type], alignment = simdrop_type_alignment[elements.type];
@@ -129,8 +178,7 @@ static void apply_or_select(const simdrop_rule *rule, const uint8_t *packed, uin
     }
     const int shares_run = simple[0].element == 0 && simple[0].n >= SHORT_ROW;
     job job = {
-        .rule = rule,
-        .packed = packed,
+        .decisions = {.rule = rule, .packed = packed},
         .elements = elements,
         .direct_x = simple[0].x == (ptrdiff_t)size && elements.bytes == size && !elements.swap_x &&
                     misaligned_x % alignment == 0,
@@ -149,22 +197,12 @@ static void apply_or_select(const simdrop_rule *rule, const uint8_t *packed, uin
         }
         return;
     }
-    layout layout;
-    block_bits bits;
-    size_t block[MAX_AXES];
-    bits.bits = NULL;
     if (shares_run && simple_count == 1) { /* a single decision */
         simple[simple_count++] = (simdrop_axis){.n = 1, .element = 1};
     }
-    make_layout(&layout, simple_count - shares_run, simple + shares_run);
-    simdrop_axis rows[MAX_AXES + 1];
-    if (join_in_memory(&layout, layout.block, rows) == 1 || shares_run) {
-        rows[1] = (simdrop_axis){.n = 1};
-    }
-    job.prefetch_x = prefetch_distance(rows[0].n * size, rows[1].x);
-    job.prefetch_y = prefetch_distance(rows[0].n * size, rows[1].y);
-    memcpy(block, layout.block, (size_t)layout.count * sizeof *block);
-    apply_blocks(&job, &layout, at, block, 0, &bits);
+    uint64_t drawn[BLOCK_WORDS + 2];
+    arranged_bits arranged;
+    apply_in_blocks(job, at, simple_count - shares_run, simple + shares_run, drawn, &arranged);
     if (job.past_cache) {
         finish_streams();
     }
