@@ -8,7 +8,7 @@ from simdrop import _args, _arrays, _threads
 cimport numpy as cnp
 from libc.stdint cimport intptr_t, uint8_t, uint64_t
 
-from simdrop._core.args cimport are_same_or_apart
+from simdrop._core.args cimport are_apart, are_same, may_overlap_itself
 from simdrop._core.capi cimport SIMDROP_BF16, SIMDROP_MAX_AXES, simdrop_axis, simdrop_elements, simdrop_rule, simdrop_type
 from simdrop._core.draw cimport Draw, number_c_order
 from simdrop._core.kernels cimport kernels
@@ -74,12 +74,16 @@ cdef apply_drawn(x, out, Draw draw, bint scaled, double factor):
         x, y = operands(x, out, draw.shape, scaled)
         apply_strided(x, y, draw, scaled, factor)
         return y if out is None else out
-    if out is None:
+    if out is not None:
+        pass
+    elif cnp.PyArray_IS_C_CONTIGUOUS(x) or cnp.PyArray_IS_F_CONTIGUOUS(x):
         out = cnp.PyArray_EMPTY(
             cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x), not cnp.PyArray_IS_C_CONTIGUOUS(x)
         )
+    else:
+        out = _arrays.new_like(x)
     source, target = cnp.PyArray_DATA(x), cnp.PyArray_DATA(out)
-    if not (draw.in_order and cnp.PyArray_IS_C_CONTIGUOUS(x)) or cnp.PyArray_NBYTES(x) >= SPLIT_FROM:
+    if not (draw.in_order and cnp.PyArray_IS_C_CONTIGUOUS(x) and cnp.PyArray_IS_C_CONTIGUOUS(out)) or cnp.PyArray_NBYTES(x) >= SPLIT_FROM:
         apply_strided(x, out, draw, scaled, factor)
     elif draw.size < RELEASE_GIL_FROM:
         kernels.apply[element_type](&draw.rule, draw.first, draw.size, source, target, factor)
@@ -90,11 +94,9 @@ cdef apply_drawn(x, out, Draw draw, bint scaled, double factor):
 
 
 cdef int kernel_type(x, tuple shape, bint scaled) noexcept:
-    """The type of x if kernels take it as it is: of this shape, contiguous, aligned, native, NumPy's own; else -1."""
+    """The type of x if kernels take it as it is: of this shape, aligned, native, NumPy's own; else -1."""
     cdef int axis, number
-    if not cnp.PyArray_CheckExact(x) or not (cnp.PyArray_ISCARRAY_RO(x) or cnp.PyArray_ISFARRAY_RO(x)):
-        return -1
-    if cnp.PyArray_NDIM(x) != len(shape):
+    if not cnp.PyArray_CheckExact(x) or not cnp.PyArray_ISBEHAVED_RO(x) or cnp.PyArray_NDIM(x) != len(shape):
         return -1
     for axis in range(cnp.PyArray_NDIM(x)):
         if cnp.PyArray_DIM(x, axis) != <Py_ssize_t>shape[axis]:
@@ -107,13 +109,11 @@ cdef int kernel_type(x, tuple shape, bint scaled) noexcept:
 
 cdef bint takes_out(x, out) noexcept:
     """Whether kernels can write to `out`: it is such an array like x, and x itself or apart from it."""
-    if not cnp.PyArray_CheckExact(out) or not cnp.PyArray_SAMESHAPE(out, x):
-        return False
-    if not (cnp.PyArray_ISCARRAY(out) if cnp.PyArray_IS_C_CONTIGUOUS(x) else cnp.PyArray_ISFARRAY(out)):
+    if not cnp.PyArray_CheckExact(out) or not cnp.PyArray_SAMESHAPE(out, x) or not cnp.PyArray_ISBEHAVED(out):
         return False
     if cnp.PyArray_TYPE(out) != cnp.PyArray_TYPE(x):
         return False
-    return are_same_or_apart(x, out)
+    return not may_overlap_itself(out) and (are_apart(x, out) or are_same(x, out))
 
 
 cdef int apply_strided(cnp.ndarray x, cnp.ndarray y, Draw draw, bint scaled, double factor) except -1:

@@ -111,13 +111,63 @@ cdef inline bint is_plain_out(out, x) noexcept:
     )
 
 
+cdef inline bint may_overlap_itself(array) noexcept:
+    """False only if no two elements share a byte: each axis steps over all that shorter steps span."""
+    cdef Py_ssize_t[SIMDROP_MAX_AXES] step, span
+    cdef Py_ssize_t reach = cnp.PyArray_ITEMSIZE(array), n, stride
+    cdef int axis, i, count = 0
+    if cnp.PyArray_IS_C_CONTIGUOUS(array) or cnp.PyArray_IS_F_CONTIGUOUS(array):
+        return False
+    for axis in range(cnp.PyArray_NDIM(array)):
+        n, stride = cnp.PyArray_DIM(array, axis), abs(cnp.PyArray_STRIDE(array, axis))
+        if n > 1:
+            i = count
+            while i > 0 and stride < step[i - 1]:
+                step[i], span[i] = step[i - 1], span[i - 1]
+                i -= 1
+            step[i], span[i] = stride, (n - 1) * stride
+            count += 1
+    for i in range(count):
+        if step[i] < reach:
+            return True
+        reach += span[i]
+    return False
+
+
+cdef inline void find_ends(array, const char **first, const char **end) noexcept:
+    """Where the memory of an array's elements begins and ends."""
+    cdef Py_ssize_t span
+    cdef int axis
+    first[0] = <const char *>cnp.PyArray_DATA(array)
+    end[0] = first[0] + cnp.PyArray_ITEMSIZE(array)
+    for axis in range(cnp.PyArray_NDIM(array)):
+        span = (cnp.PyArray_DIM(array, axis) - 1) * cnp.PyArray_STRIDE(array, axis)
+        if span < 0:
+            first[0] += span
+        else:
+            end[0] += span
+
+
 cdef inline bint are_apart(x, y) noexcept:
-    """Whether two contiguous arrays share no memory."""
-    cdef const char *first = <const char *>cnp.PyArray_DATA(x)
-    cdef const char *second = <const char *>cnp.PyArray_DATA(y)
-    return first + cnp.PyArray_NBYTES(x) <= second or second + cnp.PyArray_NBYTES(y) <= first
+    """Whether two arrays lie in separate parts of memory."""
+    cdef const char *x_first
+    cdef const char *x_end
+    cdef const char *y_first
+    cdef const char *y_end
+    find_ends(x, &x_first, &x_end)
+    find_ends(y, &y_first, &y_end)
+    return x_end <= y_first or y_end <= x_first or cnp.PyArray_SIZE(x) == 0 or cnp.PyArray_SIZE(y) == 0
+
+
+cdef inline bint are_same(x, y) noexcept:
+    """Whether two arrays of the same shape and type have each element at the same place."""
+    cdef int axis
+    for axis in range(cnp.PyArray_NDIM(x)):
+        if cnp.PyArray_STRIDE(x, axis) != cnp.PyArray_STRIDE(y, axis) and cnp.PyArray_DIM(x, axis) > 1:
+            return False
+    return cnp.PyArray_DATA(x) == cnp.PyArray_DATA(y)
 
 
 cdef inline bint are_same_or_apart(x, y) noexcept:
     """Whether a kernel may write to y what it reads from x, of the same shape and type."""
-    return cnp.PyArray_DATA(x) == cnp.PyArray_DATA(y) or are_apart(x, y)
+    return are_same(x, y) or are_apart(x, y)
