@@ -27,6 +27,8 @@ from .parameter import move_together
 class MLP(Network):
     """Dropout on the input, then Linear, activation and dropout a hidden layer, then Linear.
 
+    The values of its parameters lie in one block of memory, their gradients in another.
+
     Parameters
     ----------
     sizes : iterable of ints
