@@ -287,6 +287,15 @@ def test_what_is_restored_into_memory_that_cannot_be_written_stays_there():
         assert any(np.shares_memory(parameter.value, shared) for shared in memories)
 
 
+@every_copy
+def test_a_layer_may_refer_to_its_net(duplicate):
+    net, _ = trained(0)
+    net.layers[1].net = net
+    for other in (duplicate(net.layers[1]).net, duplicate(net)):
+        assert other.layers[1].net is other is not net
+        assert weights(other) == weights(net)
+
+
 def test_bits_do_not_depend_on_where_arrays_lie(folder, monkeypatch):
     files, made = [], []
     for least in (0, sys.maxsize):

@@ -63,7 +63,7 @@ def _block(size: int) -> Array:
 def _huge_pages(size: int) -> mmap.mmap | None:
     """Memory of this process alone (a forked child gets a copy), freed with the last array in it;
     None where the system has no huge pages for it."""
-    if sys.platform != "linux":
+    if sys.platform != "linux" or not hasattr(mmap, "MADV_HUGEPAGE"):
         return None
     with suppress(OSError):  # a limit of the process, or a kernel without huge pages
         pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)

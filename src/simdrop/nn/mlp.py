@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any, Self
 
@@ -126,4 +127,5 @@ class MLP(Network):
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Of a deep copy or a pickle, whose arrays lie each in memory of its own."""
         self.__dict__.update(state)
-        move_together(self.parameters())
+        with suppress(AttributeError):  # a layer that refers to its net may be restored after it
+            move_together(self.parameters())
