@@ -2,9 +2,10 @@
 
 To be read in this order, a page or two each: layer, parameter, linear, activations, transform,
 dropout, losses, network; mlp puts them together. They call arguments (of layers), checks (of nets)
-and memory (where arrays lie). Beside them are the other layers that drop (transforms, dropconnect), the fast paths (dense:
-one pass for bias, activation and dropout; batchwise: products of kept weights alone), optimizers,
-checkpoint, and montecarlo with sampling, of a layer, and prediction, of a net.
+and memory (for blocks of arrays). Beside them are the other layers that drop (transforms,
+dropconnect), the fast paths (dense: one pass for bias, activation and dropout; batchwise: products
+of kept weights alone), optimizers, checkpoint, and montecarlo with sampling, of a layer, and
+prediction, of a net.
 """
 
 from .activations import ActivityL1, Identity, ReLU, Sigmoid, Tanh
