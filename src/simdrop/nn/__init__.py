@@ -1,10 +1,11 @@
 """A multi-layer perceptron with dropout in plain NumPy.
 
 To be read in this order, a page or two each: layer, parameter, linear, activations, transform,
-dropout, losses, network; mlp puts them together. They call arguments (of layers) and checks (of
-nets). Beside them are the other layers that drop (transforms, dropconnect), the fast paths (dense:
-one pass for bias, activation and dropout; batchwise: products of kept weights alone), optimizers,
-checkpoint, and montecarlo with sampling, of a layer, and prediction, of a net.
+dropout, losses, network; mlp puts them together. They call arguments (of layers), checks (of nets)
+and memory (for blocks of arrays). Beside them are the other layers that drop (transforms,
+dropconnect), the fast paths (dense: one pass for bias, activation and dropout; batchwise: products
+of kept weights alone), optimizers, checkpoint, and montecarlo with sampling, of a layer, and
+prediction, of a net.
 """
 
 from .activations import ActivityL1, Identity, ReLU, Sigmoid, Tanh

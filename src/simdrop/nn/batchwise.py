@@ -146,7 +146,10 @@ class BatchwiseDense(Weighted):
 
     def backward(self, dy: Array) -> Array:
         _, _, weight, _, _, factor = self._from_forward()
-        return scaled(self._gradients(dy) @ weight.T, factor)
+        dx = self._gradients(dy) @ weight.T
+        if factor != 1:
+            dx *= dx.dtype.type(factor)
+        return dx
 
     def _gradients(self, dy: Array) -> Array:
         x, context, _, rows, columns, _ = self._from_forward()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable
+from contextlib import suppress
 from itertools import pairwise
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -21,10 +22,13 @@ from .layer import Layer
 from .linear import Linear
 from .losses import LOSSES
 from .network import Network
+from .parameter import move_together
 
 
 class MLP(Network):
     """Dropout on the input, then Linear, activation and dropout a hidden layer, then Linear.
+
+    The values of its parameters lie in one block of memory, their gradients in another.
 
     Parameters
     ----------
@@ -112,3 +116,16 @@ class MLP(Network):
             hidden = layers[1:-1]
             layers[1:-1] = [part for layer in hidden for part in (layer, ActivityL1(activity_l1))]
         super().__init__(layers, LOSSES[loss])
+        move_together(self.parameters())
+
+    def __copy__(self) -> Self:
+        """Of the same layers, whose memory stays where it is."""
+        copied = type(self).__new__(type(self))
+        copied.__dict__.update(self.__getstate__())
+        return copied
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Of a deep copy or a pickle, whose arrays lie each in memory of its own."""
+        self.__dict__.update(state)
+        with suppress(AttributeError):  # a layer that refers to its net may be restored after it
+            move_together(self.parameters())

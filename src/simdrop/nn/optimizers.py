@@ -12,6 +12,7 @@ import numpy as np
 from simdrop import _arrays
 from simdrop._core.submatrix import checked, overlapping, prepared_adam, prepared_sgd
 
+from . import memory
 from .parameter import Array, Parameter, check_learnable
 
 Action = Callable[[], None]
@@ -42,7 +43,8 @@ class Optimizer(ABC):
     steps : int
         Steps made so far.
     state : list of list of ndarray
-        The arrays kept for each parameter, of its shape.
+        The arrays kept for each parameter, of its shape; all in one block of memory. A copy of the
+        optimizer has a block of its own.
 
     Raises
     ------
@@ -67,10 +69,9 @@ class Optimizer(ABC):
         self.lr, self.l2, self.l1 = checked("lr", lr), checked("l2", l2), checked("l1", l1)
         self.max_norm = _checked_norm(max_norm)
         self.steps = 0
-        self.state = [
-            [np.zeros(p.value.shape, _arrays.native(p.value.dtype)) for _ in range(self.states)]
-            for p in self.parameters
-        ]
+        kinds = [(p.value.shape, _arrays.native(p.value.dtype)) for p in self.parameters]
+        arrays = iter(memory.zeros([kind for kind in kinds for _ in range(self.states)]))
+        self.state = [[next(arrays) for _ in range(self.states)] for _ in kinds]
         self._prepared()  # raises now what every step would raise
 
     def step(self) -> None:
@@ -79,6 +80,11 @@ class Optimizer(ABC):
         self.steps += 1
         for action in actions:
             action()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        arrays = iter(memory.together([array for arrays in self.state for array in arrays]))
+        self.state = [[next(arrays) for _ in before] for before in self.state]
 
     def _prepared(self) -> list[Action]:
         """The updates of the next step, after all checks: calling them cannot raise."""
@@ -104,7 +110,7 @@ class Optimizer(ABC):
         changed = [parameter.value, *state]
         value, *states = matrices = [_as_matrix(array, changed=True) for array in changed]
         pairs = zip(changed, matrices, strict=True)
-        copies = [pair for pair in pairs if not np.may_share_memory(*pair)]
+        copies = [(a, m) for a, m in pairs if m is not a and not np.may_share_memory(a, m)]
         squares = np.empty(value.shape[-1]) if is_weight and max_norm is not None else None
         descend = self._descend(
             value,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import numpy as np
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 
 from simdrop import _arrays
 from simdrop.submatrix import Kept
+
+from . import memory
 
 Array = NDArray[Any]
 
@@ -21,7 +24,8 @@ class Parameter:
     ----------
     value : ndarray
         float32 or float64, of any layout; it is changed in place, and no other parameter may share
-        its memory. Setting another array allocates a new gradient.
+        its memory. Setting another array allocates a new gradient. Those of an `MLP` lie in one
+        block of memory, which is freed with the last of them.
     kind : "weight" or "bias"
         Penalties and max-norm are for weights alone.
 
@@ -63,7 +67,7 @@ class Parameter:
     def value(self, value: Array) -> None:
         check_learnable("value", value)
         self._value = value
-        self._room = np.zeros(value.shape, _arrays.native(value.dtype))
+        (self._room,) = memory.zeros([_kind(value)])
         self.take_part(None, None)
 
     @property
@@ -101,6 +105,27 @@ class Parameter:
         whole[np.ix_(*where)] = self.grad
         return whole
 
+    def move_to(self, value: Array, room: Array) -> None:
+        """Let value and gradient lie in these arrays of value's shape."""
+        value[...] = self._value
+        self._value = value
+        self._set_room(room)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without memory that `grad` is a part of."""
+        return {name: value for name, value in self.__dict__.items() if name != "_room"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._set_room(memory.zeros([_kind(self._value)])[0])
+
+    def _set_room(self, room: Array) -> None:
+        """Let the gradient lie there, unless one of another layout was set."""
+        self._room = room
+        grad = self._grad
+        if grad.flags.c_contiguous:
+            self.take_part(self.rows, self.columns)[...] = grad
+
     def _axes(self, rows: Kept | None, columns: Kept | None) -> list[tuple[int, Kept | None]]:
         """The length of each axis, and what is kept of it."""
         shape = self._value.shape
@@ -120,6 +145,24 @@ class Parameter:
 
     def __repr__(self) -> str:
         return f"Parameter({self.kind}, shape={self.value.shape}, dtype={self.value.dtype})"
+
+
+def move_together(parameters: Iterable[Parameter]) -> None:
+    """Move all values into one block of memory, and all gradients into another.
+
+    Values stay where they are if they have another layout than C's, since products of them may be
+    rounded otherwise, or are read-only or of a subclass, as in a pickle that is mapped from a file.
+    """
+    moved = [p for p in parameters if type(p.value) is np.ndarray and p.value.flags.carray]
+    values = memory.zeros([(p.value.shape, p.value.dtype) for p in moved])
+    rooms = memory.zeros([_kind(p.value) for p in moved])
+    for parameter, value, room in zip(moved, values, rooms, strict=True):
+        parameter.move_to(value, room)
+
+
+def _kind(value: Array) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and dtype of the gradient of a value."""
+    return value.shape, _arrays.native(value.dtype)
 
 
 def check_learnable(name: str, array: Array) -> None:
