@@ -1,4 +1,6 @@
 /* What aesni.h and vaes256.h share: everything after the cipher, on AVX2. */
+#include "../tables/positions.h"
+
 #include <string.h>
 
 typedef struct {
@@ -284,3 +286,86 @@ static inline void stream_lines(void *y, const void *from, size_t bytes) {
 }
 
 static inline void finish_streams(void) { _mm_sfence(); }
+
+/* Kept elements of a tile, one after the other: their positions, a byte each, become the lanes of a permutation. */
+
+#define HAS_COMPRESS
+
+static inline __m256i lanes_epi32(uint64_t positions) {
+    return _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((int64_t)positions));
+}
+
+/* Each lane of 64 bits as two of 32. */
+static inline __m256i lanes_epi64(uint64_t positions) {
+    const __m256i even = _mm256_slli_epi64(_mm256_cvtepu8_epi64(_mm_cvtsi64_si128((int64_t)positions)), 1);
+    return _mm256_or_si256(even, _mm256_slli_epi64(_mm256_add_epi64(even, _mm256_set1_epi64x(1)), 32));
+}
+
+static inline size_t compress_f32(uint64_t keep, const float *x, float *compressed) {
+    size_t count = 0;
+    for (int i = 0; i < 64; i += 8) {
+        const __m256i lanes = lanes_epi32(positions_of_bits[keep >> i & 0xff]);
+        _mm256_storeu_ps(compressed + count, _mm256_permutevar8x32_ps(_mm256_loadu_ps(x + i), lanes));
+        count += (size_t)_mm_popcnt_u32(keep >> i & 0xff);
+    }
+    return count;
+}
+
+static inline size_t compress_f64(uint64_t keep, const double *x, double *compressed) {
+    size_t count = 0;
+    for (int i = 0; i < 64; i += 4) {
+        const __m256i lanes = lanes_epi64(positions_of_bits[keep >> i & 0xf]);
+        const __m256 kept = _mm256_permutevar8x32_ps(_mm256_castpd_ps(_mm256_loadu_pd(x + i)), lanes);
+        _mm256_storeu_pd(compressed + count, _mm256_castps_pd(kept));
+        count += (size_t)_mm_popcnt_u32(keep >> i & 0xf);
+    }
+    return count;
+}
+
+/* How many bits of a byte are set below each: a byte each. */
+static inline uint64_t bits_below(uint64_t byte) {
+    const uint64_t bits = ((byte & 0x7f) * 0x0002040810204081 & 0x0101010101010101) | byte >> 7 << 56;
+    return bits * 0x0101010101010100;
+}
+
+/* The inverse, with zero where a bit is not set. */
+
+static inline size_t expand_f32(uint64_t keep, const float *compressed, float *y) {
+    size_t count = 0;
+    for (int i = 0; i < 64; i += 8) {
+        const __m256i kept = _mm256_srai_epi32(spread_signs_epi32(keep >> i), 31);
+        const __m256 elements =
+            _mm256_permutevar8x32_ps(_mm256_loadu_ps(compressed + count), lanes_epi32(bits_below(keep >> i & 0xff)));
+        _mm256_storeu_ps(y + i, _mm256_and_ps(elements, _mm256_castsi256_ps(kept)));
+        count += (size_t)_mm_popcnt_u32(keep >> i & 0xff);
+    }
+    return count;
+}
+
+static inline size_t expand_f64(uint64_t keep, const double *compressed, double *y) {
+    size_t count = 0;
+    for (int i = 0; i < 64; i += 4) {
+        const __m256i none = _mm256_setzero_si256(), kept = _mm256_cmpgt_epi64(none, spread_signs_epi64(keep >> i));
+        const __m256 elements = _mm256_permutevar8x32_ps(_mm256_castpd_ps(_mm256_loadu_pd(compressed + count)),
+                                                         lanes_epi64(bits_below(keep >> i & 0xf)));
+        _mm256_storeu_pd(y + i, _mm256_castps_pd(_mm256_and_ps(elements, _mm256_castsi256_ps(kept))));
+        count += (size_t)_mm_popcnt_u32(keep >> i & 0xf);
+    }
+    return count;
+}
+
+/* Stores the elements whose bits are set, and the others of y as they were. */
+
+static inline void store_kept_f32(uint64_t keep, const float *x, float *y) {
+    for (int i = 0; i < 64; i += 8) {
+        const __m256 kept = _mm256_castsi256_ps(spread_signs_epi32(keep >> i));
+        _mm256_storeu_ps(y + i, _mm256_blendv_ps(_mm256_loadu_ps(y + i), _mm256_loadu_ps(x + i), kept));
+    }
+}
+
+static inline void store_kept_f64(uint64_t keep, const double *x, double *y) {
+    for (int i = 0; i < 64; i += 4) {
+        const __m256d kept = _mm256_castsi256_pd(spread_signs_epi64(keep >> i));
+        _mm256_storeu_pd(y + i, _mm256_blendv_pd(_mm256_loadu_pd(y + i), _mm256_loadu_pd(x + i), kept));
+    }
+}

@@ -207,7 +207,7 @@ static inline size_t expand_f64(uint64_t keep, const double *compressed, double 
     return count;
 }
 
-/* Stores the elements whose bits are set, and leaves the others of y alone. */
+/* Stores the elements whose bits are set, and the others of y as they were. */
 
 static inline void store_kept_f32(uint64_t keep, const float *x, float *y) {
     for (int i = 0; i < 64; i += 16) {

@@ -147,7 +147,7 @@ INLINE void transpose_columns(const uint8_t *from, const uint16_t *row, int rows
     interleave_rows(v, half, 1);
 #pragma GCC unroll 8
     for (size_t column = 0; column < BYTE_COLUMNS; column++) {
-        if (column < columns) {
+        if (column == 0 || column < columns) {
             memcpy(to + column * stride, (const uint8_t *)v + column * (size_t)rows, (size_t)rows);
         }
     }

@@ -49,7 +49,7 @@ INLINE size_t NAME(expand)(uint64_t keep, const T *compressed, T *y) {
     return count;
 }
 
-/* Stores the elements whose bits are set, and leaves the others of y alone. */
+/* Stores the elements whose bits are set, and the others of y as they were. */
 INLINE void NAME(store_kept)(uint64_t keep, const T *x, T *y) {
     for (; keep != 0; keep &= keep - 1) {
         const int i = __builtin_ctzll(keep);

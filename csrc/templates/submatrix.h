@@ -107,7 +107,13 @@ INLINE void NAME(update)(const simdrop_submatrix *submatrix, const simdrop_step 
             }
             update_tile(&constants, gradient, after[0], after[1], after[2]);
             for (int k = 0; k <= states; k++) {
-                NAME(store_kept)(keep, after[k], all[k] + j);
+                if (n == TILE) {
+                    NAME(store_kept)(keep, after[k], all[k] + j);
+                } else {
+                    NAME(pad)(last, all[k] + j, n);
+                    NAME(store_kept)(keep, after[k], last);
+                    NAME(store)(all[k] + j, last, n);
+                }
             }
         }
         if (squares) {
