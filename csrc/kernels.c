@@ -5,6 +5,7 @@
 #include "kernels.h"
 
 #include "parts/common.h"
+#include "parts/copy.h"
 #include "parts/draw.h"
 #include "parts/kept.h"
 #include "parts/normals.h"
@@ -94,6 +95,7 @@ const simdrop_kernels JOIN(simdrop_kernels, SIMDROP_ISA) = {
     .apply = {OF_TYPES(apply)},
     .apply_array = apply_array,
     .select_array = select_array,
+    .copy_block = copy_block,
     .keep = keep,
     .packbits = packbits,
     .packbits_array = packbits_array,

@@ -13,6 +13,9 @@ typedef struct simdrop_kernels {
                                  double scale);
     __typeof__(simdrop_apply_array) *apply_array;
     __typeof__(simdrop_select_array) *select_array;
+    /* A block of elements, from memory of any layout (strides x) to a contiguous buffer (strides y), or back. The axes
+       begin with the buffer's innermost one. */
+    void (*copy_block)(int count, const simdrop_axis *axes, char *memory, char *buffer, size_t size, int to_memory);
     __typeof__(simdrop_keep) *keep;
     __typeof__(simdrop_packbits) *packbits;
     __typeof__(simdrop_packbits_array) *packbits_array;

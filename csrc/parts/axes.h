@@ -12,6 +12,8 @@ typedef struct {
     uint64_t element;
 } position;
 
+static size_t magnitude(ptrdiff_t stride) { return stride < 0 ? -(size_t)stride : (size_t)stride; }
+
 static position step_along(position from, simdrop_axis axis, size_t steps) {
     return (position){
         .x = from.x + (ptrdiff_t)steps * axis.x,

@@ -31,8 +31,6 @@ typedef struct job {
     simdrop_axis run;                 /* the innermost axis in memory, if it shares one decision; else of length 0 */
 } job;
 
-static size_t magnitude(ptrdiff_t stride) { return stride < 0 ? -(size_t)stride : (size_t)stride; }
-
 static size_t type_bytes(const job *job) { return simdrop_type_bytes[job->elements.type]; }
 
 /* Elements into a buffer, contiguous and in the machine's byte order, and back. */

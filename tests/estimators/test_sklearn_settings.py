@@ -66,7 +66,7 @@ REFUSED_IN_PARTIAL_FIT = {
     "class_weight": ("balanced", ValueError, "'balanced' is not supported for partial_fit"),
 }
 # What belongs to many epochs has no part in one.
-OF_FIT_ALONE = {"max_iter", "validation_fraction", "warm_start"}
+OF_FIT_ALONE = ["max_iter", "validation_fraction", "warm_start"]
 
 STOPS = {"early_stopping": True, "max_iter": 20, "learning_rate_init": 0.02}
 ACT_IN_A_WARM_START = ACT_IN_PARTIAL_FIT | {

@@ -16,36 +16,38 @@ from simdrop import nn
 X = np.random.default_rng(0).normal(size=(6, 4, 5)).astype(np.float32)
 
 
+# Layers, and the functions that they are.
+FUNCTIONS = [
+    (nn.DropPath(0.4, sd.Stream(3)), lambda x, s: sd.drop_path(x, 0.4, rng=s)),
+    (
+        nn.Transform(sd.drop_path, 0.4, stream=sd.Stream(3), scale=False),
+        lambda x, s: sd.drop_path(x, 0.4, rng=s, scale=False),
+    ),
+    (nn.DropBlock(0.4, 2, sd.Stream(3)), lambda x, s: sd.drop_block(x, 0.4, 2, rng=s)),
+    (
+        nn.DropBlock(0.4, 2, sd.Stream(3), shared_axes=0),
+        lambda x, s: sd.drop_block(x, 0.4, 2, rng=s, shared_axes=0),
+    ),
+    (
+        nn.LockedDropout(0.4, sd.Stream(3), time_axis=1),
+        lambda x, s: sd.locked_dropout(x, 0.4, time_axis=1, rng=s),
+    ),
+    (nn.AlphaDropout(0.4, sd.Stream(3)), lambda x, s: sd.alpha_dropout(x, 0.4, rng=s)),
+    (
+        nn.AlphaDropout(0.4, sd.Stream(3), shared_axes=1),
+        lambda x, s: sd.alpha_dropout(x, 0.4, rng=s, shared_axes=1),
+    ),
+    (nn.GaussianDropout(0.4, sd.Stream(3)), lambda x, s: sd.gaussian_dropout(x, 0.4, rng=s)),
+    (nn.GaussianNoise(0.4, sd.Stream(3)), lambda x, s: sd.gaussian_noise(x, 0.4, rng=s)),
+    (
+        nn.Transform(sd.dropout, 0.4, stream=sd.Stream(3), scale=False),
+        lambda x, s: sd.dropout(x, 0.4, rng=s, scale=False),
+    ),
+]
+
+
 @pytest.mark.parametrize(
-    ("layer", "function"),
-    [
-        (nn.DropPath(0.4, sd.Stream(3)), lambda x, s: sd.drop_path(x, 0.4, rng=s)),
-        (
-            nn.Transform(sd.drop_path, 0.4, stream=sd.Stream(3), scale=False),
-            lambda x, s: sd.drop_path(x, 0.4, rng=s, scale=False),
-        ),
-        (nn.DropBlock(0.4, 2, sd.Stream(3)), lambda x, s: sd.drop_block(x, 0.4, 2, rng=s)),
-        (
-            nn.DropBlock(0.4, 2, sd.Stream(3), shared_axes=0),
-            lambda x, s: sd.drop_block(x, 0.4, 2, rng=s, shared_axes=0),
-        ),
-        (
-            nn.LockedDropout(0.4, sd.Stream(3), time_axis=1),
-            lambda x, s: sd.locked_dropout(x, 0.4, time_axis=1, rng=s),
-        ),
-        (nn.AlphaDropout(0.4, sd.Stream(3)), lambda x, s: sd.alpha_dropout(x, 0.4, rng=s)),
-        (
-            nn.AlphaDropout(0.4, sd.Stream(3), shared_axes=1),
-            lambda x, s: sd.alpha_dropout(x, 0.4, rng=s, shared_axes=1),
-        ),
-        (nn.GaussianDropout(0.4, sd.Stream(3)), lambda x, s: sd.gaussian_dropout(x, 0.4, rng=s)),
-        (nn.GaussianNoise(0.4, sd.Stream(3)), lambda x, s: sd.gaussian_noise(x, 0.4, rng=s)),
-        (
-            nn.Transform(sd.dropout, 0.4, stream=sd.Stream(3), scale=False),
-            lambda x, s: sd.dropout(x, 0.4, rng=s, scale=False),
-        ),
-    ],
-    ids=repr,
+    ("layer", "function"), FUNCTIONS, ids=[repr(layer) for layer, _ in FUNCTIONS]
 )
 def test_layers_are_the_librarys_functions(layer, function):
     stream = sd.Stream(3)

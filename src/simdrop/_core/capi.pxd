@@ -87,6 +87,9 @@ cdef extern from "kernels.h" nogil:
             const uint8_t *bits, uint64_t start, simdrop_elements elements, int axes_count, const simdrop_axis *axes,
             const void *x, void *y
         ) noexcept nogil
+        void (*copy_block)(
+            int count, const simdrop_axis *axes, char *memory, char *buffer, size_t size, int to_memory
+        ) noexcept nogil
         void (*keep)(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *keep) noexcept nogil
         void (*packbits)(const simdrop_rule *rule, uint64_t start, size_t n, uint8_t *bits) noexcept nogil
         void (*packbits_array)(

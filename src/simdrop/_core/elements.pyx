@@ -9,12 +9,12 @@ from numpy.lib.stride_tricks import as_strided
 from simdrop import _args, _arrays
 
 cimport numpy as cnp
-from libc.stdint cimport uint32_t, uint64_t
-from libc.string cimport memcpy
+from libc.stdint cimport uint64_t
 
 from simdrop._core.args cimport are_same_or_apart, is_plain
-from simdrop._core.capi cimport SIMDROP_MAX_AXES
+from simdrop._core.capi cimport SIMDROP_MAX_AXES, simdrop_axis
 from simdrop._core.draw cimport Draw
+from simdrop._core.kernels cimport kernels
 from simdrop._core.task cimport Task, share
 
 cnp.import_array()
@@ -25,8 +25,6 @@ cdef enum:
     ASCENDING = 1 << 17  # the same where blocks ascend, and so are short along axes that may be near in memory
     RUN = 384  # elements with consecutive numbers that are worth a call of a kernel
     LINES = 64  # elements: a few lines of memory, which are read whole
-    SHORT = 16  # elements that are few for a loop
-    PART = 512  # elements of a row that are copied at a time: rows side by side share lines in the nearest cache
 
 
 cdef class Elements(Task):
@@ -143,32 +141,18 @@ cdef class Blocks(Task):
         self, int array, const Py_ssize_t *start, const Py_ssize_t *n, Py_ssize_t at, char *buffer
     ) except -1 nogil:
         """A block of x or `other` to the buffer, or the buffer to a block of y."""
-        cdef Move[SIMDROP_MAX_AXES] moves
+        cdef simdrop_axis[SIMDROP_MAX_AXES] axes
         cdef size_t step = self.kernel.size
-        cdef int axis, count = 0, near = 1
-        cdef bint inside
+        cdef int axis, last = self.count - 1
         if self.converts[array]:
             with gil:
                 self.convert(array, start, n, buffer)
         if self.data[array] is NULL:
             return 0
-        for axis in range(self.count - 1, -1, -1):
-            if n[axis] != 1:
-                moves[count] = Move(n[axis], self.axes[axis].strides[array], step)
-                if count > 1 and distance(moves[count]) < distance(moves[near]):
-                    near = count
-                step *= n[axis]
-                count += 1
-        while count < 2:
-            moves[count] = Move(1, 0, 0)
-            count += 1
-        swap(moves + 1, moves + near)
-        # The innermost loop writes elements one after the other, unless they are few.
-        inside = array == 2 and distance(moves[1]) < distance(moves[0])
-        if moves[inside].n < SHORT and moves[not inside].n > moves[inside].n:
-            inside = not inside
-        swap(moves, moves + inside)
-        copy(count, moves, self.data[array] + at, buffer, self.kernel.size, array == 2)
+        for axis in range(self.count):  # the last is the buffer's innermost
+            axes[axis].n, axes[axis].x, axes[axis].y = n[last - axis], self.axes[last - axis].strides[array], step
+            step *= n[last - axis]
+        kernels.copy_block(self.count, axes, self.data[array] + at, buffer, self.kernel.size, array == 2)
         return 0
 
     cdef int convert(self, int array, const Py_ssize_t *start, const Py_ssize_t *n, char *buffer) except -1:
@@ -185,140 +169,6 @@ cdef class Blocks(Task):
 def new_buffer(n, dtype):
     """Memory for a block of x, and for one of another input."""
     return np.empty(2 * n, dtype)
-
-
-cdef struct Move:  # along an axis
-    Py_ssize_t n, memory, buffer  # strides
-
-
-ctypedef fused Word:
-    uint32_t
-    uint64_t
-
-
-cdef inline size_t distance(Move move) noexcept nogil:
-    return move.memory if move.memory > 0 else -move.memory
-
-
-cdef inline void swap(Move *first, Move *second) noexcept nogil:
-    first[0], second[0] = second[0], first[0]
-
-
-cdef extern from *:
-    """
-    #if defined(__clang__) || __GNUC__ >= 12
-    #define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
-    #else
-    #define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (words){__VA_ARGS__})
-    #endif
-
-    typedef uint32_t words __attribute__((vector_size(16)));
-
-    static inline words load_words(const char *from) {
-        words row;
-        memcpy(&row, from, sizeof row);
-        return row;
-    }
-
-    /* Three or four rows of four elements, as columns, of which the first three or four are written. */
-    static inline void transpose_words(const char *from, ptrdiff_t stride, int rows, char *to, ptrdiff_t to_stride,
-                                       int columns) {
-        const words a = load_words(from), b = load_words(from + stride);
-        const words c = load_words(from + 2 * stride), d = rows == 3 ? c : load_words(from + 3 * stride);
-        const words ab = SHUFFLE(a, b, 0, 4, 1, 5), cd = SHUFFLE(c, d, 0, 4, 1, 5);
-        const words ab2 = SHUFFLE(a, b, 2, 6, 3, 7), cd2 = SHUFFLE(c, d, 2, 6, 3, 7);
-        const words column[4] = {SHUFFLE(ab, cd, 0, 1, 4, 5), SHUFFLE(ab, cd, 2, 3, 6, 7),
-                                 SHUFFLE(ab2, cd2, 0, 1, 4, 5), SHUFFLE(ab2, cd2, 2, 3, 6, 7)};
-        for (int i = 0; i < columns; i++) {
-            memcpy(to + i * to_stride, &column[i], sizeof column[i]);
-        }
-    }
-    """
-    void transpose_words(
-        const char *source, Py_ssize_t stride, int rows, char *target, Py_ssize_t target_stride, int columns
-    ) noexcept nogil
-
-
-cdef inline bint is_of_three(Move columns, Move rows) noexcept nogil:
-    """Whether columns of three elements follow each other, as colours of pixels do."""
-    return rows.n == 3 and columns.memory == 12
-
-
-cdef inline bint can_transpose(Move columns, Move rows, size_t size) noexcept nogil:
-    if size != 4 or columns.buffer != 4 or rows.memory != 4 or columns.n < 4:
-        return False
-    return rows.n >= 4 or is_of_three(columns, rows)
-
-
-cdef void transpose(Move columns, Move rows, char *memory, char *buffer, bint back) noexcept nogil:
-    """Copy a matrix of 4-byte elements, whose rows are contiguous in the buffer, and whose columns are in memory."""
-    cdef Py_ssize_t i, j, n = columns.n - columns.n % 4, m = rows.n - rows.n % 4
-    cdef int count = 4
-    cdef char *at
-    cdef char *to
-    if is_of_three(columns, rows):  # four elements at a time: the fourth is of the next column, which follows
-        n = columns.n - 1 - (columns.n - 1) % 4
-        m = count = 3
-    for i in range(0, m, 4):
-        at, to = memory + i * 4, buffer + i * rows.buffer
-        if back:
-            for j in range(0, n, 4):
-                transpose_words(to + j * 4, rows.buffer, count, at + j * columns.memory, columns.memory, 4)
-        else:
-            for j in range(0, n, 4):
-                transpose_words(at + j * columns.memory, columns.memory, 4, to + j * 4, rows.buffer, count)
-    for i in range(rows.n):
-        for j in range(n if i < m else 0, columns.n):  # what no four by four hold
-            at, to = memory + i * 4 + j * columns.memory, buffer + i * rows.buffer + j * 4
-            if back:
-                (<uint32_t *>at)[0] = (<uint32_t *>to)[0]
-            else:
-                (<uint32_t *>to)[0] = (<uint32_t *>at)[0]
-
-
-cdef void copy(int count, const Move *axes, char *memory, char *buffer, size_t size, bint back) noexcept nogil:
-    """Copy elements from memory to the buffer or back, along two axes or more; the first is in the innermost loop."""
-    cdef Py_ssize_t i, outer = count - 1
-    if count > 2:
-        for i in range(axes[outer].n):
-            copy(outer, axes, memory + i * axes[outer].memory, buffer + i * axes[outer].buffer, size, back)
-    elif can_transpose(axes[0], axes[1], size):
-        transpose(axes[0], axes[1], memory, buffer, back)
-    elif can_transpose(axes[1], axes[0], size):
-        transpose(axes[1], axes[0], memory, buffer, back)
-    elif size == sizeof(uint32_t):
-        copy_plane(axes[0], axes[1], <uint32_t *>memory, <uint32_t *>buffer, back)
-    else:
-        copy_plane(axes[0], axes[1], <uint64_t *>memory, <uint64_t *>buffer, back)
-
-
-cdef void copy_plane(Move inner, Move outer, Word *memory, Word *buffer, bint back) noexcept nogil:
-    cdef Py_ssize_t size = sizeof(Word), i, j, n, done = 0
-    cdef Py_ssize_t step = inner.memory // size, buffer_step = inner.buffer // size
-    cdef Word *at
-    cdef Word *to
-    while done < inner.n:
-        n = min(inner.n - done, PART)
-        for i in range(outer.n):
-            at = memory + i * (outer.memory // size)
-            to = buffer + i * (outer.buffer // size)
-            if step == 1 and buffer_step == 1:
-                memcpy(at if back else to, to if back else at, n * size)
-            elif back and buffer_step == 1:
-                for j in range(n):
-                    at[j * step] = to[j]
-            elif back:
-                for j in range(n):
-                    at[j * step] = to[j * buffer_step]
-            elif buffer_step == 1:
-                for j in range(n):
-                    to[j] = at[j * step]
-            else:
-                for j in range(n):
-                    to[j * buffer_step] = at[j * step]
-        memory += n * step
-        buffer += n * buffer_step
-        done += n
 
 
 cdef apply(Elements kernel, Draw draw, x, other, out, Py_ssize_t split_from):
