@@ -114,7 +114,7 @@ def test_shards_put_together_are_the_whole(instruction_set):
 
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("axes", [(), (0,), (1,)], ids=str)
-def test_threads_share_a_large_window(order, axes):
+def test_threads_share_a_large_window(order, axes, always_shared):
     mask = sd.Mask(KEY, DRAW, 0.4, (3000, 4000), shared_axes=axes).window((5, 7), (1500, 2500))
     x = np.asarray(np.ones(mask.shape, np.float32), order=order)
     kept = mask.keep()
