@@ -11,7 +11,7 @@ import pytest
 from activation_errors import largest_error as largest_error  # a fixture
 
 import simdrop as sd
-from simdrop._core import kernels
+from simdrop._core import kernels, task
 
 INSTRUCTION_SETS = ("portable", "aesni", "vaes256", "vaes512", "neon")
 
@@ -49,6 +49,15 @@ def one_thread():
     sd.set_num_threads(1)
     yield
     sd.set_num_threads(None)
+
+
+@pytest.fixture
+def always_shared():
+    """Threads share arrays of any size, whatever that costs."""
+    before = task.assumed()
+    task.assumed(delay=0, least=0)
+    yield
+    task.assumed(*before)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Threads for large arrays: from which size on, and how many."""
+"""Threads for large arrays: how many there may be, and what is assumed of them."""
 
 from __future__ import annotations
 
@@ -11,25 +11,19 @@ from typing import SupportsIndex
 
 from simdrop._args import checked_threads
 
-# Bytes of an array from which a second thread was measured to save more than waking it costs.
-SPLIT_FROM = 12 << 20
-
-# The same for normal numbers, in elements: computing them takes longer than writing them.
-SPLIT_NORMALS_FROM = 3 << 19
-
-# The most bytes that a thread does at a time, and at least half of what it does: enough to be
-# written past the caches. Between pieces it checks whether another thread has failed.
-PIECE = 32 << 20
-
-# Bytes that a thread is worth waking for, however many were asked for.
+# Bytes of an array up to which no other thread is even thought of, and for each thread above that.
 LEAST = 256 << 10
+
+# Nanoseconds that another thread is expected to take before it helps, until this was seen; rather
+# more than it takes on most machines.
+FIRST_DELAY = 100_000
 
 _count: int | None = None  # set by the user
 
 
 def get_num_threads() -> int:
     """
-    How many threads work on one large array, the caller's among them.
+    How many threads may work on one large array, the caller's among them.
 
     Returns
     -------
@@ -48,6 +42,10 @@ def get_num_threads() -> int:
 
     Notes
     -----
+    Others than the caller's are called where they save time: not up to 256 KB, and above that if
+    the rest of the work would take the caller at least three times as long as they took to begin
+    in earlier calls. Calls on large arrays look the default up ten times a second at most.
+
     threadpoolctl has no effect here: it limits libraries that it knows, through their own
     functions. Use `set_num_threads`.
     """
@@ -119,7 +117,9 @@ def quota_of(cgroup: Path) -> float:
 
 def set_num_threads(n: SupportsIndex | None) -> None:
     """
-    Set how many threads work on one large array; results do not depend on it.
+    Set how many threads may work on one large array; results do not depend on it.
+
+    Fewer do where more would save no time: see `get_num_threads`.
 
     Parameters
     ----------

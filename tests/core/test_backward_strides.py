@@ -210,7 +210,7 @@ def test_an_array_of_p(instruction_set, p_shape):
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_large_arrays(instruction_set, threads):
+def test_large_arrays(instruction_set, threads, always_shared):
     """Past the caches, and by threads, each of which has a part."""
     size = (17 << 20) // 16 + 77
     try:

@@ -286,7 +286,7 @@ def test_any_type_without_scaling(dtype):
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_threads_share_large_arrays(order):
+def test_threads_share_large_arrays(order, always_shared):
     p = np.random.default_rng(6).random((1, 2000))
     mask = sd.Stream(1).mask((2000, 2000), p)
     x = np.asarray(np.ones(mask.shape, np.float32), order=order)

@@ -131,7 +131,7 @@ def test_windows(shape, data):
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_threads_share_large_arrays(order):
+def test_threads_share_large_arrays(order, always_shared):
     kept = random_keep((2000, 2001))
     mask = sd.Mask.from_keep(kept, 0.5)
     x = np.asarray(np.ones(mask.shape, np.float32), order=order)

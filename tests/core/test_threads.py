@@ -13,7 +13,7 @@ import pytest
 import simdrop as sd
 from simdrop._core import elements, task
 
-pytestmark = pytest.mark.usefixtures("default_threads")
+pytestmark = pytest.mark.usefixtures("default_threads", "always_shared")
 
 COUNTS = (1, 2, 3, 7)
 SOURCES = Path(__file__).parents[2] / "src" / "simdrop" / "_core"
@@ -29,7 +29,7 @@ def starts(monkeypatch):
         original(serve, arguments)
 
     original = task.start_new_thread
-    task.forget_helpers()
+    task.forget_threads()
     monkeypatch.setattr(task, "start_new_thread", start)
     return helpers
 
@@ -246,7 +246,9 @@ import gc, random, signal, sys
 import numpy as np
 import simdrop as sd
 from simdrop import fused, submatrix
+from simdrop._core import task
 
+task.assumed(delay=0, least=0)
 signal.signal(signal.SIGALRM, signal.default_int_handler)
 sd.set_num_threads(4)
 n = 3_300_000
@@ -339,6 +341,8 @@ def test_a_forked_child_makes_threads_of_its_own():
 
 EXIT = """
 import atexit, numpy as np, simdrop as sd
+from simdrop._core import task
+task.assumed(delay=0, least=0)
 np.ones(2).all()  # NumPy imports some of its own on first use
 x = np.ones(4_000_000, np.float32)
 mask = sd.Stream(4).mask(x.shape, 0.5)

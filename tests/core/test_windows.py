@@ -114,7 +114,7 @@ def test_shards_put_together_are_the_whole(instruction_set):
 
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("axes", [(), (0,), (1,)], ids=str)
-def test_threads_share_a_large_window(order, axes):
+def test_threads_share_a_large_window(order, axes, always_shared):
     mask = sd.Mask(KEY, DRAW, 0.4, (3000, 4000), shared_axes=axes).window((5, 7), (1500, 2500))
     x = np.asarray(np.ones(mask.shape, np.float32), order=order)
     kept = mask.keep()
@@ -181,10 +181,20 @@ def test_the_window_of_everything_is_the_mask():
 def test_ints_of_any_kind():
     mask = sd.Mask(KEY, DRAW, 0.5, (20,))
     expected = mask.window((3,), (5,))
-    for start, shape in ((3, 5), (np.int64(3), np.uint8(5)), ([3], [5]), (np.array([3]), (5,))):
+    for start, shape in (
+        (3, 5),
+        (np.int64(3), np.uint8(5)),
+        ((np.int64(3),), (5,)),
+        ((3,), (np.int64(5),)),
+        ([3], [5]),
+        (np.array([3]), (5,)),
+    ):
         window = mask.window(start, shape)
         assert window == expected
         assert all(type(n) is int for n in (*window.start, *window.shape))
+    window = mask.window((True,), (True,))
+    assert window == mask.window((1,), (1,))
+    assert type(window.start[0]) is type(window.shape[0]) is int
 
 
 # --- Errors ---
@@ -192,7 +202,17 @@ def test_ints_of_any_kind():
 
 @pytest.mark.parametrize(
     ("start", "shape"),
-    [((-1, 0), (2, 2)), ((0, 0), (21, 2)), ((19, 0), (2, 2)), ((0, 30), (1, 1)), ((21, 0), (0, 0))],
+    [
+        ((-1, 0), (2, 2)),
+        ((0, 0), (21, 2)),
+        ((19, 0), (2, 2)),
+        ((0, 30), (1, 1)),
+        ((21, 0), (0, 0)),
+        ((2**70, 0), (1, 1)),
+        ((-(2**70), 0), (1, 1)),
+        ((0, 0), (1, 2**63)),
+        ((2**63 - 1, 0), (2**63 - 1, 1)),
+    ],
     ids=str,
 )
 def test_outside(start, shape):

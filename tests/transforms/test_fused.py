@@ -149,20 +149,25 @@ def test_dbias_is_the_exact_sum_where_much_cancels(instruction_set, dtype):
         np.testing.assert_array_equal(ctx.backward(dy)[1], np.array(exact, dtype))
 
 
+LARGE = 12 << 20  # bytes
+
+
 @pytest.mark.parametrize(("columns", "activation"), [(3, None), (600, "relu")])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_dbias_is_the_exact_sum_of_blocks_that_cancel(instruction_set, dtype, columns, activation):
+def test_dbias_is_the_exact_sum_of_blocks_that_cancel(
+    instruction_set, dtype, columns, activation, always_shared
+):
     """Each of a large array's 64 blocks of rows has sums of its own; what these lack adds up, too.
     Multiples of 2**-30 (2**-20 for float32, whose sums are double) leave nothing to round but the
     result."""
     unit, large = (2.0**-30, 2.0**40) if dtype is np.float64 else (2.0**-20, 2.0**3)
-    rows = _threads.SPLIT_FROM // np.dtype(dtype).itemsize // columns + 77
+    rows = LARGE // np.dtype(dtype).itemsize // columns + 77
     dy = np.round(normal((rows, columns), np.float64) / unit) * unit
     half = rows // 2
     dy[:half] = np.round(normal((half, columns), np.float64, 1) * (large / unit)) * unit
     dy[-half:] -= dy[:half][::-1]  # so that the first block's sums vanish in the last one's
     dy = (np.round(dy / unit) * unit).astype(dtype)
-    assert dy.nbytes >= _threads.SPLIT_FROM
+    assert dy.nbytes >= LARGE
     exact = np.array([math.fsum(column) for column in dy.T.tolist()])
     x = np.ones(dy.shape, dtype)
     try:
@@ -631,11 +636,11 @@ def test_arrays_past_the_caches(call):
 
 
 @pytest.mark.parametrize("shape", [(4099, 801), (1100003, 3), (2, 1 << 21), (1 << 22,)], ids=str)
-def test_threads_share_large_arrays_and_change_no_bit(call, shape, monkeypatch):
+def test_threads_share_large_arrays_and_change_no_bit(call, shape, monkeypatch, always_shared):
     x, dy = normal(shape, "f"), normal(shape, "f", 1)
     starts = []
     start = task.start_new_thread
-    task.forget_helpers()
+    task.forget_threads()
     monkeypatch.setattr(task, "start_new_thread", lambda *call: (starts.append(call), start(*call)))
     monkeypatch.setattr(_threads, "_count", None)
     results = []

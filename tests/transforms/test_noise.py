@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from normal_distribution import check_distribution
 
 import simdrop as sd
-from simdrop import _threads
 from simdrop._core import kernels
 
 KEY = oracle.key_from_seed(7)
@@ -246,7 +245,7 @@ def test_layouts(name, layout):
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0), (2, 0, 1)])
 @pytest.mark.parametrize("name", TRANSFORMS)
-def test_large_arrays_of_any_order(name, order):
+def test_large_arrays_of_any_order(name, order, always_shared):
     """More than a block; the result has x's order, as ufuncs do it."""
     shape = (37, 70, 61)
     x = values(shape)
@@ -371,8 +370,8 @@ def test_an_overlapping_out_gives_what_a_copy_would(name):
 
 
 @pytest.mark.parametrize("name", TRANSFORMS)
-def test_threads_change_nothing(name):
-    x = values(max(_threads.SPLIT_FROM // 4, _threads.SPLIT_NORMALS_FROM) + 4321)
+def test_threads_change_nothing(name, always_shared):
+    x = values(300_000 + 4321)
     results = []
     for count in (1, 2, 5):
         sd.set_num_threads(count)

@@ -64,8 +64,7 @@ cases = given(
 
 
 @pytest.fixture(autouse=True)
-def split_small_matrices(monkeypatch):
-    monkeypatch.setattr(_submatrix, "SPLIT_FROM", 0)
+def share_small_matrices(always_shared):
     yield
     sd.set_num_threads(None)
 

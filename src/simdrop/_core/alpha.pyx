@@ -5,7 +5,7 @@ from inspect import signature
 
 import numpy as np
 
-from simdrop import _args, _pickle, _threads
+from simdrop import _args, _pickle
 from simdrop._core import signatures
 
 cimport numpy as cnp
@@ -21,8 +21,6 @@ from simdrop._core.mask cimport Mask
 from simdrop._core.stream cimport next_draw
 
 cnp.import_array()
-
-cdef Py_ssize_t SPLIT_FROM = _threads.SPLIT_FROM
 
 # The limit of SELU to the left, -lambda alpha (Klambauer et al. 2017).
 cdef double ALPHA = -1.7580993408473766
@@ -114,7 +112,7 @@ cdef class AlphaDropoutContext(Draw):
         if not self.shared_axes:
             kernel = Shift.__new__(Shift)
             kernel.scale, kernel.kept, kernel.dropped = self.a, self.b, dropped
-            return apply(kernel, self, x, None, out, SPLIT_FROM)
+            return apply(kernel, self, x, None, out)
         wide = x if x.dtype.itemsize > 2 else x.astype(np.float32)
         y = apply_drawn(wide, out if wide is x else None, self, True, self.a)
         y += np.where(self.mask()._each_once().keep(), y.dtype.type(self.b), y.dtype.type(dropped))

@@ -3,7 +3,7 @@
 
 import numpy as np
 
-from simdrop import _args, _arrays, _threads
+from simdrop import _args, _arrays
 
 cimport numpy as cnp
 from libc.stdint cimport intptr_t, uint8_t, uint64_t
@@ -12,15 +12,16 @@ from simdrop._core.args cimport are_apart, are_same, may_overlap_itself
 from simdrop._core.capi cimport SIMDROP_BF16, SIMDROP_MAX_AXES, simdrop_axis, simdrop_elements, simdrop_rule, simdrop_type
 from simdrop._core.draw cimport Draw, number_c_order
 from simdrop._core.kernels cimport kernels
-from simdrop._core.task cimport Task, share
+from simdrop._core.task cimport LEAST, Task, quotient, share
 
 cnp.import_array()
 
 cdef enum:
     GRAIN = 4096  # elements: threads' parts of a flat array begin at lines of memory and of keystream
+    ENOUGH = 16  # pieces
+    RUN = 256  # elements of a piece that follow each other in memory, and in the mask: half a block of a kernel's
+    REPEATS = 16  # of a decision in each of the pieces that draw it
     RELEASE_GIL_FROM = 8192  # elements; below them that costs more than it gives to other threads
-
-cdef Py_ssize_t SPLIT_FROM = _threads.SPLIT_FROM
 
 
 cdef struct Operation:  # what kernels are given
@@ -83,14 +84,43 @@ cdef apply_drawn(x, out, Draw draw, bint scaled, double factor):
     else:
         out = _arrays.new_like(x)
     source, target = cnp.PyArray_DATA(x), cnp.PyArray_DATA(out)
-    if not (draw.in_order and cnp.PyArray_IS_C_CONTIGUOUS(x) and cnp.PyArray_IS_C_CONTIGUOUS(out)) or cnp.PyArray_NBYTES(x) >= SPLIT_FROM:
+    if not (draw.in_order and cnp.PyArray_IS_C_CONTIGUOUS(x) and cnp.PyArray_IS_C_CONTIGUOUS(out)):
         apply_strided(x, out, draw, scaled, factor)
+    elif <size_t>cnp.PyArray_NBYTES(x) > LEAST:
+        apply_large(x, out, draw, element_type, factor)
     elif draw.size < RELEASE_GIL_FROM:
         kernels.apply[element_type](&draw.rule, draw.first, draw.size, source, target, factor)
     else:
         with nogil:
             kernels.apply[element_type](&draw.rule, draw.first, draw.size, source, target, factor)
     return out
+
+
+cdef class Flat(Task):
+    """A rule that is applied to contiguous arrays in their order; the units are elements."""
+
+    cdef Draw draw
+    cdef int type
+    cdef size_t bytes  # of an element
+    cdef const char *x
+    cdef char *y
+    cdef double factor
+
+    cdef int run(self, size_t start, size_t stop) except -1 nogil:
+        cdef size_t at = start * self.bytes
+        kernels.apply[self.type](
+            &self.draw.rule, self.draw.first + start, stop - start, self.x + at, self.y + at, self.factor
+        )
+        return 0
+
+
+cdef int apply_large(x, y, Draw draw, int element_type, double factor) except -1:
+    """Contiguous arrays that threads may share."""
+    cdef Flat task = Flat.__new__(Flat)
+    task.draw, task.type, task.bytes, task.factor = draw, element_type, cnp.PyArray_ITEMSIZE(x), factor
+    task.x, task.y = <const char *>cnp.PyArray_DATA(x), <char *>cnp.PyArray_DATA(y)
+    task.arrays = (x, y)
+    return share(task, draw.size, GRAIN, cnp.PyArray_NBYTES(x))
 
 
 cdef int kernel_type(x, tuple shape, bint scaled) noexcept:
@@ -117,14 +147,14 @@ cdef bint takes_out(x, out) noexcept:
 
 
 cdef int apply_strided(cnp.ndarray x, cnp.ndarray y, Draw draw, bint scaled, double factor) except -1:
-    """The same for base arrays of the draw's shape, of any type and layout, with all threads where they are large."""
+    """The same for base arrays of the draw's shape, of any type and layout, by threads where that saves time."""
     cdef Operation operation
     set_arrays(&operation, x, y, scaled, factor)
     operation.rule, operation.bits = &draw.rule, NULL
     operation.first = draw.number_axes(operation.axes)
     if draw.in_order and cnp.PyArray_IS_C_CONTIGUOUS(x) and cnp.PyArray_IS_C_CONTIGUOUS(y):
         # One axis, along which threads' parts may begin anywhere.
-        operation.count, operation.split_axis = 1, 0
+        operation.count = 1
         operation.axes[0].n = cnp.PyArray_SIZE(x)
         operation.axes[0].x = operation.axes[0].y = cnp.PyArray_ITEMSIZE(x)
         operation.axes[0].element = 1
@@ -148,7 +178,7 @@ cdef int set_arrays(Operation *operation, cnp.ndarray x, cnp.ndarray y, bint sca
     operation.x, operation.y = <const char *>cnp.PyArray_DATA(x), <char *>cnp.PyArray_DATA(y)
     operation.elements = elements_of(x.dtype, y.dtype, scaled)
     operation.elements.scale = factor
-    operation.count, operation.split_axis = cnp.PyArray_NDIM(x), outermost(y)
+    operation.count, operation.split_axis = cnp.PyArray_NDIM(x), 0
     for axis in range(operation.count):
         operation.axes[axis].n = cnp.PyArray_DIM(x, axis)
         operation.axes[axis].x = cnp.PyArray_STRIDE(x, axis)
@@ -156,29 +186,60 @@ cdef int set_arrays(Operation *operation, cnp.ndarray x, cnp.ndarray y, bint sca
     return 0
 
 
-cdef int do(const Operation *operation, cnp.ndarray x, cnp.ndarray y, decisions) except -1:
-    """All of an operation, with all threads where the arrays are large."""
+cdef int do(Operation *operation, cnp.ndarray x, cnp.ndarray y, decisions) except -1:
+    """All of an operation, with other threads where that saves time."""
     cdef Apply task
-    cdef size_t units = operation.axes[operation.split_axis].n if operation.count != 0 else 1
-    if cnp.PyArray_NBYTES(x) < SPLIT_FROM:
+    cdef size_t units = 1, grain = 1
+    if <size_t>cnp.PyArray_NBYTES(x) <= LEAST:
         with nogil:
-            apply_part(operation, 0, units)
+            apply_part(operation, 0, operation.axes[0].n if operation.count != 0 else 1)
         return 0
+    if operation.count != 0:
+        operation.split_axis = axis_to_split(operation.count, operation.axes, cnp.PyArray_ITEMSIZE(y), &grain)
+        units = operation.axes[operation.split_axis].n
     task = Apply.__new__(Apply)
     task.operation = operation[0]
     task.arrays = (x, y, decisions)
-    return share(task, units, GRAIN if operation.count == 1 else 1, cnp.PyArray_NBYTES(x), SPLIT_FROM)
+    return share(task, units, max(grain, GRAIN) if operation.count == 1 else grain, cnp.PyArray_NBYTES(x))
 
 
-cdef int outermost(cnp.ndarray array) noexcept:
-    """The axis that is outermost in memory."""
+cdef int axis_to_split(int count, const simdrop_axis *axes, size_t bytes, size_t *grain) noexcept nogil:
+    """
+    The axis that is cut into pieces for threads, and in `grain` the least of it that a piece should have.
+
+    A kernel draws decisions in runs, and works on runs in memory: a piece that is short in either order makes them
+    shorter, and most of what is drawn for it is in vain. The axis is the outermost in memory that gives enough pieces;
+    else the one that gives most.
+    """
     cdef int axis, found = 0
-    cdef Py_ssize_t stride, largest = -1
-    for axis in range(cnp.PyArray_NDIM(array)):
-        stride = abs(cnp.PyArray_STRIDE(array, axis)) if cnp.PyArray_DIM(array, axis) > 1 else -1
-        if stride > largest:
-            found, largest = axis, stride
+    cdef size_t n, least, parts, most = 0, stride, farthest = 0, repeats = 1
+    for axis in range(count):
+        if axes[axis].element == 0:
+            repeats *= axes[axis].n
+    grain[0] = 1
+    for axis in range(count):
+        n = axes[axis].n
+        if n <= 1:
+            continue
+        stride = axes[axis].y if axes[axis].y > 0 else -axes[axis].y
+        least = quotient(RUN * bytes, max(stride, 1))
+        if axes[axis].element != 0:
+            least = max(least, quotient(quotient(RUN, repeats), axes[axis].element))  # shared ones are few
+        else:
+            least = max(least, quotient(n * REPEATS, repeats))  # each piece draws all of them
+        parts = min(quotient(n, least), ENOUGH)
+        if parts > most or (parts == most and stride > farthest):
+            found, most, farthest, grain[0] = axis, parts, stride, least
     return found
+
+
+def split_axis(cnp.ndarray x, Draw draw):
+    """Which axis of x is cut into pieces for threads, and the least of it that a piece has; for tests."""
+    cdef Operation operation
+    cdef size_t grain
+    set_arrays(&operation, x, x, False, 1.0)
+    draw.number_axes(operation.axes)
+    return axis_to_split(operation.count, operation.axes, cnp.PyArray_ITEMSIZE(x), &grain), grain
 
 
 cpdef tuple operands(given, out, tuple shape, bint scaled):

@@ -13,7 +13,7 @@ cimport cython
 cimport numpy as cnp
 from libc.stdint cimport uint64_t
 
-from simdrop._core.args cimport checked_draw, checked_key, plain_size
+from simdrop._core.args cimport PyLong_AsLongLongAndOverflow, checked_draw, checked_key, plain_size
 from simdrop._core.capi cimport SIMDROP_KEY_BYTES, SIMDROP_MAX_AXES, simdrop_axis
 from simdrop._core.kernels cimport expand_key
 
@@ -101,16 +101,20 @@ cdef class Draw:
         cdef simdrop_axis[SIMDROP_MAX_AXES] axes
         cdef uint64_t step = 1
         cdef int axis
+        cdef Py_ssize_t n
         self.rule = whole.rule
         self.first = whole.number_axes(axes)
         self.shared_axes, self.source, self.at = whole.shared_axes, whole, start
-        self.size, self.decisions = prod(shape), prod(decided_shape(shape, whole.shared_axes))
+        self.size = self.decisions = 1
         self.in_order = True
         for axis in range(len(shape) - 1, -1, -1):
+            n = <Py_ssize_t>shape[axis]
+            self.size *= n
+            self.decisions *= min(n, 1) if axis in whole.shared_axes else n
             self.first += <uint64_t>start[axis] * axes[axis].element
-            if shape[axis] != 1:  # its elements go on where those of the axes inside it end, or do not
+            if n != 1:  # its elements go on where those of the axes inside it end, or do not
                 self.in_order = self.in_order and axes[axis].element == step
-                step *= <uint64_t>shape[axis]
+                step *= <uint64_t>n
         self.shape = shape
         return 0
 
@@ -184,11 +188,16 @@ cdef class Draw:
                [2., 2., 2., 2.]])
         """
         cdef Draw whole = self if self.source is None else self.source
-        self.decided()
-        corner, lengths = _args.checked_block(start, shape, self.shape)
+        cdef tuple corner, lengths
+        if self.shape is None:
+            self.decided()  # raises
+        if is_plain_block(start, shape, self.shape):
+            corner, lengths = start, shape
+        else:
+            corner, lengths = _args.checked_block(start, shape, self.shape)
         if self.at is not None:
             corner = tuple([i + j for i, j in zip(corner, self.at)])
-        return whole if lengths == whole.shape and not any(corner) else whole.new_window(corner, lengths)
+        return whole if lengths == whole.shape else whole.new_window(corner, lengths)
 
     def _each_once(self):
         """The window that has each decision once: of length 1 along shared axes."""
@@ -248,6 +257,27 @@ cdef tuple checked_shape(shape, Py_ssize_t *size):
     if size[0] < 0:
         lengths, size[0] = _args.checked_shape(shape, SIMDROP_MAX_AXES)
     return lengths
+
+
+cdef bint is_plain_block(start, shape, tuple whole) noexcept:
+    """Whether start and shape of a block are tuples of ints, and inside a shape; if not, `_args` looks at them."""
+    cdef Py_ssize_t axis
+    cdef long long first, n
+    cdef int overflow = 0
+    if type(start) is not tuple or type(shape) is not tuple:
+        return False
+    if len(<tuple>start) != len(whole) or len(<tuple>shape) != len(whole):
+        return False
+    for axis in range(len(whole)):
+        if type((<tuple>start)[axis]) is not int or type((<tuple>shape)[axis]) is not int:
+            return False
+        first = PyLong_AsLongLongAndOverflow((<tuple>start)[axis], &overflow)
+        if overflow != 0 or first < 0:
+            return False
+        n = PyLong_AsLongLongAndOverflow((<tuple>shape)[axis], &overflow)
+        if overflow != 0 or n < 0 or n > <Py_ssize_t>whole[axis] - first:
+            return False
+    return True
 
 
 cdef tuple checked_axes(shared_axes, tuple shape):

@@ -21,7 +21,7 @@ cdef class Elements(Task):
     cdef int compute(self, uint64_t number, size_t n, const char *x, const char *other, char *y) except -1 nogil
 
 
-cdef apply(Elements kernel, Draw draw, x, other, out, Py_ssize_t split_from)
+cdef apply(Elements kernel, Draw draw, x, other, out)
 cdef copied(x, out)
 cdef floats(x)
 cdef floats_of(Draw draw, x)

@@ -171,9 +171,9 @@ def new_buffer(n, dtype):
     return np.empty(2 * n, dtype)
 
 
-cdef apply(Elements kernel, Draw draw, x, other, out, Py_ssize_t split_from):
+cdef apply(Elements kernel, Draw draw, x, other, out):
     """
-    The kernel's result for x and `other` (or None), in `out` or in a new array; by threads from `split_from` bytes on.
+    The kernel's result for x and `other` (or None), in `out` or in a new array.
 
     Kernels take float32 and float64 with consecutive numbers. Other arrays are computed in blocks; 16-bit floats in
     float32, rounded once.
@@ -186,7 +186,7 @@ cdef apply(Elements kernel, Draw draw, x, other, out, Py_ssize_t split_from):
     y = _arrays.new_like(x) if out is None else out
     if draw.in_order and is_plain_for(x, y) and (other is None or is_plain_for(other, y)):
         kernel.take(draw, x, other, y)
-        share(kernel, n, grain, cnp.PyArray_NBYTES(x), split_from)
+        share(kernel, n, grain, cnp.PyArray_NBYTES(x))
         return y
     dtype = np.dtype(np.float64 if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT64 else np.float32)
     if draw.in_order and n <= BLOCK:
@@ -201,7 +201,7 @@ cdef apply(Elements kernel, Draw draw, x, other, out, Py_ssize_t split_from):
         arrays = [array if array is None or _arrays.apart(array, y) else array.copy() for array in (x, other)]
         blocks = blocks_of(kernel, dtype, None if kernel.generates else arrays[0], arrays[1], y)
         units = prod([-(-blocks.axes[axis].n // blocks.axes[axis].block) for axis in range(blocks.count)])
-        share(blocks, units, units if kernel.grain else 1, cnp.PyArray_NBYTES(x), split_from)
+        share(blocks, units, units if kernel.grain else 1, cnp.PyArray_NBYTES(x))
     return y
 
 

@@ -5,7 +5,7 @@ from inspect import Signature
 
 import numpy as np
 
-from simdrop import _args, _arrays, _pickle, _threads
+from simdrop import _args, _arrays, _pickle
 
 cimport numpy as cnp
 from libc.stdint cimport uint64_t
@@ -40,9 +40,8 @@ cdef enum:
     LINE = 64  # bytes
     # The column sums of large arrays are those of blocks of rows, the same ones at any number of threads.
     MOST_BLOCKS = 64
+    BLOCK_BYTES = 3 << 16  # at least, and
     LEAST_ROWS = 8  # of a block, which has two doubles for each column
-
-cdef Py_ssize_t SPLIT_FROM = _threads.SPLIT_FROM
 
 
 # --- Kernels ---
@@ -140,9 +139,8 @@ cdef size_t repeats(size_t columns) noexcept:
 
 cdef size_t block_rows(size_t rows, size_t bytes) noexcept:
     """How many of the rows of an array of so many bytes have sums of their own."""
-    if bytes < <size_t>SPLIT_FROM:
-        return max(rows, 1)
-    return max((rows + MOST_BLOCKS - 1) // MOST_BLOCKS, LEAST_ROWS)
+    cdef size_t blocks = max(min(bytes // BLOCK_BYTES, MOST_BLOCKS), 1)
+    return max((rows + blocks - 1) // blocks, LEAST_ROWS)
 
 
 cdef double *aligned(void *memory) noexcept:
@@ -163,7 +161,7 @@ cdef bias_gradient(BiasDropoutContext ctx, dy, dx):
     kernel.number, kernel.scale, kernel.grain = ACTIVATIONS[ctx.activation], ctx.mask.factor, max(unit * wide, 1)
     kernel.set_bias(apart(ctx.bias, dx), columns)
     kernel.sums = aligned(cnp.PyArray_DATA(sums))
-    apply(kernel, ctx.mask, dy, ctx.y if kernel.number == SIMDROP_RELU else ctx.x, dx, SPLIT_FROM)
+    apply(kernel, ctx.mask, dy, ctx.y if kernel.number == SIMDROP_RELU else ctx.x, dx)
     cdef double *sums_data = kernel.sums
     cdef void *target = cnp.PyArray_DATA(dbias)
     cdef int double = kernel.double
@@ -417,7 +415,7 @@ cdef class ReluDropoutContext(Context):
         dx = target(out, dy)
         cdef ReluBackward kernel = ReluBackward.__new__(ReluBackward)
         kernel.scale = self.mask.factor
-        apply(kernel, self.mask, self.y, dy, dx, SPLIT_FROM)
+        apply(kernel, self.mask, self.y, dy, dx)
         return dx if out is None else out
 
 
@@ -506,7 +504,7 @@ def bias_dropout(x, bias, p=0.5, *, activation=None, rng=None, training=True, sc
         ctx.x, ctx.bias = apart(x, out), apart(bias, out)
     kernel.scale = ctx.mask.factor
     kernel.set_bias(apart(bias, out), x.shape[x.ndim - 1])
-    apply(kernel, ctx.mask, x, None, y, SPLIT_FROM)
+    apply(kernel, ctx.mask, x, None, y)
     return y if out is None else out, ctx
 
 
@@ -559,7 +557,7 @@ def dropout_add(x, residual, p=0.5, *, rng=None, training=True, out=None):
     ctx.mask = next_mask_of(rng, checked_p(p), x.shape, (), training, True)
     ctx.dtype = x.dtype
     kernel.scale = ctx.mask.factor
-    apply(kernel, ctx.mask, x, residual, y, SPLIT_FROM)
+    apply(kernel, ctx.mask, x, residual, y)
     return y if out is None else out, ctx
 
 
@@ -613,5 +611,5 @@ def relu_dropout(x, p=0.5, *, rng=None, training=True, out=None):
     ctx.dtype = x.dtype
     ctx.y = y
     kernel.scale = ctx.mask.factor
-    apply(kernel, ctx.mask, x, None, y, SPLIT_FROM)
+    apply(kernel, ctx.mask, x, None, y)
     return y if out is None else out, ctx

@@ -5,7 +5,7 @@ from inspect import signature
 
 import numpy as np
 
-from simdrop import _args, _arrays, _pickle, _threads
+from simdrop import _args, _arrays, _pickle
 from simdrop._core import signatures
 
 cimport numpy as cnp
@@ -19,8 +19,6 @@ from simdrop._core.kernels cimport kernels
 from simdrop._core.stream cimport next_draw
 
 cnp.import_array()
-
-cdef Py_ssize_t SPLIT_ELEMENTS = _threads.SPLIT_NORMALS_FROM
 
 dropout_arguments = signatures.arguments("GaussianDropoutContext", "key, draw, p, shape, *, shared_axes=()")
 noise_arguments = signatures.arguments("GaussianNoiseContext", "key, draw, std, shape, *, shared_axes=()")
@@ -71,7 +69,7 @@ cdef class GaussianContext(Draw):
         cdef Normals kernel = Normals.__new__(Normals)
         kernel.generates = True
         z = np.empty(draw.shape, np.float32)
-        return apply(kernel, draw, z, None, z, SPLIT_ELEMENTS * sizeof(float))
+        return apply(kernel, draw, z, None, z)
 
     def apply(self, x, *, out=None):
         """
@@ -109,7 +107,7 @@ cdef class GaussianContext(Draw):
         if not self.shared_axes:
             kernel = self.kernel()
             kernel.std = self.std
-            return apply(kernel, self, x, None, out, SPLIT_ELEMENTS * cnp.PyArray_ITEMSIZE(x))
+            return apply(kernel, self, x, None, out)
         real = _arrays.real_type(x.dtype).type
         y = _arrays.new_like(x) if out is None else out
         self.combine(x, real(self.std) * self.decided_normals().astype(real), y)

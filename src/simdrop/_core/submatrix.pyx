@@ -5,7 +5,7 @@ from inspect import signature
 
 import numpy as np
 
-from simdrop import _args, _pickle, _threads
+from simdrop import _args, _pickle
 from simdrop._core import signatures
 
 cimport numpy as cnp
@@ -21,13 +21,11 @@ from simdrop._core.task cimport Task, share
 
 cnp.import_array()
 
-SPLIT_FROM = _threads.SPLIT_FROM
-
 arguments = signatures.arguments("Kept", "mask")
 
 cdef enum:
     BLOCKS = 8  # of rows: each has sums of squares of its own, at any number of threads
-    NARROW = 512  # columns: shorter rows are computed as one, since a kernel starts anew at each row
+    GRAIN = 4096  # elements: threads' parts begin at lines of memory
 
 
 cdef class Kept:
@@ -80,14 +78,20 @@ cdef class Kept:
 
 
 cdef class Rows(Task):
-    """A kernel for blocks of rows of a matrix, called by a subclass, with its arguments; the units are blocks."""
+    """
+    A kernel for rows of a matrix, called by a subclass, with its arguments.
+
+    The units are rows; with sums of squares, blocks of them; elements where all are kept, which are one long row then,
+    because a kernel starts anew at each row.
+    """
 
     cdef int double  # 0: float32, 1: float64
     cdef simdrop_submatrix submatrix
     cdef size_t bytes  # of the matrix
+    cdef bint flat  # the units are elements
     cdef size_t block  # rows of one
-    cdef void *matrix
-    cdef void *compact
+    cdef char *matrix
+    cdef char *compact
     cdef double *squares  # of the columns of each block, or NULL
 
     cdef int take(self, str name, matrix, rows, columns) except -1:
@@ -99,7 +103,7 @@ cdef class Rows(Task):
             raise ValueError(f"{name} has {matrix.ndim} axes, but must have 1 or 2")
         self.double = cnp.PyArray_TYPE(matrix) == cnp.NPY_FLOAT64
         self.bytes = cnp.PyArray_NBYTES(matrix)
-        self.matrix = cnp.PyArray_DATA(matrix)
+        self.matrix = <char *>cnp.PyArray_DATA(matrix)
         self.submatrix.columns = cnp.PyArray_DIM(matrix, cnp.PyArray_NDIM(matrix) - 1)
         self.submatrix.rows = cnp.PyArray_DIM(matrix, 0) if cnp.PyArray_NDIM(matrix) == 2 else 1
         self.submatrix.keep_rows = bits_of(rows, self.submatrix.rows, "rows")
@@ -114,38 +118,46 @@ cdef class Rows(Task):
         return 0
 
     cdef int do(self, squares) except -1:
-        """All of it, by threads if the matrix is large."""
-        if self.submatrix.keep_rows is NULL and self.submatrix.keep_columns is NULL and squares is None:
-            if self.submatrix.columns < NARROW:
-                self.submatrix.rows, self.submatrix.columns = 1, self.submatrix.rows * self.submatrix.columns
-        self.block = max((self.submatrix.rows + BLOCKS - 1) // BLOCKS, 1)
-        cdef size_t blocks = (self.submatrix.rows + self.block - 1) // self.block
+        """All of it, with other threads where that saves time."""
+        cdef size_t blocks, rows = self.submatrix.rows
         if squares is not None:
+            self.block = max((rows + BLOCKS - 1) // BLOCKS, 1)
+            blocks = (rows + self.block - 1) // self.block
             sums = np.empty((blocks, self.submatrix.columns))
             self.squares = <double *>cnp.PyArray_DATA(sums)
-        share(self, blocks, 1, self.bytes, SPLIT_FROM)
-        if squares is not None:
+            share(self, blocks, 1, self.bytes)
             np.sum(sums, axis=0, out=squares)
+        elif self.submatrix.keep_rows is NULL and self.submatrix.keep_columns is NULL:
+            self.flat = True
+            share(self, rows * self.submatrix.columns, GRAIN, self.bytes)
+        else:
+            share(self, rows, 1, self.bytes)
         return 0
 
-    cdef int run(self, size_t first, size_t stop) except -1 nogil:
-        cdef simdrop_submatrix submatrix = self.submatrix
+    cdef int run(self, size_t start, size_t stop) except -1 nogil:
+        cdef simdrop_submatrix part = self.submatrix
         cdef size_t block
-        for block in range(first, stop):
-            submatrix.first = block * self.block
-            submatrix.stop = min(submatrix.first + self.block, submatrix.rows)
-            self.compute(&submatrix, NULL if self.squares is NULL else self.squares + block * submatrix.columns)
+        if self.flat:
+            part.rows, part.columns, part.first, part.stop = 1, stop - start, 0, 1
+            self.compute(&part, start * (sizeof(double) if self.double else sizeof(float)), NULL)
+        elif self.squares is NULL:
+            part.first, part.stop = start, stop
+            self.compute(&part, 0, NULL)
+        else:
+            for block in range(start, stop):
+                part.first, part.stop = block * self.block, min((block + 1) * self.block, part.rows)
+                self.compute(&part, 0, self.squares + block * part.columns)
         return 0
 
-    cdef int compute(self, const simdrop_submatrix *submatrix, double *squares) except -1 nogil:
-        """Work on some rows, from `first` to `stop`."""
+    cdef int compute(self, const simdrop_submatrix *part, size_t at, double *squares) except -1 nogil:
+        """Work on some rows, from `first` to `stop`, of arrays that begin at so many bytes."""
         with gil:
             raise NotImplementedError
 
 
 cdef class Gather(Rows):
-    cdef int compute(self, const simdrop_submatrix *submatrix, double *squares) except -1 nogil:
-        kernels.gather[self.double](submatrix, self.matrix, self.compact)
+    cdef int compute(self, const simdrop_submatrix *part, size_t at, double *squares) except -1 nogil:
+        kernels.gather[self.double](part, self.matrix + at, self.compact + at)
         return 0
 
 
@@ -153,8 +165,8 @@ cdef class Step(Rows):
     """A step of an optimizer that has been checked: a call makes it."""
 
     cdef simdrop_step settings
-    cdef void *first_state
-    cdef void *second_state
+    cdef char *first_state
+    cdef char *second_state
     cdef object squares_out
 
     cdef int prepare(self, dict arrays, rows, columns, lr, l2, l1, squares) except -1:
@@ -178,7 +190,7 @@ cdef class Step(Rows):
             raise ValueError(f"{first} and {second} share memory, but a step needs them apart")
         self.own(tuple(given), rows, columns)
         self.squares_out = squares
-        self.compact = cnp.PyArray_DATA(arrays["grad"])
+        self.compact = <char *>cnp.PyArray_DATA(arrays["grad"])
         self.settings.lr, self.settings.l2, self.settings.l1 = checked("lr", lr), checked("l2", l2), checked("l1", l1)
         return 0
 
@@ -187,15 +199,18 @@ cdef class Step(Rows):
 
 
 cdef class Sgd(Step):
-    cdef int compute(self, const simdrop_submatrix *submatrix, double *squares) except -1 nogil:
-        kernels.sgd[self.double](submatrix, &self.settings, self.matrix, self.first_state, self.compact, squares)
+    cdef int compute(self, const simdrop_submatrix *part, size_t at, double *squares) except -1 nogil:
+        kernels.sgd[self.double](
+            part, &self.settings, self.matrix + at, self.first_state + at, self.compact + at, squares
+        )
         return 0
 
 
 cdef class Adam(Step):
-    cdef int compute(self, const simdrop_submatrix *submatrix, double *squares) except -1 nogil:
+    cdef int compute(self, const simdrop_submatrix *part, size_t at, double *squares) except -1 nogil:
         kernels.adam[self.double](
-            submatrix, &self.settings, self.matrix, self.first_state, self.second_state, self.compact, squares
+            part, &self.settings, self.matrix + at, self.first_state + at, self.second_state + at, self.compact + at,
+            squares,
         )
         return 0
 
@@ -246,7 +261,7 @@ def gather(matrix, rows=None, columns=None, *, out=None):
         check_like(out, "out", shape, cnp.PyArray_TYPE(matrix), True)
         if overlapping([out, matrix]):
             raise ValueError("out overlaps the matrix that it is gathered from")
-    kernel.compact = cnp.PyArray_DATA(out)
+    kernel.compact = <char *>cnp.PyArray_DATA(out)
     kernel.own((matrix, out), rows, columns)
     kernel.do(None)
     return out
@@ -294,7 +309,7 @@ def prepared_sgd(value, grad, velocity, rows, columns, *, lr, momentum, nesterov
     cdef Sgd step = Sgd.__new__(Sgd)
     step.prepare({"value": value, "velocity": velocity, "grad": grad}, rows, columns, lr, l2, l1, squares)
     step.settings.momentum, step.settings.nesterov = checked("momentum", momentum, 1), nesterov
-    step.first_state = cnp.PyArray_DATA(velocity)
+    step.first_state = <char *>cnp.PyArray_DATA(velocity)
     return step
 
 
@@ -351,7 +366,8 @@ def prepared_adam(value, grad, mean, square, rows, columns, *, lr, step, beta1, 
         raise ValueError(f"eps must be positive and finite in float32, but {eps} is {limit}")
     settings.lr /= 1 - settings.beta1**step
     settings.root_scale = (1 - settings.beta2**step) ** -0.5
-    prepared.first_state, prepared.second_state = cnp.PyArray_DATA(mean), cnp.PyArray_DATA(square)
+    prepared.first_state = <char *>cnp.PyArray_DATA(mean)
+    prepared.second_state = <char *>cnp.PyArray_DATA(square)
     return prepared
 
 
