@@ -13,8 +13,8 @@ SOURCES := pyproject.toml CMakeLists.txt $(shell find csrc src -type f -not -nam
 train: $(VENV)/.installed ## train a net on the bundled digits, without and with dropout
 	$(VENV)/bin/simdrop train $(ARGS)
 
-test: $(VENV)/.installed $(VENV)/.test ## run all tests
-	$(VENV)/bin/python -m pytest $(ARGS)
+test: $(VENV)/.installed $(VENV)/.test ## run all tests, in up to four processes
+	$(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 $(ARGS)
 
 test-cross: $(VENV)/.installed $(VENV)/.test ## run the C library on ARM and on a big-endian machine, emulated
 	@$(VENV)/bin/python tests/cross/machines.py

@@ -42,7 +42,9 @@ def one_error_line(capsys, silent=False):
 def start(*words, code=START, **keywords):
     """Start the command in a process of its own."""
     keywords = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | keywords
-    environment = os.environ | ONE_THREAD | keywords.pop("env", {})
+    # A terminal tells its size; COLUMNS and LINES, which test runners set, would overrule it.
+    inherited = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
+    environment = inherited | ONE_THREAD | keywords.pop("env", {})
     return subprocess.Popen([sys.executable, "-c", code, *words], env=environment, **keywords)
 
 

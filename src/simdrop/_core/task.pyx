@@ -42,14 +42,24 @@ LEAST = _threads.LEAST
 cdef extern from *:
     """
     #include <stdint.h>
-    #include <time.h>
 
     /* Of a clock that never goes back. */
+    #ifdef _WIN32
+    #include <windows.h>
+    static inline int64_t nanoseconds(void) {
+        LARGE_INTEGER ticks, frequency;
+        QueryPerformanceCounter(&ticks);
+        QueryPerformanceFrequency(&frequency);
+        return (int64_t)((double)ticks.QuadPart * 1e9 / (double)frequency.QuadPart);
+    }
+    #else
+    #include <time.h>
     static inline int64_t nanoseconds(void) {
         struct timespec now;
         clock_gettime(CLOCK_MONOTONIC, &now);
         return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
     }
+    #endif
 
     /* A number that threads change without a lock, because it need not be exact. */
     #define SHARED_NUMBER(name)                                                                        \\
