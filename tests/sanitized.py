@@ -23,6 +23,7 @@ OPTIONS = [
     "-s",  # else pytest keeps what UndefinedBehaviorSanitizer says
     *("-p", "no:faulthandler"),  # a segmentation fault is AddressSanitizer's to report
     *("-m", "not exhaustive and not emulated and not unsanitized"),
+    *("--numprocesses", "auto", "--maxprocesses", "4"),
 ]
 ENVIRONMENT = {
     # The C code allocates nothing, so it leaks nothing, and CPython leaves objects behind at exit.

@@ -40,7 +40,7 @@ cdef enum:
     LINE = 64  # bytes
     # The column sums of large arrays are those of blocks of rows, the same ones at any number of threads.
     MOST_BLOCKS = 64
-    BLOCK_BYTES = 3 << 16  # at least, and
+    BLOCK_BYTES = 1 << 20  # at least, and
     LEAST_ROWS = 8  # of a block, which has two doubles for each column
 
 
