@@ -93,17 +93,19 @@ static int fits(const layout *layout) {
     return n <= layout->most.elements && drawing.rows * row_distance(layout, drawing) <= layout->most.bits;
 }
 
-/* Makes blocks longer along an axis, to about `wanted` elements, and of equal length; returns how long they are. */
+/* Makes blocks longer along an axis, to about `wanted` elements, and all of about the same length, of whole words if they
+   are long; returns how long they are. */
 static size_t lengthen(layout *layout, int axis, size_t wanted) {
     size_t *length = &layout->block[axis];
     const size_t before = *length, n = layout->axes[axis].n;
-    wanted = n < 2 * wanted ? n : wanted;
+    wanted = n < wanted + wanted / 2 ? n : wanted;
     *length = smaller(wanted > before ? wanted : before, layout->most.elements);
     while (*length > before && !fits(layout)) {
         *length = before + (*length - before) / 2;
     }
-    const size_t blocks = (n - 1) / *length + 1;
-    *length = (n - 1) / blocks + 1;
+    const size_t blocks = (n - 1) / *length + 1, equal = (n - 1) / blocks + 1;
+    *length = equal < WORD ? equal : smaller(words_of(equal) * WORD, n);
+    *length = fits(layout) ? *length : equal;
     return *length;
 }
 

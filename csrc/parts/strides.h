@@ -129,7 +129,7 @@ static void apply_blocks(const job *job, const layout *layout, position at, size
 /* How far ahead to prefetch, in bytes: if rows are short, to one of the next rows. */
 static ptrdiff_t prefetch_distance(size_t row_bytes, ptrdiff_t to_next_row) {
     const size_t step = magnitude(to_next_row);
-    if (row_bytes >= PREFETCH_DISTANCE || step == 0) {
+    if (row_bytes >= 4 * PREFETCH_DISTANCE || step == 0) {
         return PREFETCH_DISTANCE;
     }
     return step < PREFETCH_DISTANCE ? to_next_row * (ptrdiff_t)(PREFETCH_DISTANCE / step) : to_next_row;

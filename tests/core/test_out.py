@@ -7,7 +7,7 @@ import oracle
 import pytest
 from applying import FORMS, expect, large_keep, make_mask, probabilities
 from arrays import KERNEL_DTYPES, assert_same, bits, dtypes, shapes, values, views
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.lib.stride_tricks import as_strided
 
@@ -76,6 +76,49 @@ def test_overlapping_out_gives_what_a_copy_would(
     two_views(other)[1][...] = expected
     assert make_mask((n,)).apply(x, out=out) is out
     np.testing.assert_array_equal(buffer, other)
+
+
+@st.composite
+def strided(draw, shape, itemsize):
+    """Strides and the first element's place, in bytes, of an array in 4,000 bytes."""
+    steps = st.sampled_from([0, 1, 1, 2, 3, 4, 7, 12, 60, -1, -2, -5, -12]).map(
+        lambda n: n * itemsize
+    )
+    strides = tuple(draw(steps) for _ in shape)
+    spans = [(n - 1) * stride for n, stride in zip(shape, strides, strict=True)]
+    lowest, highest = -sum(min(span, 0) for span in spans), 4000 - itemsize
+    highest -= sum(max(span, 0) for span in spans)
+    assume(lowest <= highest)
+    return strides, draw(st.integers(lowest, min(highest, lowest + 40 * itemsize)))
+
+
+@settings(max_examples=300)
+@given(
+    shape=st.lists(st.integers(1, 6), min_size=1, max_size=3).map(tuple),
+    code=st.sampled_from(["f4", "f8", "f2", "c8"]),
+    data=st.data(),
+)
+def test_any_strides_of_x_and_out_in_one_buffer(shape, code, data):
+    """An error, and nothing written, if elements of out share a byte; else as if x were a copy."""
+    dtype = np.dtype(code)
+    (x_strides, x_start), (strides, start) = (
+        data.draw(strided(shape, dtype.itemsize)) for _ in range(2)
+    )
+    buffer = np.resize(values((100,), dtype), 4000 // dtype.itemsize).view(np.uint8)
+    before = buffer.copy()
+    x = np.ndarray(shape, dtype, buffer, x_start, x_strides)
+    out = np.ndarray(shape, dtype, buffer, start, strides)
+    places = [start + np.dot(index, strides) for index in np.ndindex(shape)]
+    overlaps = len(places) > 1 and np.diff(np.sort(places)).min() < dtype.itemsize
+    if overlaps:
+        with pytest.raises(ValueError, match="several elements at one address"):
+            make_mask(shape).apply(x, out=out)
+        np.testing.assert_array_equal(buffer, before)
+        return
+    expected = expect(x.copy())
+    assert make_mask(shape).apply(x, out=out) is out
+    np.ndarray(shape, dtype, before, start, strides)[...] = expected
+    np.testing.assert_array_equal(buffer, before)
 
 
 @pytest.mark.parametrize("dtype", KERNEL_DTYPES)
