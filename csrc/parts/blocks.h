@@ -93,8 +93,8 @@ static int fits(const layout *layout) {
     return n <= layout->most.elements && drawing.rows * row_distance(layout, drawing) <= layout->most.bits;
 }
 
-/* Makes blocks longer along an axis, to about `wanted` elements, and all of about the same length, of whole words if they
-   are long; returns how long they are. */
+/* Makes blocks longer along an axis, to about `wanted` elements, and all of about the same length, of whole words if
+   they are long; returns how long they are. */
 static size_t lengthen(layout *layout, int axis, size_t wanted) {
     size_t *length = &layout->block[axis];
     const size_t before = *length, n = layout->axes[axis].n;

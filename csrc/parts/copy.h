@@ -5,8 +5,8 @@
 
 enum {
     SHORT_AXIS = 16, /* elements that are few for a loop */
-    ROW_PART =
-        512,   /* elements of a row that are copied at a time: rows side by side share lines in the nearest cache */
+    ROW_PART = 512,  /* elements of a row that are copied at a time: rows side by side share lines in a near cache */
+    LINE_WORDS = LINE / 4, /* elements of four bytes */
     PIXEL = 3, /* elements of a column, such as the colours of a pixel, that are transposed though they are few */
 };
 
@@ -127,13 +127,17 @@ static void copy_transposed(simdrop_axis columns, simdrop_axis rows, char *memor
     const int pixels = are_pixels(columns, rows);
     /* Of pixels four elements at a time: the fourth is of the next one, which is there. */
     const size_t n = pixels ? (columns.n - 1) / 4 * 4 : columns.n / 4 * 4, m = pixels ? PIXEL : rows.n / 4 * 4;
-    for (size_t i = 0; i < m; i += 4) {
-        char *at = memory + i * sizeof(uint32_t), *by = buffer + (ptrdiff_t)i * rows.y;
-        for (size_t j = 0; j < n; j += 4, at += 4 * columns.x, by += 4 * sizeof(uint32_t)) {
-            if (to_memory) {
-                transpose_four(by, rows.y, pixels ? PIXEL : 4, at, columns.x, 4);
-            } else {
-                transpose_four(at, columns.x, 4, by, rows.y, pixels ? PIXEL : 4);
+    for (size_t line = 0; line < m; line += LINE_WORDS) { /* all of a line in memory while it is near */
+        const size_t end = smaller(m, line + LINE_WORDS);
+        for (size_t j = 0; j < n; j += 4) {
+            for (size_t i = line; i < end; i += 4) {
+                char *at = memory + i * sizeof(uint32_t) + (ptrdiff_t)j * columns.x;
+                char *by = buffer + (ptrdiff_t)i * rows.y + j * sizeof(uint32_t);
+                if (to_memory) {
+                    transpose_four(by, rows.y, pixels ? PIXEL : 4, at, columns.x, 4);
+                } else {
+                    transpose_four(at, columns.x, 4, by, rows.y, pixels ? PIXEL : 4);
+                }
             }
         }
     }

@@ -5,7 +5,7 @@ from inspect import signature
 
 import numpy as np
 
-from simdrop import _args, _pickle
+from simdrop import _pickle
 from simdrop._core import signatures
 
 cimport numpy as cnp
@@ -15,7 +15,7 @@ from libc.stdint cimport uint64_t
 from simdrop._core.apply cimport apply_drawn
 from simdrop._core.args cimport checked_p
 from simdrop._core.draw cimport Draw
-from simdrop._core.elements cimport Elements, apply, copied, floats, floats_of
+from simdrop._core.elements cimport Elements, apply, checked_out, copied, floats, floats_of
 from simdrop._core.kernels cimport kernels, set_p
 from simdrop._core.mask cimport Mask
 from simdrop._core.stream cimport next_draw
@@ -100,7 +100,7 @@ cdef class AlphaDropoutContext(Draw):
         Parameters, returns and errors are those of `GaussianDropoutContext.apply`.
         """
         x = floats_of(self, x)
-        y = self.applied(x, None if out is None else _args.checked_out(out, x))
+        y = self.applied(x, checked_out(out, x))
         return y if out is None else out
 
     cdef applied(self, x, out):
@@ -188,7 +188,7 @@ def alpha_dropout(x, p=0.5, *, rng=None, shared_axes=(), training=True, out=None
     cdef AlphaDropoutContext ctx = AlphaDropoutContext.__new__(AlphaDropoutContext)
     cdef double probability = checked_p(p)
     x = floats(x)
-    memory = None if out is None else _args.checked_out(out, x)
+    memory = checked_out(out, x)
     next_draw(ctx, rng, training, x.shape, shared_axes)
     ctx.set_probability(probability if training else 0)
     if ctx.p == 0 and out is None:

@@ -103,14 +103,6 @@ cdef inline bint is_plain(x) noexcept:
     return cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT32 or cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT64
 
 
-cdef inline bint is_plain_out(out, x) noexcept:
-    """Whether a kernel can write to `out`, and it is of x's shape and type."""
-    return (
-        cnp.PyArray_CheckExact(out) and cnp.PyArray_ISCARRAY(out)
-        and cnp.PyArray_TYPE(out) == cnp.PyArray_TYPE(x) and cnp.PyArray_SAMESHAPE(out, x)
-    )
-
-
 cdef inline bint may_overlap_itself(array) noexcept:
     """False only if no two elements share a byte: each axis steps over all that shorter steps span."""
     cdef Py_ssize_t[SIMDROP_MAX_AXES] step, span
@@ -132,6 +124,14 @@ cdef inline bint may_overlap_itself(array) noexcept:
             return True
         reach += span[i]
     return False
+
+
+cdef inline bint is_ready_out(out, x) noexcept:
+    """Whether a result like x can be written to `out` without further checks."""
+    return (
+        cnp.PyArray_CheckExact(out) and cnp.PyArray_ISBEHAVED(out) and cnp.PyArray_TYPE(out) == cnp.PyArray_TYPE(x)
+        and cnp.PyArray_SAMESHAPE(out, x) and not may_overlap_itself(out)
+    )
 
 
 cdef inline void find_ends(array, const char **first, const char **end) noexcept:

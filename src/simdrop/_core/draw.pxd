@@ -22,7 +22,6 @@ cdef class Draw:
     cdef int set_window(self, Draw whole, tuple start, tuple shape) except -1
     cdef Draw new_window(self, tuple start, tuple shape)
     cdef tuple decided(self)
-    cdef tuple strides(self)
     cdef uint64_t number_axes(self, simdrop_axis *axes) except? 0
 
 

@@ -134,12 +134,6 @@ cdef class Draw:
         number_c_order(self.shape if self.source is None else self.source.shape, self.shared_axes, axes)
         return self.first
 
-    cdef tuple strides(self):
-        """How far the numbers of neighbours are apart along each axis; 0 along those that are shared."""
-        cdef simdrop_axis[SIMDROP_MAX_AXES] axes
-        self.number_axes(axes)
-        return tuple([axes[i].element for i in range(len(self.shape))])
-
     @property
     def key(self):
         """The 16 bytes of the key."""

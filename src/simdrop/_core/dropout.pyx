@@ -5,7 +5,7 @@ from simdrop import _args
 
 cimport numpy as cnp
 
-from simdrop._core.args cimport is_plain_out
+from simdrop._core.args cimport is_ready_out
 from simdrop._core.mask cimport Mask, is_mask
 from simdrop._core.stream cimport next_mask_of
 
@@ -70,7 +70,7 @@ def dropout(x, p=0.5, *, rng=None, shared_axes=(), training=True, scale=True, ou
     # What cannot be done is refused before a draw is taken, and in evaluation too.
     if cnp.PyArray_TYPE(x) != cnp.NPY_FLOAT32 and cnp.PyArray_TYPE(x) != cnp.NPY_FLOAT64:
         _args.check_dtype(x.dtype, scale)
-    if out is not None and not is_plain_out(out, x):
+    if out is not None and not is_ready_out(out, x):
         _args.checked_out(out, x)
     mask = next_mask_of(rng, p, x.shape, shared_axes, training, scale)
     if mask.probability == 0 and out is None:

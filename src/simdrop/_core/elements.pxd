@@ -22,6 +22,7 @@ cdef class Elements(Task):
 
 
 cdef apply(Elements kernel, Draw draw, x, other, out)
+cdef checked_out(out, x)
 cdef copied(x, out)
 cdef floats(x)
 cdef floats_of(Draw draw, x)

@@ -1,8 +1,6 @@
 # cython: language_level=3, nonecheck=True, freethreading_compatible=True
 """Kernels of single elements, on arrays of any layout: in one call, by threads, or a block at a time."""
 
-from math import prod
-
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
@@ -11,7 +9,7 @@ from simdrop import _args, _arrays
 cimport numpy as cnp
 from libc.stdint cimport uint64_t
 
-from simdrop._core.args cimport are_same_or_apart, is_plain
+from simdrop._core.args cimport are_same_or_apart, is_plain, is_ready_out
 from simdrop._core.capi cimport SIMDROP_MAX_AXES, simdrop_axis
 from simdrop._core.draw cimport Draw
 from simdrop._core.kernels cimport kernels
@@ -179,7 +177,8 @@ cdef apply(Elements kernel, Draw draw, x, other, out):
     float32, rounded once.
     """
     cdef Blocks blocks
-    cdef Py_ssize_t n = cnp.PyArray_SIZE(x)
+    cdef Py_ssize_t n = cnp.PyArray_SIZE(x), units
+    cdef int axis
     cdef size_t grain = kernel.grain or GRAIN
     if out is None and is_plain(x):
         out = cnp.PyArray_EMPTY(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x), 0)
@@ -189,7 +188,7 @@ cdef apply(Elements kernel, Draw draw, x, other, out):
         share(kernel, n, grain, cnp.PyArray_NBYTES(x))
         return y
     dtype = np.dtype(np.float64 if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT64 else np.float32)
-    if draw.in_order and n <= BLOCK:
+    if draw.in_order and n <= BLOCK and not (is_floats(x, y) and (other is None or is_floats(other, y))):
         block = np.array(x, dtype, order="C")
         kernel.take(draw, block, None if other is None else np.array(other, dtype, order="C"), block)
         with nogil:
@@ -198,11 +197,26 @@ cdef apply(Elements kernel, Draw draw, x, other, out):
             np.copyto(y, block, casting="unsafe")
     elif n != 0:
         kernel.take(draw, None, None, np.empty(0, dtype))
-        arrays = [array if array is None or _arrays.apart(array, y) else array.copy() for array in (x, other)]
+        arrays = [array if array is None or can_be_read(array, y) else array.copy() for array in (x, other)]
         blocks = blocks_of(kernel, dtype, None if kernel.generates else arrays[0], arrays[1], y)
-        units = prod([-(-blocks.axes[axis].n // blocks.axes[axis].block) for axis in range(blocks.count)])
+        units = 1
+        for axis in range(blocks.count):
+            units *= (blocks.axes[axis].n + blocks.axes[axis].block - 1) // blocks.axes[axis].block
         share(blocks, units, units if kernel.grain else 1, cnp.PyArray_NBYTES(x))
     return y
+
+
+cdef bint is_floats(array, y) noexcept:
+    """Whether it has y's type, float32 or float64, as kernels take it."""
+    return (
+        cnp.PyArray_ISBEHAVED_RO(array) and cnp.PyArray_ISBEHAVED(y) and cnp.PyArray_TYPE(array) == cnp.PyArray_TYPE(y)
+        and cnp.PyArray_TYPE(y) in (cnp.NPY_FLOAT32, cnp.NPY_FLOAT64)
+    )
+
+
+cdef bint can_be_read(array, y):
+    """Whether no element is written to y before it is read."""
+    return is_floats(array, y) and are_same_or_apart(array, y) or _arrays.apart(array, y)
 
 
 cdef bint is_plain_for(x, y) noexcept:
@@ -215,70 +229,113 @@ cdef bint is_plain_for(x, y) noexcept:
 cdef Blocks blocks_of(Elements kernel, dtype, x, other, y):
     """The arrays in blocks; neighbouring axes that are like one are joined."""
     cdef Blocks blocks = Blocks.__new__(Blocks)
-    cdef int axis, array
+    cdef simdrop_axis[SIMDROP_MAX_AXES] numbers
+    cdef Axis here
+    cdef Py_ssize_t size = dtype.itemsize
+    cdef int axis, array, first = 2  # array that there is
+    cdef bint in_steps
     arrays = (x, other, y)
-    joined = []  # length, distance between numbers, and strides of each axis
-    for n, number, *strides in zip(
-        y.shape, kernel.draw.strides(), *[(0,) * y.ndim if given is None else given.strides for given in arrays]
-    ):
-        if n != 1:
-            here = [number, *strides]
-            if joined and joined[-1][1:] == [n * stride for stride in here]:
-                n *= joined.pop()[0]
-            joined.append([n, *here])
-    lengths = [n for n, *_ in joined]
-    places = [  # axes in the order of memory, of each array
-        sorted(range(len(joined)), key=lambda place: abs(joined[place][2 + i]))
-        for i in range(3) if arrays[i] is not None
-    ]
-    block = block_lengths(lengths, places, kernel.grain != 0)
-    # What shares pages of memory with a block follows it.
-    order = places[0] if kernel.grain == 0 else list(reversed(range(len(joined))))
-    blocks.kernel, blocks.dtype, blocks.size, blocks.count = kernel, dtype, prod(block), len(lengths)
-    for axis in range(blocks.count):
-        blocks.axes[axis].n, blocks.axes[axis].block = lengths[axis], block[axis]
-        blocks.axes[axis].number = joined[axis][1]
-        blocks.order[axis] = order[axis]
+    kernel.draw.number_axes(numbers)
+    for axis in range(cnp.PyArray_NDIM(y)):
+        here.n, here.block, here.number = cnp.PyArray_DIM(y, axis), 1, numbers[axis].element
         for array in range(3):
-            blocks.axes[axis].strides[array] = joined[axis][2 + array]
+            here.strides[array] = 0 if arrays[array] is None else cnp.PyArray_STRIDE(arrays[array], axis)
+        if here.n != 1:
+            if blocks.count != 0 and is_outside(&blocks.axes[blocks.count - 1], &here):
+                here.n *= blocks.axes[blocks.count - 1].n
+                blocks.count -= 1
+            blocks.axes[blocks.count] = here
+            blocks.count += 1
+    blocks.kernel, blocks.dtype = kernel, dtype
+    for array in range(2, -1, -1):
+        if arrays[array] is not None:
+            first = array
+    for axis in range(blocks.count):
+        blocks.order[axis] = blocks.count - 1 - axis
+    if kernel.grain == 0:  # what shares pages of memory with a block follows it
+        order_in_memory(blocks, first)
+    choose_lengths(blocks, arrays, kernel.grain != 0)
     views = [None, None, None]
-    for i in range(3):
-        if arrays[i] is None:
+    for array in range(3):
+        if arrays[array] is None:
             continue
-        in_steps = all([stride % dtype.itemsize == 0 for stride in arrays[i].strides])  # where alignment is less, too
-        if arrays[i].dtype == dtype and cnp.PyArray_ISALIGNED(arrays[i]) and in_steps:
-            blocks.data[i] = <char *>cnp.PyArray_DATA(arrays[i])
+        in_steps = True  # where alignment is less, too
+        for axis in range(cnp.PyArray_NDIM(y)):
+            in_steps = in_steps and cnp.PyArray_STRIDE(arrays[array], axis) % size == 0
+        if arrays[array].dtype == dtype and cnp.PyArray_ISALIGNED(arrays[array]) and in_steps:
+            blocks.data[array] = <char *>cnp.PyArray_DATA(arrays[array])
         else:
-            blocks.converts[i] = True
-            views[i] = as_strided(arrays[i], lengths, [numbers[2 + i] for numbers in joined])
+            blocks.converts[array] = True
+            shape = [blocks.axes[axis].n for axis in range(blocks.count)]
+            strides = [blocks.axes[axis].strides[array] for axis in range(blocks.count)]
+            views[array] = as_strided(arrays[array], shape, strides)
     blocks.views, blocks.arrays = views, arrays
     return blocks
 
 
-cdef list block_lengths(lengths, places, bint ascending):
+cdef bint is_outside(const Axis *outer, const Axis *inner) noexcept:
+    """Whether the outer axis goes on where the inner one ends, in the numbers and in each array."""
+    cdef int array
+    for array in range(3):
+        if outer.strides[array] != inner.n * inner.strides[array]:
+            return False
+    return outer.number == <uint64_t>inner.n * inner.number
+
+
+cdef inline Py_ssize_t step(Blocks blocks, int axis, int array) noexcept:
+    """How far apart neighbours are in memory."""
+    return abs(blocks.axes[axis].strides[array])
+
+
+cdef void order_in_memory(Blocks blocks, int array) noexcept:
+    """Let blocks follow each other as in an array's memory."""
+    cdef int axis, i
+    for axis in range(blocks.count):
+        i = axis
+        while i > 0 and step(blocks, axis, array) < step(blocks, blocks.order[i - 1], array):
+            blocks.order[i] = blocks.order[i - 1]
+            i -= 1
+        blocks.order[i] = axis
+
+
+cdef int choose_lengths(Blocks blocks, tuple arrays, bint ascending) except -1:
     """
-    The shape of the blocks that arrays are computed in; `places` are the axes in the order of each array's memory.
+    Choose the shape of the blocks that arrays are computed in.
 
     They are long along the last axes, whose elements have consecutive numbers, and along the axes whose elements are
     neighbours in memory; `ascending`: the elements of each follow those of the one before.
     """
-    block = [1] * len(lengths)
-    last = list(reversed(range(len(lengths))))
-    most = ASCENDING if ascending else BLOCK
-
-    def grow(axis, n):
-        room = most * block[axis] // prod(block)
-        parts = max(round(lengths[axis] / max(n, 1)), -(-lengths[axis] // room), 1)
-        block[axis] = max(block[axis], -(-lengths[axis] // parts))
-
+    cdef Py_ssize_t most = ASCENDING if ascending else BLOCK
+    cdef int axis, i, array, near
+    blocks.size = 1
     if not ascending:
-        for axis in last:
-            grow(axis, RUN // prod(block))
-        for axes in places:
-            grow(axes[0], LINES)
-    for axis in last if ascending else places[0]:
-        grow(axis, lengths[axis])
-    return block
+        for axis in range(blocks.count - 1, -1, -1):
+            lengthen(blocks, axis, RUN // blocks.size, most)
+        for array in range(3):
+            if arrays[array] is not None and blocks.count != 0:
+                near = 0
+                for axis in range(1, blocks.count):
+                    near = axis if step(blocks, axis, array) < step(blocks, near, array) else near
+                lengthen(blocks, near, LINES, most)
+    for i in range(blocks.count):
+        lengthen(blocks, blocks.order[i], blocks.axes[blocks.order[i]].n, most)
+    return 0
+
+
+cdef void lengthen(Blocks blocks, int axis, Py_ssize_t wanted, Py_ssize_t most) noexcept:
+    """Make blocks longer along an axis, to about so many elements, and all of about the same length."""
+    cdef Axis *along = &blocks.axes[axis]
+    cdef Py_ssize_t room = most * along.block // <Py_ssize_t>blocks.size, length
+    wanted = max(wanted, 1)
+    cdef Py_ssize_t parts = max((along.n + wanted // 2) // wanted, (along.n + room - 1) // room, 1)
+    length = max(along.block, (along.n + parts - 1) // parts)
+    blocks.size = <Py_ssize_t>blocks.size // along.block * length
+    along.block = length
+
+
+cdef checked_out(out, x):
+    """What was given as `out` as a base array for a result like x, or an error; None stays None."""
+    return out if out is None or is_ready_out(out, x) else _args.checked_out(out, x)
 
 
 cdef copied(x, out):

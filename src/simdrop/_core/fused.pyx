@@ -10,7 +10,7 @@ from simdrop import _args, _arrays, _pickle
 cimport numpy as cnp
 from libc.stdint cimport uint64_t
 
-from simdrop._core.args cimport checked_p, is_plain, is_plain_out
+from simdrop._core.args cimport checked_p, is_plain, is_ready_out
 from simdrop._core.capi cimport (
     SIMDROP_GELU,
     SIMDROP_IDENTITY,
@@ -196,7 +196,7 @@ cdef target(out, x):
     """Where a result like x goes: `out` as a base array, or a new array in C order."""
     if out is None:
         return cnp.PyArray_EMPTY(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x), 0)
-    return out if is_plain_out(out, x) else _args.checked_out(out, x)
+    return out if is_ready_out(out, x) else _args.checked_out(out, x)
 
 
 cdef apart(array, out):

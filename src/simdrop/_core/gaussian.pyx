@@ -14,7 +14,7 @@ from libc.stdint cimport uint64_t
 
 from simdrop._core.args cimport checked_p, checked_std
 from simdrop._core.draw cimport Draw
-from simdrop._core.elements cimport Elements, apply, copied, floats, floats_of
+from simdrop._core.elements cimport Elements, apply, checked_out, copied, floats, floats_of
 from simdrop._core.kernels cimport kernels
 from simdrop._core.stream cimport next_draw
 
@@ -95,7 +95,7 @@ cdef class GaussianContext(Draw):
             If a shape does not fit, `out` cannot be written, or std exceeds the range of x's dtype.
         """
         x = floats_of(self, x)
-        y = self.applied(x, None if out is None else _args.checked_out(out, x))
+        y = self.applied(x, checked_out(out, x))
         return y if out is None else out
 
     cdef applied(self, x, out):
@@ -251,7 +251,7 @@ cdef double dropout_std(p) except -1:
 
 cdef transformed(GaussianContext ctx, double std, x, rng, bint training, shared_axes, out):
     """The result for checked arguments; the context gets its draw and, in training, std."""
-    memory = None if out is None else _args.checked_out(out, x)
+    memory = checked_out(out, x)
     next_draw(ctx, rng, training, x.shape, shared_axes)
     if training:
         ctx.std = std
