@@ -8,7 +8,7 @@ from simdrop import _args, _arrays
 cimport numpy as cnp
 from libc.stdint cimport intptr_t, uint8_t, uint64_t
 
-from simdrop._core.args cimport are_apart, are_same, is_ready_out
+from simdrop._core.args cimport are_same_or_apart, is_ready_out
 from simdrop._core.capi cimport SIMDROP_BF16, SIMDROP_MAX_AXES, simdrop_axis, simdrop_elements, simdrop_rule, simdrop_type
 from simdrop._core.draw cimport Draw, number_c_order
 from simdrop._core.kernels cimport kernels
@@ -139,7 +139,7 @@ cdef int kernel_type(x, tuple shape, bint scaled) noexcept:
 
 cdef bint takes_out(x, out) noexcept:
     """Whether kernels can write to `out`: it is such an array like x, and x itself or apart from it."""
-    return is_ready_out(out, x) and (are_apart(x, out) or are_same(x, out))
+    return is_ready_out(out, x) and are_same_or_apart(x, out)
 
 
 cdef int apply_strided(cnp.ndarray x, cnp.ndarray y, Draw draw, bint scaled, double factor) except -1:

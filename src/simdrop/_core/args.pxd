@@ -134,29 +134,29 @@ cdef inline bint is_ready_out(out, x) noexcept:
     )
 
 
-cdef inline void find_ends(array, const char **first, const char **end) noexcept:
-    """Where the memory of an array's elements begins and ends."""
-    cdef Py_ssize_t span
+cdef inline void find_span(array, size_t *ends) noexcept:
+    """Where the memory of an array's elements begins and ends; both 0 if it has none."""
+    cdef Py_ssize_t reach
     cdef int axis
-    first[0] = <const char *>cnp.PyArray_DATA(array)
-    end[0] = first[0] + cnp.PyArray_ITEMSIZE(array)
+    ends[0] = ends[1] = 0
+    if cnp.PyArray_SIZE(array) == 0:
+        return
+    ends[0] = <size_t>cnp.PyArray_DATA(array)
+    ends[1] = ends[0] + cnp.PyArray_ITEMSIZE(array)
     for axis in range(cnp.PyArray_NDIM(array)):
-        span = (cnp.PyArray_DIM(array, axis) - 1) * cnp.PyArray_STRIDE(array, axis)
-        if span < 0:
-            first[0] += span
+        reach = (cnp.PyArray_DIM(array, axis) - 1) * cnp.PyArray_STRIDE(array, axis)
+        if reach < 0:
+            ends[0] += reach
         else:
-            end[0] += span
+            ends[1] += reach
 
 
 cdef inline bint are_apart(x, y) noexcept:
     """Whether two arrays lie in separate parts of memory."""
-    cdef const char *x_first
-    cdef const char *x_end
-    cdef const char *y_first
-    cdef const char *y_end
-    find_ends(x, &x_first, &x_end)
-    find_ends(y, &y_first, &y_end)
-    return x_end <= y_first or y_end <= x_first or cnp.PyArray_SIZE(x) == 0 or cnp.PyArray_SIZE(y) == 0
+    cdef size_t[4] ends
+    find_span(x, ends)
+    find_span(y, ends + 2)
+    return ends[1] <= ends[2] or ends[3] <= ends[0]
 
 
 cdef inline bint are_same(x, y) noexcept:

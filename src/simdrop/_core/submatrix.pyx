@@ -14,6 +14,7 @@ from cpython.number cimport PyNumber_Index
 from libc.float cimport DBL_MAX, FLT_MAX
 from libc.stdint cimport uint8_t
 
+from simdrop._core.args cimport find_span
 from simdrop._core.capi cimport simdrop_step, simdrop_submatrix
 from simdrop._core.kernels cimport kernels
 from simdrop._core.mask cimport is_mask
@@ -402,24 +403,6 @@ def overlapping(list arrays):
                 if np.shares_memory(arrays[j], arrays[i]):  # the spans of strided arrays may overlap without that
                     return j, i
     return None
-
-
-cdef int find_span(array, size_t *ends) except -1:
-    """Where an array's memory begins and ends; both 0 if it has no elements."""
-    cdef Py_ssize_t reach
-    cdef int axis
-    if cnp.PyArray_SIZE(array) == 0:
-        ends[0] = ends[1] = 0
-        return 0
-    ends[0] = <size_t>cnp.PyArray_DATA(array)
-    ends[1] = ends[0] + cnp.PyArray_ITEMSIZE(array)
-    for axis in range(cnp.PyArray_NDIM(array)):
-        reach = (cnp.PyArray_DIM(array, axis) - 1) * cnp.PyArray_STRIDE(array, axis)
-        if reach < 0:
-            ends[0] += reach
-        else:
-            ends[1] += reach
-    return 0
 
 
 cdef int check_memory(array, str name) except -1:
