@@ -96,6 +96,7 @@ class Arrays:
     dy = cached_property(random)
     dx = cached_property(empty)
     mask = cached_property(empty)
+    residual = cached_property(random)
 
 
 @lru_cache(maxsize=1)

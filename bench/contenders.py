@@ -54,11 +54,33 @@ def simdrop_names(arrays: Arrays, group: Group) -> dict[str, Any]:
         "shape": group.shape,
         "m": stream.mask(group.shape, group.p, shared_axes=axes, scale=scale),
     }
-    if group.family == "fused":
-        residual = arrays.random()
-        names |= {"residual": residual, "bias": residual[0].copy()}
+    if group.family in ("fused", "views"):
+        residual = arrays.residual
+        names |= {"residual": residual, "bias": residual[(0,) * (residual.ndim - 1)].copy()}
         names["activation"] = group.activation or None
+    if group.family == "views":
+        names |= stored_names(group)
     return names
+
+
+def stored_names(group: Group) -> dict[str, Any]:
+    """A p for each unit or element, and a stored mask."""
+    rng = np.random.default_rng(0)
+    shape = group.shape if group.work == "p_per_element" else group.shape[-1:]
+    bits = np.packbits(rng.random(group.shape) >= group.p, bitorder="little")
+    return {"probabilities": rng.uniform(0.05, 0.5, shape), "bits": bits}
+
+
+def ordered_names(arrays: Arrays, group: Group) -> dict[str, Any]:
+    """Arrays in C order, with the names that the line of simdrop has, and the views of them."""
+    views = {"view_of_x": arrays.x, "view_of_dy": arrays.dy, "view_of_residual": arrays.residual}
+    names = ("x", "dy", "y", "dx", "residual")
+    empty = {name: np.zeros(group.shape, arrays.dtype) for name in names}
+    return simdrop_names(arrays, group) | views | empty
+
+
+def half_names(arrays: Arrays, group: Group) -> dict[str, Any]:
+    return {"half": sd.Stream(0).mask(group.shape, 0.5)}
 
 
 def naive_names(arrays: Arrays, group: Group) -> dict[str, Any]:
@@ -114,6 +136,8 @@ NAMES: dict[str, Callable[[Arrays, Group], dict[str, Any]]] = {
     "torch": torch_names,
     "jax": jax_names,
     "unfused": unfused_names,
+    "ordered": ordered_names,
+    "half": half_names,
 }
 
 
@@ -171,9 +195,12 @@ def prepare(number: int, group: Group, contender: str) -> Line:
         n = available_cpus() if group.threads == ALL_CPUS else group.threads
         return Line(run, steps.on_threads(n))
     instruction_set = group.instruction_set or CHOSEN
-    if contender not in ("simdrop", "single") or (instruction_set, group.threads) == (CHOSEN, 1):
+    if contender not in ("simdrop", "single", "half") or (instruction_set, group.threads) == (
+        CHOSEN,
+        1,
+    ):
         return Line(run)
-    threads = group.threads if contender == "simdrop" else 1
+    threads = 1 if contender == "single" else group.threads
     return Line(run, lambda: use(instruction_set, threads))
 
 

@@ -17,6 +17,15 @@ LINES = {
         "packbits": "m.packbits()",
         "indices": "m.indices()",
         "import": "run_python('import numpy, simdrop')",
+        "apply_packed": (
+            "sd.apply_packed(x, bits, p, out=y); sd.apply_packed(dy, bits, p, out=dx)"
+        ),
+        "p_per_unit": (
+            "_, m = sd.dropout(x, probabilities, rng=stream, out=y); m.backward(dy, out=dx)"
+        ),
+        "p_per_element": (
+            "_, m = sd.dropout(x, probabilities, rng=stream, out=y); m.backward(dy, out=dx)"
+        ),
         "bias_dropout": (
             "_, ctx = fused.bias_dropout(x, bias, p, activation=activation, rng=stream, out=y); "
             "ctx.backward(dy, out=(dx, None))"
@@ -88,9 +97,18 @@ LINES = {
         "backward": "ready(backward(keep, dy, p))",
         "both": "ready(both(key, x, dy, p))",
     },
+    "half": {"forward": "half.apply(x, out=y)"},
     "bare": {"import": "run_python('import numpy')"},
 }
 LINES["single"] = LINES["simdrop"]
+LINES["ordered"] = {
+    work: f"np.copyto(x, view_of_x); np.copyto(dy, view_of_dy); {line}"
+    for work, line in LINES["simdrop"].items()
+    if "out=dx" in line or "out=(dx, None)" in line
+}
+LINES["ordered"]["dropout_add"] = (
+    f"np.copyto(residual, view_of_residual); {LINES['ordered']['dropout_add']}"
+)
 
 # By family: every contender has an object that does the work, made by `contenders.worker`.
 WORKER_LINES = {

@@ -60,23 +60,28 @@ def test_verdict(
 
 @pytest.mark.parametrize(
     ("time", "control", "verdict"),
-    [(0.995, 1, "reached"), (0.98, 1, "not reached"), (0.98, 1.03, "reached")],
+    [(0.965, 1, "reached"), (0.95, 1, "not reached"), (0.95, 1.03, "reached")],
 )
 def test_two_threads_are_no_slower(time: float, control: float, verdict: str) -> None:
     group = find(family="threads", ours="simdrop", shape=(4_000_000,))
-    found = verdicts((group, "single", 1e-3, time * 1e-3), (group, "simdrop", control, 1))
-    assert found == [(time, verdict)]
+    copies = find(family="threads", ours="copies", shape=(4_000_000,))
+    found = verdicts(
+        (group, "single", 1e-3, time * 1e-3),
+        (group, "simdrop", control, 1),
+        (copies, "copy", 1, 0.9),
+    )
+    assert found == [(time, verdict), (time, "a copy loses: 0.9")]
 
 
 @pytest.mark.parametrize(
     ("speed", "copy", "verdict"),
     [
-        (1.71, 1, "reached"),
-        (1.5, 1.8, "not reached"),
-        (1.5, 1.6, "not reached, nor by np.copyto: 1.6"),
+        (1.71, 1.8, "reached, a copy: 1.8"),
+        (1.7, 1.8, "not reached, a copy: 1.8"),
+        (1.0, 0.99, "a copy loses: 0.99"),
     ],
 )
-def test_two_threads_where_memory_allows(speed: float, copy: float, verdict: str) -> None:
+def test_two_threads_beside_copies(speed: float, copy: float, verdict: str) -> None:
     group, copies = (
         find(family="threads", ours=ours, shape=(16_000_000,)) for ours in ("simdrop", "copies")
     )
