@@ -37,6 +37,17 @@ static void keystream(const simdrop_rule *rule, uint64_t plane, uint64_t block, 
 #define ROUNDING_f32 (ROUNDING_TO_ONE_f32 + 64)
 #define ROUNDING_f64 (ROUNDING_TO_ONE_f64 + 128)
 
+enum {
+    SUMMED_BYTES = 1 << 17, /* of a gradient that are computed before they are added to the sums of columns */
+    SUMMED_ROWS = 4,        /* added at a time */
+};
+
+/* How many of n elements of a gradient are computed and summed next: some rows, or a part of a long one. */
+static inline size_t summed_piece(size_t n, size_t columns, size_t column, size_t bytes) {
+    const size_t most = SUMMED_BYTES / bytes;
+    return smaller(n, columns <= most ? most / columns * columns : smaller(most, columns - column));
+}
+
 #define T float
 #define BITS uint32_t
 #define SUFFIX f32

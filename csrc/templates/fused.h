@@ -7,8 +7,6 @@
 typedef struct {
     const T *x, *other, *dy; /* other: a bias, or a residual */
     T *result;
-    int is_gradient;             /* a constant: the result is added to sums, too */
-    double *sums, *compensation; /* of columns */
     double scale;
     T *compressed, *end; /* the kept elements of a chunk */
 } NAME(arguments);
@@ -16,33 +14,17 @@ typedef struct {
 /* What a kernel computes of one tile. */
 typedef void NAME(tile_function)(uint64_t keep, const T *x, const T *other, const T *dy, T *result, double scale);
 
-INLINE void NAME(add_to_sums)(const T *restrict dx, size_t n, double *restrict sums, double *restrict compensation) {
-    for (size_t j = 0; j < n; j++) {
-        ADD_TO_SUM(sums[j], compensation[j], dx[j]);
-    }
-}
-
-/* Stores the result of a tile, and adds it to the sums of its columns. */
-INLINE void NAME(store_result)(const NAME(arguments) * args, const T *result, size_t i, size_t column, size_t count) {
-    NAME(store)(args->result + i, result, count);
-    if (args->sums && count == TILE) { /* a constant size is faster */
-        NAME(add_to_sums)(result, TILE, args->sums + column, args->compensation + column);
-    } else if (args->sums) {
-        NAME(add_to_sums)(result, count, args->sums + column, args->compensation + column);
-    }
-}
-
 INLINE void NAME(use_tile)(const NAME(arguments) * args, uint64_t keep, size_t i, size_t column, size_t count,
                            NAME(tile_function) * function) {
     _Alignas(LINE) T x[TILE], other[TILE], dy[TILE], result[TILE];
     const T *from = NAME(padded)(x, args->x + i, count);
     const T *addend = args->other ? NAME(padded)(other, args->other + column, count) : NULL;
     const T *gradient = args->dy ? NAME(padded)(dy, args->dy + i, count) : NULL;
-    if (count == TILE && !args->is_gradient) {
+    if (count == TILE) {
         function(keep, from, addend, gradient, args->result + i, args->scale);
     } else {
         function(keep, from, addend, gradient, result, args->scale);
-        NAME(store_result)(args, result, i, column, count);
+        copy_part(args->result + i, result, count * sizeof(T));
     }
 }
 
@@ -51,6 +33,41 @@ INLINE void NAME(use_tiles)(const simdrop_rule *rule, uint64_t start, size_t n, 
     const prefetch memory = {
         .read = args.dy ? args.dy : args.x, .also_read = also_read, .written = args.result, .bytes = TILE * sizeof(T)};
     for_each_tile(rule, start, n, columns, CHUNK, 2, memory, &args, kernel, NULL);
+}
+
+/* Adds n elements of rows of `columns` to the sums of their columns, several rows at a time: reading and writing a sum
+   takes longer than adding to it. */
+INLINE void NAME(sum_columns)(const T *restrict dx, size_t n, size_t columns, double *restrict sums,
+                              double *restrict compensation) {
+    for (; n / SUMMED_ROWS >= columns; dx += SUMMED_ROWS * columns, n -= SUMMED_ROWS * columns) {
+        for (size_t j = 0; j < columns; j++) {
+            double sum = sums[j], low = compensation[j];
+            for (size_t row = 0; row < SUMMED_ROWS; row++) {
+                ADD_TO_SUM(sum, low, dx[row * columns + j]);
+            }
+            sums[j] = sum, compensation[j] = low;
+        }
+    }
+    for (size_t count; n != 0; dx += count, n -= count) {
+        count = smaller(n, columns);
+        for (size_t j = 0; j < count; j++) {
+            ADD_TO_SUM(sums[j], compensation[j], dx[j]);
+        }
+    }
+}
+
+/* The same kernel on a gradient, whose columns are summed, a piece at a time. */
+INLINE void NAME(use_tiles_and_sum)(const simdrop_rule *rule, uint64_t start, size_t n, size_t columns,
+                                    NAME(arguments) args, double *sums, tile_kernel *kernel) {
+    for (size_t i = 0, column = 0, count; i < n; i += count) {
+        NAME(arguments) piece = args;
+        piece.x += i, piece.dy += args.dy ? i : 0, piece.result += i;
+        piece.other += args.other ? column : 0;
+        count = summed_piece(n - i, columns, column, sizeof(T));
+        NAME(use_tiles)(rule, start + i, count, columns, piece, args.dy ? piece.x : NULL, kernel);
+        NAME(sum_columns)(piece.result, count, columns, sums + column, sums + columns + column);
+        column = count < columns - column ? column + count : 0;
+    }
 }
 
 /* The tile kernel NAME_tile of a tile function. */
@@ -89,15 +106,8 @@ INLINE void NAME(activate)(uint64_t keep, const T *x, const T *bias, const T *dy
     static void NAME(bias_##activation##_backward)(const simdrop_rule *rule, uint64_t start, size_t n, size_t columns, \
                                                    const void *x, const void *bias, const void *dy, void *dx,          \
                                                    double *sums, double scale) {                                       \
-        const NAME(arguments) args = {.x = x,                                                                          \
-                                      .other = bias,                                                                   \
-                                      .dy = dy,                                                                        \
-                                      .result = dx,                                                                    \
-                                      .is_gradient = 1,                                                                \
-                                      .sums = sums,                                                                    \
-                                      .compensation = sums + columns,                                                  \
-                                      .scale = scale};                                                                 \
-        NAME(use_tiles)(rule, start, n, columns, args, x, NAME(activate_##activation##_slope_tile));                   \
+        const NAME(arguments) args = {.x = x, .other = bias, .dy = dy, .result = dx, .scale = scale};                  \
+        NAME(use_tiles_and_sum)(rule, start, n, columns, args, sums, NAME(activate_##activation##_slope_tile));        \
     }
 
 FORWARD(identity)
@@ -126,9 +136,8 @@ static void NAME(bias_identity_backward)(const simdrop_rule *rule, uint64_t star
                                          const void *x, const void *bias, const void *dy, void *dx, double *sums,
                                          double scale) {
     (void)x, (void)bias;
-    const NAME(arguments)
-        args = {.x = dy, .result = dx, .is_gradient = 1, .sums = sums, .compensation = sums + columns, .scale = scale};
-    NAME(use_tiles)(rule, start, n, columns, args, NULL, NAME(mask_tile));
+    const NAME(arguments) args = {.x = dy, .result = dx, .scale = scale};
+    NAME(use_tiles_and_sum)(rule, start, n, columns, args, sums, NAME(mask_tile));
 }
 
 #ifdef HAS_COMPRESS
@@ -228,25 +237,34 @@ static void NAME(relu_dropout)(const simdrop_rule *rule, uint64_t start, size_t 
 }
 
 /* y > 0 says kept and positive: no mask is drawn. */
-static void NAME(relu_dropout_backward)(size_t n, size_t columns, const void *result, const void *gradient,
-                                        void *target, double *sums, double scale) {
-    const T *y = result, *dy = gradient;
-    const NAME(arguments) args = {.result = target, .sums = sums, .compensation = sums ? sums + columns : NULL};
-    for (size_t i = 0, column = 0; i != n;) {
-        const size_t count = smaller(smaller(n - i, TILE), columns - column);
-        _Alignas(LINE) T tile[TILE]; /* which overlaps nothing */
-        if (count == TILE) {         /* padding would take a third longer */
+INLINE void NAME(mask_by_sign)(const T *y, const T *dy, T *dx, size_t n, T scale) {
+    for (size_t i = 0, count; i < n; i += count) {
+        T tile[TILE]; /* which overlaps nothing */
+        count = smaller(n - i, TILE);
+        if (count == TILE) { /* padding would take a third longer */
             for (size_t j = 0; j < TILE; j++) {
-                tile[j] = y[i + j] > 0 ? dy[i + j] * (T)scale : 0;
+                tile[j] = y[i + j] > 0 ? dy[i + j] * scale : 0;
             }
         } else {
             for (size_t j = 0; j < count; j++) {
-                tile[j] = y[i + j] > 0 ? dy[i + j] * (T)scale : 0;
+                tile[j] = y[i + j] > 0 ? dy[i + j] * scale : 0;
             }
         }
-        NAME(store_result)(&args, tile, i, column, count);
-        i += count;
-        column = column + count < columns ? column + count : 0;
+        NAME(store)(dx + i, tile, count);
+    }
+}
+
+static void NAME(relu_dropout_backward)(size_t n, size_t columns, const void *result, const void *gradient,
+                                        void *target, double *sums, double scale) {
+    const T *y = result, *dy = gradient;
+    T *dx = target;
+    for (size_t i = 0, column = 0, count; i < n; i += count) {
+        count = sums ? summed_piece(n - i, columns, column, sizeof(T)) : n;
+        NAME(mask_by_sign)(y + i, dy + i, dx + i, count, (T)scale);
+        if (sums) {
+            NAME(sum_columns)(dx + i, count, columns, sums + column, sums + columns + column);
+        }
+        column = count < columns - column ? column + count : 0;
     }
 }
 

@@ -171,3 +171,13 @@ cdef inline bint are_same(x, y) noexcept:
 cdef inline bint are_same_or_apart(x, y) noexcept:
     """Whether a kernel may write to y what it reads from x, of the same shape and type."""
     return are_same(x, y) or are_apart(x, y)
+
+
+cdef inline bint is_ready_pair(out, x, other) noexcept:
+    """Whether two results like x and `other` can be written to a pair `out`, in which either may be None."""
+    if type(out) is not tuple or len(<tuple>out) != 2:
+        return False
+    first, second = (<tuple>out)[0], (<tuple>out)[1]
+    if first is not None and not is_ready_out(first, x) or second is not None and not is_ready_out(second, other):
+        return False
+    return first is None or second is None or are_apart(first, second)

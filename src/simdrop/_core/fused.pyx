@@ -10,7 +10,7 @@ from simdrop import _args, _arrays, _pickle
 cimport numpy as cnp
 from libc.stdint cimport uint64_t
 
-from simdrop._core.args cimport checked_p, is_plain, is_ready_out
+from simdrop._core.args cimport checked_p, is_plain, is_ready_out, is_ready_pair
 from simdrop._core.capi cimport (
     SIMDROP_GELU,
     SIMDROP_IDENTITY,
@@ -148,15 +148,14 @@ cdef double *aligned(void *memory) noexcept:
     return <double *>(<char *>memory + (-<size_t>memory) % LINE)
 
 
-cdef bias_gradient(BiasDropoutContext ctx, dy, dx):
-    """Compute dx; return dbias."""
+cdef int sum_gradient(BiasDropoutContext ctx, dy, dx, dbias) except -1:
+    """Write dx and dbias."""
     cdef BiasBackward kernel = BiasBackward.__new__(BiasBackward)
     cdef size_t n = cnp.PyArray_SIZE(dy), columns = cnp.PyArray_DIM(dy, cnp.PyArray_NDIM(dy) - 1)
     cdef size_t rows = repeats(columns), wide = rows * columns
     cdef size_t units = (n + wide - 1) // wide if n else 0
     cdef size_t unit = block_rows(units, cnp.PyArray_NBYTES(dy)), blocks = max((units + unit - 1) // unit, 1)
-    cdef cnp.npy_intp length = columns, doubles = 2 * wide * blocks + LINE // sizeof(double)
-    dbias = cnp.PyArray_EMPTY(1, &length, cnp.PyArray_TYPE(dx), 0)
+    cdef cnp.npy_intp doubles = 2 * wide * blocks + LINE // sizeof(double)
     sums = cnp.PyArray_ZEROS(1, &doubles, cnp.NPY_FLOAT64, 0)
     kernel.number, kernel.scale, kernel.grain = ACTIVATIONS[ctx.activation], ctx.mask.factor, max(unit * wide, 1)
     kernel.set_bias(apart(ctx.bias, dx), columns)
@@ -167,7 +166,7 @@ cdef bias_gradient(BiasDropoutContext ctx, dy, dx):
     cdef int double = kernel.double
     with nogil:
         kernels.finish_sums[double](columns, rows, blocks, sums_data, target)
-    return dbias
+    return 0
 
 
 # --- Arrays ---
@@ -203,11 +202,6 @@ cdef apart(array, out):
     """The array, or a copy if writing to `out` would change it; either may be None."""
     overlaps = array is not None and out is not None and np.may_share_memory(array, out)
     return array.copy() if overlaps else array
-
-
-cdef bint is_empty_pair(out) noexcept:
-    """Whether there is no array for either of two gradients."""
-    return type(out) is tuple and len(<tuple>out) == 2 and (<tuple>out)[0] is None and (<tuple>out)[1] is None
 
 
 # --- What users see ---
@@ -311,10 +305,12 @@ cdef class BiasDropoutContext(Context):
             then.
         """
         dy = like(dy, "dy", self.mask.shape, self.dtype)
-        if not is_empty_pair(out):
-            _args.check_pair(out, {"x": dy, "bias": np.broadcast_to(self.dtype.type(0), dy.shape[dy.ndim - 1 :])})
+        cdef cnp.npy_intp columns = cnp.PyArray_DIM(dy, cnp.PyArray_NDIM(dy) - 1)
+        dbias = cnp.PyArray_EMPTY(1, &columns, cnp.PyArray_TYPE(dy), 0)
+        if not is_ready_pair(out, dy, dbias):
+            _args.check_pair(out, {"x": dy, "bias": dbias})
         dx = target(out[0], dy)
-        dbias = bias_gradient(self, dy, dx)
+        sum_gradient(self, dy, dx, dbias)
         if out[1] is not None:
             _args.base(out[1])[...] = dbias
         return dx if out[0] is None else out[0], dbias if out[1] is None else out[1]
@@ -358,9 +354,7 @@ cdef class DropoutAddContext(Context):
             dy = _args.base(dy)
         if dy.dtype is not self.dtype or dy.shape != self.mask.shape:
             _args.check_like("dy", dy, self.mask.shape, self.dtype)
-        if is_empty_pair(out):
-            return self.mask.apply(dy), dy
-        dx, dresidual = _args.check_pair(out, {"x": dy, "residual": dy})
+        dx, dresidual = out if is_ready_pair(out, dy, dy) else _args.check_pair(out, {"x": dy, "residual": dy})
         if dresidual is not None:
             _arrays.copy_to(dy, dresidual)
             return self.mask.apply(dresidual, out=out[0]), out[1]
