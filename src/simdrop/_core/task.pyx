@@ -136,8 +136,7 @@ cdef class Task:
 
 cdef class Shared:
     """
-    A task that threads share: each takes the next piece, until none is left or one has failed. The caller takes pieces
-    from the front and helpers from the back, so that of two threads each has in its caches what it had in the last call.
+    A task that threads share: each takes the next piece, until none is left or one has failed.
 
     The caller does what the others do not get to, and waits for pieces that were begun, never for a thread to start:
     others may be busy or late, the interpreter may be ending, or the system may refuse a thread.
@@ -168,7 +167,7 @@ cdef class Shared:
             self.fail(error)
         try:
             with nogil:
-                self.run(False)
+                self.run()
         except BaseException as error:
             self.fail(error)
         with nogil:
@@ -179,16 +178,13 @@ cdef class Shared:
             raise error
         return 0
 
-    cdef int run(self, bint from_end) except -1 nogil:
+    cdef int run(self) except -1 nogil:
         """Do pieces until none is left."""
         cdef size_t start, stop
         while True:
             PyThread_acquire_lock(self.lock, WAIT_LOCK)
-            start, stop = self.next, self.stop
-            if start != stop and from_end:
-                self.stop = start = start + (stop - start - 1) // self.piece * self.piece
-            elif start != stop:
-                self.next = stop = min(start + self.piece, stop)
+            start = self.next
+            self.next = stop = min(start + self.piece, self.stop)
             PyThread_release_lock(self.lock)
             if start == stop:
                 return 0
@@ -263,7 +259,7 @@ cdef class Helper:
                         PyThread_acquire_lock(self.called, WAIT_LOCK)
                         set_delay(adapted(get_delay(), nanoseconds() - self.shared.called_at))
                         if self.shared.enter():
-                            self.shared.run(True)
+                            self.shared.run()
                             self.leave()
                         self.rest()
             except BaseException as error:
