@@ -35,17 +35,18 @@ print(dropout.__name__)
     assert run_python(code).stdout == "dropout\n"
 
 
-def test_without_scikit_learn_the_extra_is_named(run_python):
-    code = """
+@pytest.mark.parametrize(("name", "needed"), [("sklearn", "scikit-learn"), ("torch", "PyTorch")])
+def test_without_its_framework_the_extra_is_named(run_python, name, needed):
+    code = f"""
 import sys, simdrop as sd
-sys.modules["sklearn"] = None  # not installed
-for use in (lambda: sd.sklearn, lambda: __import__("simdrop.sklearn")):
+sys.modules["{name}"] = None  # not installed
+for use in (lambda: sd.{name}, lambda: __import__("simdrop.{name}")):
     try:
         use()
     except ImportError as error:
         print(error)
 """
-    line = "simdrop.sklearn needs scikit-learn: pip install 'simdrop[sklearn]'\n"
+    line = f"simdrop.{name} needs {needed}: pip install 'simdrop[{name}]'\n"
     assert run_python(code).stdout == 2 * line
 
 
@@ -53,7 +54,7 @@ def test_other_names_are_attribute_errors():
     with pytest.raises(AttributeError, match="module 'simdrop' has no attribute 'dropuot'"):
         sd.dropuot  # noqa: B018
     assert not hasattr(sd, "torch_")
-    assert set(sd.__all__) <= set(dir(sd)) and set(SUBMODULES) <= set(dir(sd))
+    assert set(sd.__all__) <= set(dir(sd)) and {*SUBMODULES, "torch"} <= set(dir(sd))
 
 
 def test_all_names_are_there():

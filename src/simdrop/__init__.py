@@ -35,10 +35,11 @@ if TYPE_CHECKING:
     from simdrop import nn as nn
     from simdrop import sklearn as sklearn
     from simdrop import submatrix as submatrix
+    from simdrop import torch as torch
 
 # Submodules that are imported when first used. Not in __all__: `from simdrop import *` must not
-# need an extra, nor hide scikit-learn's own name.
-_LAZY = ("fused", "nn", "sklearn", "submatrix")
+# need an extra, nor hide the names of scikit-learn and PyTorch.
+_LAZY = ("fused", "nn", "sklearn", "submatrix", "torch")
 
 __all__ = [
     "AlphaDropoutContext",

@@ -186,27 +186,37 @@ def drop_block(
     2.0
     """
     x, p, size = _args.base(x), probability(p), operator.index(block_size)
+    positions, gamma = corner_positions(x.shape, p, size)
     axes = _args.checked_axes(shared_axes, x.ndim)
-    if x.ndim < 2:
-        raise ValueError(f"x has shape {x.shape}, but its last two axes are those of an image")
     if axes and axes[-1] >= x.ndim - 2:
         raise ValueError(f"shared_axes = {shared_axes}, but blocks lie in the last two axes")
-    height, width = x.shape[-2:]
-    if not 1 <= size <= min(height, width):
-        raise ValueError(
-            f"block_size = {size}, but must be from 1 to the smaller of {x.shape[-2:]}"
-        )
     source, y = operands(x, out, x.shape, scale)
-    positions = (*x.shape[:-2], height - size + 1, width - size + 1)
-    gamma = corner_probability(p, size, height, width)
     corners = next_mask(rng, gamma, positions, shared_axes=axes, training=training, scale=scale)
     if corners.p == 0 and out is None:
         return x, DropBlockContext(corners, size, 1.0)
     drop = covered(corners, size)
-    kept = drop.size - int(np.count_nonzero(drop))
-    factor = 1.0 if not scale else drop.size / kept if kept else 0.0
+    factor = block_scale(drop) if scale else 1.0
     select(source, drop, factor, y)
     return y if out is None else out, DropBlockContext(corners, size, factor)
+
+
+def corner_positions(shape: Sequence[int], p: float, size: int) -> tuple[tuple[int, ...], float]:
+    """The shape of the positions where blocks may begin, and gamma, the probability of each."""
+    if len(shape) < 2:
+        raise ValueError(f"x has shape {tuple(shape)}, but its last two axes are those of an image")
+    *leading, height, width = shape
+    if not 1 <= size <= min(height, width):
+        raise ValueError(
+            f"block_size = {size}, but must be from 1 to the smaller of {(height, width)}"
+        )
+    positions = (*leading, height - size + 1, width - size + 1)
+    return positions, corner_probability(p, size, height, width)
+
+
+def block_scale(drop: NDArray[np.bool_]) -> float:
+    """What keeps the mean: the number of elements over that of kept ones, 0 if there are none."""
+    kept = drop.size - int(np.count_nonzero(drop))
+    return drop.size / kept if kept else 0.0
 
 
 def corner_probability(p: float, size: int, height: int, width: int) -> float:

@@ -1,0 +1,99 @@
+"""Where a call draws from: PyTorch's generator, or a Stream."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections import OrderedDict
+from typing import Any, NamedTuple
+
+import torch
+
+from simdrop._core.stream import Stream, next_draws
+
+# Draws of one key that a rank has before those of the next rank begin.
+RANK = 2**32
+
+# How many draws of streams are remembered, for backward passes that compute a part again.
+REMEMBERED = 2**14
+
+
+class Address(NamedTuple):
+    """The key and the number of a draw."""
+
+    key: bytes
+    number: int
+
+
+remembered: OrderedDict[tuple[bytes, bytes], int] = OrderedDict()
+
+
+class Bits(threading.local):
+    """128 random bits, in memory that a thread uses again."""
+
+    def __init__(self) -> None:
+        self.tensor = torch.empty(2, dtype=torch.int64)
+        self.array = self.tensor.numpy()
+
+    def next(self, generator: torch.Generator | None) -> bytes:
+        """From a generator, which moves on; None is PyTorch's."""
+        self.tensor.random_(-(2**63), None, generator=generator)
+        return self.array.tobytes()
+
+
+bits = Bits()
+
+
+def next_address(stream: Stream | torch.Generator | None) -> Address:
+    """The address of the next draw."""
+    if stream is None:
+        return address_of(bits.next(None), None)
+    if isinstance(stream, torch.Generator):
+        return address_of(bits.next(stream), None)
+    return address_of(bits.next(None), checked_stream(stream))
+
+
+def address_of(call: bytes, stream: Stream | None) -> Address:
+    """
+    The address of a call's draw, from 128 random bits of PyTorch's generator.
+
+    Without a stream they are the key. `torch.manual_seed` seeds them, each worker of a DataLoader
+    has others, and `torch.utils.checkpoint` restores the generator before it computes a part of the
+    forward pass again. Ranks of torch.distributed draw differently even if their seeds are equal.
+
+    A stream moves on with each call, and the bits only say which call it was: a backward pass that
+    computes a checkpointed part again, with the same bits, finds the draw that the call took.
+    """
+    if stream is None:
+        return Address(call, RANK * rank())
+    key = stream.key
+    if is_backward() and (key, call) in remembered:
+        return Address(key, remembered[key, call])
+    (draw,) = next_draws(stream, 1)
+    remembered[draw.key, call] = draw.draw
+    if len(remembered) > REMEMBERED:
+        remembered.popitem(last=False)
+    return Address(draw.key, draw.draw)
+
+
+def checked_stream(stream: Any) -> Stream | None:
+    if stream is not None and not isinstance(stream, Stream):
+        raise TypeError(
+            "stream must be a simdrop.Stream, a torch.Generator or None, "
+            f"not {type(stream).__name__}"
+        )
+    return stream
+
+
+def rank() -> int:
+    """Of this process in torch.distributed, if that is used."""
+    distributed: Any = sys.modules.get("torch.distributed")
+    if distributed is None or not distributed.is_available() or not distributed.is_initialized():
+        return 0
+    number: int = distributed.get_rank()
+    return number
+
+
+def is_backward() -> bool:
+    """Whether autograd is computing a backward pass in this thread."""
+    return bool(torch._C._current_graph_task_id() != -1)
