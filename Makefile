@@ -7,7 +7,7 @@ C_FILES := $(shell find csrc -name '*.[ch]')
 STUBS := $(patsubst src/simdrop/_core/%.pyi,simdrop._core.%,$(wildcard src/simdrop/_core/*.pyi))
 SOURCES := pyproject.toml CMakeLists.txt $(shell find csrc src -type f -not -name '*.pyc' 2>/dev/null)
 
-.PHONY: train test test-cross test-exhaustive sanitize run-sanitized check-all bench lint format clean
+.PHONY: train test test-adapters test-cross test-exhaustive sanitize run-sanitized check-all bench lint format clean
 .DELETE_ON_ERROR:
 
 train: $(VENV)/.installed ## train a net on the bundled digits, without and with dropout
@@ -15,6 +15,9 @@ train: $(VENV)/.installed ## train a net on the bundled digits, without and with
 
 test: $(VENV)/.installed $(VENV)/.test ## run all tests, in up to four processes
 	$(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 $(ARGS)
+
+test-adapters: $(VENV)/.installed $(VENV)/.test $(VENV)/.adapters ## run the tests of simdrop.torch with PyTorch (1 GB)
+	$(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 tests/with_torch $(ARGS)
 
 test-cross: $(VENV)/.installed $(VENV)/.test ## run the C library on ARM and on a big-endian machine, emulated
 	@$(VENV)/bin/python tests/cross/machines.py
@@ -62,6 +65,6 @@ $(VENV)/.installed: $(VENV)/.made $(SOURCES)
 	$(PIP) install --quiet $(BUILD) '.[train]'
 	touch $@
 
-$(VENV)/.test $(VENV)/.bench $(VENV)/.lint: $(VENV)/.%: $(VENV)/.made pyproject.toml
+$(VENV)/.test $(VENV)/.adapters $(VENV)/.bench $(VENV)/.lint: $(VENV)/.%: $(VENV)/.made pyproject.toml
 	$(PIP) install --quiet --group $*
 	touch $@

@@ -8,7 +8,8 @@ except ImportError as error:
     raise ImportError("simdrop.torch needs PyTorch: pip install 'simdrop[torch]'") from error
 
 from . import functional
-from .convert import convert, install, patch
+from ._convert import convert
+from ._patch import install, patch
 from .modules import (
     AlphaDropout,
     DropBlock,

@@ -1,71 +1,18 @@
-"""simdrop in models as they are: their modules exchanged, or PyTorch's operators replaced."""
+"""PyTorch's dropout operators replaced by simdrop's."""
 
 from __future__ import annotations
 
 import warnings
 from types import TracebackType
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import torch
-from torch import nn
 
 from simdrop import Mask
 
-from . import functional, modules
+from . import functional
 from ._draws import next_address
 from ._tensors import array
-from .functional import Draws
-
-Model = TypeVar("Model", bound=nn.Module)
-
-# PyTorch's modules, and those of simdrop, which have the same attributes and one more.
-SAME: dict[type[nn.Module], type[modules.Streamed]] = {
-    nn.Dropout: modules.Dropout,
-    nn.Dropout1d: modules.Dropout1d,
-    nn.Dropout2d: modules.Dropout2d,
-    nn.Dropout3d: modules.Dropout3d,
-    nn.AlphaDropout: modules.AlphaDropout,
-    nn.FeatureAlphaDropout: modules.FeatureAlphaDropout,
-}
-
-
-def convert(model: Model, *, stream: Draws = None) -> Model:
-    """
-    Make all dropout modules of a model simdrop's, in place.
-
-    They stay the objects that they are, with their names, hooks and modes. Subclasses of PyTorch's
-    modules are left alone, since they may compute something else; what calls
-    `torch.nn.functional.dropout` without a module is for `patch`.
-
-    Parameters
-    ----------
-    model : torch.nn.Module
-        Such as a model of `transformers`.
-    stream : simdrop.Stream or torch.Generator, optional
-        What all of them draw from, one after the other; the default is PyTorch's generator.
-
-    Returns
-    -------
-    torch.nn.Module
-        The model that was given.
-
-    Examples
-    --------
-    >>> import simdrop.torch, torch
-    >>> simdrop.torch.convert(torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Dropout(0.1)))
-    Sequential(
-      (0): Linear(in_features=2, out_features=3, bias=True)
-      (1): Dropout(p=0.1, inplace=False)
-    )
-    """
-    for module in model.modules():
-        if type(module) in SAME:
-            module.__class__ = SAME[type(module)]
-            cast(modules.Streamed, module).set_stream(stream)
-    return model
-
-
-# --- PyTorch's operators ---
 
 
 def dropout(input: torch.Tensor, p: float, train: bool) -> torch.Tensor:

@@ -10,7 +10,7 @@ from torch import nn
 import simdrop as sd
 import simdrop.torch as st
 from simdrop.torch import functional as F
-from simdrop.torch.convert import DIFFERENTIABLE
+from simdrop.torch._patch import DIFFERENTIABLE
 
 TF = nn.functional
 
