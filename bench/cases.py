@@ -29,6 +29,8 @@ CONTENDERS = {
     "half": "p = 0.5",
     "products": "matrix products alone",
     "without": "without dropout",
+    "philox": "Philox",
+    "pcg64": "PCG64",
     "bare": "NumPy alone",
     "simdrop": "simdrop",
 }
@@ -49,6 +51,7 @@ FAMILIES = {
     "fused": ("Fused, forward and backward", "ns/element"),
     "structured": ("Structured transforms, forward and backward", "ns/element"),
     "noise": ("Gaussian and alpha dropout, forward and backward", "ns/element"),
+    "generators": ("NumPy's Generator on simdrop.BitGenerator", "ns/element"),
     "mc": ("Monte-Carlo dropout, a net of 784-1024-1024-10", "µs/pass of a row"),
     "steps": ("Training steps of a 784-1024-1024-10 net, batch 128, all threads", "ms"),
 }
@@ -287,6 +290,12 @@ def noise() -> Iterator[Group]:
         yield Group("noise", work, SMALL, ("constant", "naive", "simdrop"), limits)
 
 
+def generators() -> Iterator[Group]:
+    names, limits = ("philox", "pcg64"), (Limit("philox", 1.0),)
+    for shape, work in product(((1_000,), MIDDLE), ("random", "integers", "standard_normal")):
+        yield Group("generators", work, shape, names, limits, "float64")
+
+
 def structured() -> Iterator[Group]:
     shapes = {
         "drop_path": (64, 64, 14, 14),
@@ -339,6 +348,7 @@ def groups(chosen: str, available: Sequence[str]) -> dict[str, Group]:
         fused(),
         structured(),
         noise(),
+        generators(),
         monte_carlo(),
         steps(),
     )

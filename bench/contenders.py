@@ -54,6 +54,8 @@ def simdrop_names(arrays: Arrays, group: Group) -> dict[str, Any]:
         "shape": group.shape,
         "m": stream.mask(group.shape, group.p, shared_axes=axes, scale=scale),
     }
+    if group.family == "generators":
+        return generator_names(sd.BitGenerator, group)
     if group.family in ("fused", "views"):
         residual = arrays.residual
         names |= {"residual": residual, "bias": residual[(0,) * (residual.ndim - 1)].copy()}
@@ -81,6 +83,10 @@ def ordered_names(arrays: Arrays, group: Group) -> dict[str, Any]:
 
 def half_names(arrays: Arrays, group: Group) -> dict[str, Any]:
     return {"half": sd.Stream(0).mask(group.shape, 0.5)}
+
+
+def generator_names(bits: type[np.random.BitGenerator], group: Group) -> dict[str, Any]:
+    return {"generator": np.random.Generator(bits(0)), "n": group.n}
 
 
 def naive_names(arrays: Arrays, group: Group) -> dict[str, Any]:
@@ -138,6 +144,8 @@ NAMES: dict[str, Callable[[Arrays, Group], dict[str, Any]]] = {
     "unfused": unfused_names,
     "ordered": ordered_names,
     "half": half_names,
+    "philox": lambda arrays, group: generator_names(np.random.Philox, group),
+    "pcg64": lambda arrays, group: generator_names(np.random.PCG64, group),
 }
 
 

@@ -97,10 +97,17 @@ LINES = {
         "backward": "ready(backward(keep, dy, p))",
         "both": "ready(both(key, x, dy, p))",
     },
+    "philox": {
+        "random": "generator.random(out=y)",
+        "integers": "generator.integers(0, 1000, n)",
+        "standard_normal": "generator.standard_normal(out=y)",
+    },
     "half": {"forward": "half.apply(x, out=y)"},
     "bare": {"import": "run_python('import numpy')"},
 }
 LINES["single"] = LINES["simdrop"]
+LINES["simdrop"] |= LINES["philox"]
+LINES["pcg64"] = LINES["philox"]
 LINES["ordered"] = {
     work: f"np.copyto(x, view_of_x); np.copyto(dy, view_of_dy); {line}"
     for work, line in LINES["simdrop"].items()

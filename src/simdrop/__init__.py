@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from simdrop import sklearn as sklearn
     from simdrop import submatrix as submatrix
     from simdrop import torch as torch
+    from simdrop._core.bitgenerator import BitGenerator as BitGenerator
 
 # Submodules that are imported when first used. Not in __all__: `from simdrop import *` must not
 # need an extra, nor hide the names of scikit-learn and PyTorch.
@@ -43,6 +44,7 @@ _LAZY = ("fused", "nn", "sklearn", "submatrix", "torch")
 
 __all__ = [
     "AlphaDropoutContext",
+    "BitGenerator",
     "Draw",
     "DropBlockContext",
     "DropConnectMatmulContext",
@@ -79,6 +81,10 @@ def __getattr__(name: str) -> Any:
         from importlib import import_module
 
         return import_module(f"simdrop.{name}")
+    if name == "BitGenerator":  # imported when it is used, since numpy.random takes milliseconds
+        from simdrop._core.bitgenerator import BitGenerator
+
+        return BitGenerator
     raise AttributeError(f"module 'simdrop' has no attribute {name!r}")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from simdrop import Mask, StoredMask, Stream
+    from simdrop import BitGenerator, Mask, StoredMask, Stream
     from simdrop.submatrix import Kept
 
 classes: dict[str, Any] = {}
@@ -41,3 +41,9 @@ def restore_kept(mask: Mask | StoredMask) -> Kept:
     from simdrop._core.submatrix import Kept
 
     return Kept(mask)
+
+
+def restore_bit_generator(state: dict[str, Any], seed_seq: Any) -> BitGenerator:
+    from simdrop._core.bitgenerator import restored
+
+    return restored(state, seed_seq)

@@ -15,7 +15,7 @@ from simdrop._core.stream import Stream, next_draws
 RANK = 2**32
 
 # How many draws of streams are remembered, for backward passes that compute a part again.
-REMEMBERED = 2**14
+REMEMBERED = 2**16
 
 
 class Address(NamedTuple):
