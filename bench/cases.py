@@ -22,6 +22,8 @@ CONTENDERS = {
     "constant": "constant",
     "copy": "copy",
     "torch": "PyTorch",
+    "torch_model": "PyTorch's dropout",
+    "torch_without": "PyTorch, p = 0",
     "jax": "JAX",
     "single": "one thread",
     "unfused": "unfused",
@@ -34,7 +36,12 @@ CONTENDERS = {
     "bare": "NumPy alone",
     "simdrop": "simdrop",
 }
-OPTIONAL = ("torch", "jax")
+OPTIONAL = {
+    "torch": ["torch"],
+    "torch_model": ["torch", "transformers"],
+    "torch_without": ["torch", "transformers"],
+    "jax": ["jax"],
+}
 
 # The title of each family, and the unit of its times.
 FAMILIES = {
@@ -53,6 +60,8 @@ FAMILIES = {
     "noise": ("Gaussian and alpha dropout, forward and backward", "ns/element"),
     "generators": ("NumPy's Generator on simdrop.BitGenerator", "ns/element"),
     "mc": ("Monte-Carlo dropout, a net of 784-1024-1024-10", "µs/pass of a row"),
+    "pytorch": ("PyTorch with simdrop.torch: forward and backward", "ms"),
+    "models": ("PyTorch with simdrop.torch: training steps", "ms"),
     "steps": ("Training steps of a 784-1024-1024-10 net, batch 128, all threads", "ms"),
 }
 
@@ -325,6 +334,14 @@ def steps() -> Iterator[Group]:
         yield Group("steps", work, (128, 784), names, given, threads=ALL_CPUS, rounds=4, calls=6)
 
 
+def pytorch() -> Iterator[Group]:
+    for n, speed in ((64, 1.0), (1_000, 1.0), (100_000, 20.0), (1_000_000, 30.0)):
+        yield Group("pytorch", "dropout", (n,), ("torch",), (Limit("torch", speed, "speed"),))
+    names, limits = ("torch_model", "torch_without"), (Limit("torch_without", 1.05),)
+    for work in ("BERT, sdpa", "BERT, eager", "wide", "convolutional"):
+        yield Group("models", work, (), names, limits, p=0.1, rounds=5)
+
+
 def monte_carlo() -> Iterator[Group]:
     shape = 10, 256  # samples, rows
     for work, speed in zip(mc.WORKS, (2, 2, 3, 2), strict=True):
@@ -350,6 +367,7 @@ def groups(chosen: str, available: Sequence[str]) -> dict[str, Group]:
         noise(),
         generators(),
         monte_carlo(),
+        pytorch(),
         steps(),
     )
     return {str(group): group for group in chain(*families)}
@@ -382,4 +400,4 @@ def cases(passes: int, families: list[str]) -> Iterator[Case]:
 
 def missing() -> list[str]:
     """The contenders that are not installed."""
-    return [name for name in OPTIONAL if find_spec(name) is None]
+    return [name for name, needed in OPTIONAL.items() if not all(map(find_spec, needed))]

@@ -153,6 +153,10 @@ def worker(arrays: Arrays, group: Group, contender: str) -> Any:
     """The object that does the work of a contender, in the families of `lines.WORKER_LINES`."""
     if contender == "torch":
         from . import with_torch
+    if group.family in ("pytorch", "models"):
+        from . import pytorch
+
+        return pytorch.worker(group.work, group.shape, contender)
     match group.family, contender:
         case "structured", "simdrop":
             return structured.Ours(group.work, arrays.x, group.p)
@@ -199,6 +203,10 @@ def prepare(number: int, group: Group, contender: str) -> Line:
     """A contender's line for a group, ready to run."""
     line = line_for(contender, group)
     run = loop(line, values(number, group, contender, line))
+    if group.family in ("pytorch", "models"):
+        from . import pytorch
+
+        return Line(run, pytorch.setting(contender))
     if group.family == "steps":
         n = available_cpus() if group.threads == ALL_CPUS else group.threads
         return Line(run, steps.on_threads(n))

@@ -121,6 +121,8 @@ LINES["ordered"]["dropout_add"] = (
 WORKER_LINES = {
     "structured": "worker.run(x, dy)",
     "mc": "worker.run()",
+    "pytorch": "worker.run()",
+    "models": "worker.run()",
     "steps": "worker.step()",
 }
 

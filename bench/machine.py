@@ -11,7 +11,7 @@ from cpuinfo import get_cpu_info  # comes with pytest-benchmark
 
 from simdrop.config import config
 
-from .cases import CONTENDERS, OPTIONAL, missing
+from .cases import CONTENDERS, missing
 
 
 def facts() -> dict[str, str]:
@@ -26,7 +26,7 @@ def facts() -> dict[str, str]:
         "NumPy": version("numpy"),
         **{
             CONTENDERS[name]: "not installed, not measured" if name in absent else version(name)
-            for name in OPTIONAL
+            for name in ("torch", "jax")
         },
         "threads": build["threads"],
         "system": f"{platform.system()} {platform.machine()}",
