@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -9,15 +10,8 @@ from torch._functorch.pyfunctorch import VmapInterpreter, retrieve_all_functorch
 from torch.autograd import forward_ad
 
 from ._draws import Address, next_address
-from ._tensors import array, is_plain_gradient
+from ._tensors import array, is_plain_gradient, tensor
 from ._transforms import Context, Transform
-
-
-def applied(function: Any, x: torch.Tensor) -> torch.Tensor:
-    """The result of `apply` or `backward` of a context, in a new tensor."""
-    y = torch.empty_like(x)
-    function(array(x), out=array(y))
-    return y
 
 
 def gradient(context: Context, dy: torch.Tensor) -> torch.Tensor:
@@ -27,7 +21,7 @@ def gradient(context: Context, dy: torch.Tensor) -> torch.Tensor:
         return multiplied(dy, constants(context, like)[0])
     if torch.is_grad_enabled() or forward_ad._current_level >= 0:
         return Gradient.apply(dy, context)
-    return applied(context.backward, dy)
+    return tensor(context.backward(array(dy)))
 
 
 class Apply(torch.autograd.Function):
@@ -37,7 +31,7 @@ class Apply(torch.autograd.Function):
     def forward(ctx: Any, x: torch.Tensor, context: Context, in_place: bool) -> torch.Tensor:
         ctx.context, ctx.in_place = context, in_place
         if not in_place:
-            return applied(context.apply, x)
+            return tensor(context.apply(array(x)))
         ctx.mark_dirty(x)
         context.apply(array(x), out=array(x))
         return x
@@ -52,13 +46,18 @@ class Apply(torch.autograd.Function):
         return tangent.copy_(dy) if ctx.in_place else dy
 
 
+# Without the checks for torch.func's transforms, which `is_plain` has made.
+apply: Callable[[torch.Tensor, Context, bool], torch.Tensor]
+apply = super(torch.autograd.Function, Apply).apply
+
+
 class Gradient(torch.autograd.Function):
     """`context.backward`, which is linear and its own adjoint."""
 
     @staticmethod
     def forward(ctx: Any, dy: torch.Tensor, context: Context) -> torch.Tensor:
         ctx.context = context
-        return applied(context.backward, dy)
+        return tensor(context.backward(array(dy)))
 
     @staticmethod
     def backward(ctx: Any, dx: torch.Tensor) -> tuple[torch.Tensor, None]:

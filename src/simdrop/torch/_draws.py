@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections import OrderedDict
-from typing import Any, NamedTuple
+from typing import Any, TypeAlias
 
 import torch
+from torch import distributed
 
 from simdrop._core.stream import Stream, next_draws
 
 # Draws of one key that a rank has before those of the next rank begin.
 RANK = 2**32
 
+HAS_RANKS = distributed.is_available()
+
 # How many draws of streams are remembered, for backward passes that compute a part again.
 REMEMBERED = 2**16
 
 
-class Address(NamedTuple):
-    """The key and the number of a draw."""
+# The key and the number of a draw.
+Address: TypeAlias = tuple[bytes, int]
 
-    key: bytes
-    number: int
-
+# Of an int64.
+LEAST = -(2**63)
 
 remembered: OrderedDict[tuple[bytes, bytes], int] = OrderedDict()
 
@@ -35,9 +36,9 @@ class Bits(threading.local):
         self.tensor = torch.empty(2, dtype=torch.int64)
         self.array = self.tensor.numpy()
 
-    def next(self, generator: torch.Generator | None) -> bytes:
+    def next(self, generator: torch.Generator | None = None) -> bytes:
         """From a generator, which moves on; None is PyTorch's."""
-        self.tensor.random_(-(2**63), None, generator=generator)
+        self.tensor.random_(LEAST, None, generator=generator)
         return self.array.tobytes()
 
 
@@ -47,10 +48,10 @@ bits = Bits()
 def next_address(stream: Stream | torch.Generator | None) -> Address:
     """The address of the next draw."""
     if stream is None:
-        return address_of(bits.next(None), None)
+        return bits.next(), first_draw()
     if isinstance(stream, torch.Generator):
-        return address_of(bits.next(stream), None)
-    return address_of(bits.next(None), checked_stream(stream))
+        return bits.next(stream), first_draw()
+    return address_of(bits.next(), checked_stream(stream))
 
 
 def address_of(call: bytes, stream: Stream | None) -> Address:
@@ -65,15 +66,15 @@ def address_of(call: bytes, stream: Stream | None) -> Address:
     computes a checkpointed part again, with the same bits, finds the draw that the call took.
     """
     if stream is None:
-        return Address(call, RANK * rank())
+        return call, first_draw()
     key = stream.key
     if is_backward() and (key, call) in remembered:
-        return Address(key, remembered[key, call])
+        return key, remembered[key, call]
     (draw,) = next_draws(stream, 1)
     remembered[draw.key, call] = draw.draw
     if len(remembered) > REMEMBERED:
         remembered.popitem(last=False)
-    return Address(draw.key, draw.draw)
+    return draw.key, draw.draw
 
 
 def checked_stream(stream: Any) -> Stream | None:
@@ -85,13 +86,11 @@ def checked_stream(stream: Any) -> Stream | None:
     return stream
 
 
-def rank() -> int:
-    """Of this process in torch.distributed, if that is used."""
-    distributed: Any = sys.modules.get("torch.distributed")
-    if distributed is None or not distributed.is_available() or not distributed.is_initialized():
+def first_draw() -> int:
+    """Of this process, whose rank torch.distributed may know."""
+    if not (HAS_RANKS and distributed.is_initialized()):
         return 0
-    number: int = distributed.get_rank()
-    return number
+    return RANK * distributed.get_rank()
 
 
 def is_backward() -> bool:

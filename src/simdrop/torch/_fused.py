@@ -130,7 +130,7 @@ class DropoutAdd(torch.autograd.Function):
 
 def stream_of(address: Address) -> Any:
     """A stream whose next draw is the one at an address."""
-    return stream_at(Mask(address.key, address.number, 0.0, ()))
+    return stream_at(Mask(*address, 0.0, ()))
 
 
 def chained(step: Step, v: torch.Tensor, dy: torch.Tensor) -> torch.Tensor:

@@ -14,8 +14,8 @@ import torch
 
 from simdrop._core.stream import Stream
 
-from ._draws import Address, address_of, checked_stream
-from ._tensors import array
+from ._draws import address_of, checked_stream
+from ._tensors import array, tensor
 from ._transforms import Context, Transform
 
 # Streams that compiled code draws from, by number; it cannot hold Python's objects.
@@ -40,9 +40,8 @@ def address(bits: torch.Tensor, stream: int) -> torch.Tensor:
         raise RuntimeError(
             f"stream {stream} of this program is not in this process; export without stream="
         )
-    found = address_of(bits.numpy().tobytes(), streams[stream] if stream >= 0 else None)
-    key = torch.frombuffer(bytearray(found.key), dtype=torch.int64)
-    return torch.cat((key, torch.tensor([found.number])))
+    key, number = address_of(bits.numpy().tobytes(), streams[stream] if stream >= 0 else None)
+    return torch.cat((torch.frombuffer(bytearray(key), dtype=torch.int64), torch.tensor([number])))
 
 
 @address.register_fake
@@ -61,7 +60,7 @@ def context_at(
 ) -> Context:
     transform = Transform(kind, p, tuple(shared_axes), scale, block_size)
     key, number = address[:2].numpy().tobytes(), int(address[2])
-    return transform.context(Address(key, number), shape)
+    return transform.context((key, number), shape)
 
 
 @torch.library.custom_op("simdrop::apply", mutates_args=())
@@ -74,10 +73,8 @@ def apply(
     scale: bool,
     block_size: int,
 ) -> torch.Tensor:
-    y = torch.empty_like(x)
     context = context_at(address, x.shape, kind, p, shared_axes, scale, block_size)
-    context.apply(array(x), out=array(y))
-    return y
+    return tensor(context.apply(array(x)))
 
 
 @torch.library.custom_op("simdrop::gradient", mutates_args=())
@@ -90,10 +87,8 @@ def gradient(
     scale: bool,
     block_size: int,
 ) -> torch.Tensor:
-    dx = torch.empty_like(dy)
     context = context_at(address, dy.shape, kind, p, shared_axes, scale, block_size)
-    context.backward(array(dy), out=array(dx))
-    return dx
+    return tensor(context.backward(array(dy)))
 
 
 def keep_address(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:

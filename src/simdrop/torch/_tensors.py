@@ -52,9 +52,17 @@ def array(x: torch.Tensor) -> NDArray[Any]:
                 "tensors of bfloat16 need ml_dtypes: pip install 'simdrop[torch]'"
             )
         return x.view(torch.uint16).numpy().view(bfloat16)
-    if x.is_conj() or x.is_neg():
-        x = x.resolve_conj().resolve_neg()
-    return x.numpy()
+    try:
+        return x.numpy()
+    except RuntimeError:
+        return x.resolve_conj().resolve_neg().numpy()
+
+
+def tensor(x: NDArray[Any]) -> torch.Tensor:
+    """The inverse: a tensor on the memory of an array."""
+    if x.dtype == bfloat16:
+        return torch.from_numpy(x.view("u2")).view(torch.bfloat16)
+    return torch.from_numpy(x)
 
 
 def check_in_place(x: torch.Tensor) -> None:

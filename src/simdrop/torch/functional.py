@@ -663,9 +663,8 @@ def transformed(
     if is_plain(x) and not torch.compiler.is_compiling():
         if in_place:
             check_in_place(x)
-        return applied(
-            _autograd.Apply, x, transform.context(next_address(stream), tuple(x.shape)), in_place
-        )
+        context = transform.context(next_address(stream), tuple(x.shape))
+        return _autograd.apply(x, context, in_place)
     if torch.compiler.is_compiling() or not torch._C._are_functorch_transforms_active():
         y = _ops.traced(x, transform, stream)
     else:
