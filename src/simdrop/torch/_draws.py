@@ -36,7 +36,7 @@ class Bits(threading.local):
         self.tensor = torch.empty(2, dtype=torch.int64)
         self.array = self.tensor.numpy()
 
-    def next(self, generator: torch.Generator | None = None) -> bytes:
+    def next(self, generator: torch.Generator | None) -> bytes:
         """From a generator, which moves on; None is PyTorch's."""
         self.tensor.random_(LEAST, None, generator=generator)
         return self.array.tobytes()
@@ -47,11 +47,9 @@ bits = Bits()
 
 def next_address(stream: Stream | torch.Generator | None) -> Address:
     """The address of the next draw."""
-    if stream is None:
-        return bits.next(), first_draw()
-    if isinstance(stream, torch.Generator):
+    if stream is None or isinstance(stream, torch.Generator):
         return bits.next(stream), first_draw()
-    return address_of(bits.next(), checked_stream(stream))
+    return address_of(bits.next(None), checked_stream(stream))
 
 
 def address_of(call: bytes, stream: Stream | None) -> Address:

@@ -41,7 +41,6 @@ def can_be_fused(inputs: Tensors) -> bool:
     """Whether the kernels take these tensors, and autograd asks for no tangents."""
     return (
         all(is_plain(x) and x.dtype in (torch.float32, torch.float64) for x in inputs)
-        and not torch.compiler.is_compiling()
         and forward_ad._current_level < 0
     )
 

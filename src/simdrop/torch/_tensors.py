@@ -73,9 +73,19 @@ def check_in_place(x: torch.Tensor) -> None:
         )
 
 
-def is_plain(x: torch.Tensor) -> bool:
-    """Whether NumPy can see a tensor's memory: not if it is only traced, or stands for a batch."""
-    return type(x) in PLAIN and x.is_cpu and not torch._C._are_functorch_transforms_active()
+def is_plain(x: Any) -> bool:
+    """
+    Whether `check` accepts a tensor, and NumPy can see its memory: not if it is only traced, or
+    stands for a batch.
+    """
+    return (
+        type(x) in PLAIN
+        and x.is_cpu
+        and x.dtype in DTYPES
+        and x.layout is torch.strided
+        and not torch._C._are_functorch_transforms_active()
+        and not torch.compiler.is_compiling()
+    )
 
 
 def is_plain_gradient(dy: torch.Tensor) -> bool:

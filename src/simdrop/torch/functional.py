@@ -657,14 +657,16 @@ def transformed(
 ) -> torch.Tensor:
     """A transform's result, in autograd."""
     check_p(transform.p)
-    check(x)
-    if not training or transform.p == 0 or x.numel() == 0:
-        return x
-    if is_plain(x) and not torch.compiler.is_compiling():
+    if is_plain(x):
+        if not training or transform.p == 0 or x.numel() == 0:
+            return x
         if in_place:
             check_in_place(x)
         context = transform.context(next_address(stream), tuple(x.shape))
         return _autograd.apply(x, context, in_place)
+    check(x)
+    if not training or transform.p == 0 or x.numel() == 0:
+        return x
     if torch.compiler.is_compiling() or not torch._C._are_functorch_transforms_active():
         y = _ops.traced(x, transform, stream)
     else:
