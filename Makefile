@@ -16,8 +16,8 @@ train: $(VENV)/.installed ## train a net on the bundled digits, without and with
 test: $(VENV)/.installed $(VENV)/.test ## run all tests, in up to four processes
 	$(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 $(ARGS)
 
-test-adapters: $(VENV)/.installed $(VENV)/.test $(VENV)/.adapters ## run the tests of simdrop.torch with PyTorch (1 GB)
-	$(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 tests/with_torch $(ARGS)
+test-adapters: $(VENV)/.installed $(VENV)/.test $(VENV)/.adapters ## run the tests of adapters, with their frameworks (1 GB)
+	$(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 tests/with_torch tests/with_dask $(ARGS)
 
 test-cross: $(VENV)/.installed $(VENV)/.test ## run the C library on ARM and on a big-endian machine, emulated
 	@$(VENV)/bin/python tests/cross/machines.py

@@ -35,7 +35,9 @@ print(dropout.__name__)
     assert run_python(code).stdout == "dropout\n"
 
 
-@pytest.mark.parametrize(("name", "needed"), [("sklearn", "scikit-learn"), ("torch", "PyTorch")])
+@pytest.mark.parametrize(
+    ("name", "needed"), [("dask", "Dask"), ("sklearn", "scikit-learn"), ("torch", "PyTorch")]
+)
 def test_without_its_framework_the_extra_is_named(run_python, name, needed):
     code = f"""
 import sys, simdrop as sd
@@ -54,7 +56,7 @@ def test_other_names_are_attribute_errors():
     with pytest.raises(AttributeError, match="module 'simdrop' has no attribute 'dropuot'"):
         sd.dropuot  # noqa: B018
     assert not hasattr(sd, "torch_")
-    assert set(sd.__all__) <= set(dir(sd)) and {*SUBMODULES, "torch"} <= set(dir(sd))
+    assert set(sd.__all__) <= set(dir(sd)) and {*SUBMODULES, "dask", "torch"} <= set(dir(sd))
 
 
 def test_all_names_are_there():

@@ -31,6 +31,7 @@ from simdrop.structured import (
 )
 
 if TYPE_CHECKING:
+    from simdrop import dask as dask
     from simdrop import fused as fused
     from simdrop import nn as nn
     from simdrop import sklearn as sklearn
@@ -39,8 +40,8 @@ if TYPE_CHECKING:
     from simdrop._core.bitgenerator import BitGenerator as BitGenerator
 
 # Submodules that are imported when first used. Not in __all__: `from simdrop import *` must not
-# need an extra, nor hide the names of scikit-learn and PyTorch.
-_LAZY = ("fused", "nn", "sklearn", "submatrix", "torch")
+# need an extra, nor hide the names of frameworks.
+_LAZY = ("dask", "fused", "nn", "sklearn", "submatrix", "torch")
 
 __all__ = [
     "AlphaDropoutContext",
@@ -89,4 +90,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
+    return sorted({*globals(), *__all__, *_LAZY})
