@@ -36,7 +36,8 @@ print(dropout.__name__)
 
 
 @pytest.mark.parametrize(
-    ("name", "needed"), [("dask", "Dask"), ("sklearn", "scikit-learn"), ("torch", "PyTorch")]
+    ("name", "needed"),
+    [("autograd", "autograd"), ("dask", "Dask"), ("sklearn", "scikit-learn"), ("torch", "PyTorch")],
 )
 def test_without_its_framework_the_extra_is_named(run_python, name, needed):
     code = f"""
@@ -56,7 +57,9 @@ def test_other_names_are_attribute_errors():
     with pytest.raises(AttributeError, match="module 'simdrop' has no attribute 'dropuot'"):
         sd.dropuot  # noqa: B018
     assert not hasattr(sd, "torch_")
-    assert set(sd.__all__) <= set(dir(sd)) and {*SUBMODULES, "dask", "torch"} <= set(dir(sd))
+    assert set(sd.__all__) <= set(dir(sd)) and {*SUBMODULES, "autograd", "dask", "torch"} <= set(
+        dir(sd)
+    )
 
 
 def test_all_names_are_there():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import isnan
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +12,12 @@ except ImportError as error:
 from dask.base import normalize_token, tokenize
 
 from simdrop import _args
+from simdrop._contexts import Axes, Context, next_context
 from simdrop._core.alpha import AlphaDropoutContext
 from simdrop._core.draw import Draw
 from simdrop._core.gaussian import GaussianDropoutContext, GaussianNoiseContext
-from simdrop._core.mask import Mask, probability
-from simdrop._core.stream import next_draws, next_mask
+from simdrop._core.mask import Mask
+from simdrop._core.stream import next_mask
 
 if TYPE_CHECKING:
     from simdrop._core.stream import Rng
@@ -32,9 +32,6 @@ __all__ = [
     "gaussian_noise",
     "locked_dropout",
 ]
-
-Context = Mask | AlphaDropoutContext | GaussianDropoutContext | GaussianNoiseContext
-Axes = int | Sequence[int]
 
 
 def dropout(
@@ -96,9 +93,8 @@ def alpha_dropout(
     training: bool = True,
 ) -> tuple[da.Array, AlphaDropoutContext]:
     """`simdrop.alpha_dropout` of a Dask array; otherwise as `dropout`."""
-    context = AlphaDropoutContext(
-        *address(x, rng), probability(p) if training else 0.0, x.shape, shared_axes=shared_axes
-    )
+    check(x)
+    context = next_context(AlphaDropoutContext, x, p, rng, shared_axes, training)
     return apply(x, context), context
 
 
@@ -111,9 +107,8 @@ def gaussian_dropout(
     training: bool = True,
 ) -> tuple[da.Array, GaussianDropoutContext]:
     """`simdrop.gaussian_dropout` of a Dask array; otherwise as `dropout`."""
-    context = GaussianDropoutContext(
-        *address(x, rng), probability(p) if training else 0.0, x.shape, shared_axes=shared_axes
-    )
+    check(x)
+    context = next_context(GaussianDropoutContext, x, p, rng, shared_axes, training)
     return apply(x, context), context
 
 
@@ -126,9 +121,8 @@ def gaussian_noise(
     training: bool = True,
 ) -> tuple[da.Array, GaussianNoiseContext]:
     """`simdrop.gaussian_noise` of a Dask array; otherwise as `dropout`."""
-    context = GaussianNoiseContext(
-        *address(x, rng), std if training else 0.0, x.shape, shared_axes=shared_axes
-    )
+    check(x)
+    context = next_context(GaussianNoiseContext, x, std, rng, shared_axes, training)
     return apply(x, context), context
 
 
@@ -212,14 +206,6 @@ def in_window(chunk: Any, context: Context, method: str, block_info: Any = None)
     """The part of the result that belongs to a chunk."""
     start = tuple(first for first, _ in block_info[0]["array-location"])
     return getattr(context.window(start, chunk.shape), method)(chunk)
-
-
-def address(x: da.Array, rng: Rng) -> tuple[bytes, int]:
-    """Key and number of the next draw, for an array of floats."""
-    check(x)
-    _args.check_floats(x.dtype, True)
-    (draw,) = next_draws(rng, 1)
-    return draw.key, draw.draw
 
 
 def check(x: Any) -> None:

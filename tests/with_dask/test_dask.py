@@ -146,8 +146,33 @@ def test_other_errors():
         sda.apply(x, sd.Stream(0).mask((4, 5)))
     with pytest.raises(ValueError, match="no axes"):
         sda.drop_path(da.ones(()), 0.5)
+
+
+ELEMENTWISE = ("alpha_dropout", "gaussian_dropout", "gaussian_noise")
+
+
+@pytest.mark.parametrize("name", ["dropout", *ELEMENTWISE])
+def test_what_raises_takes_no_draw(name):
+    function, stream = getattr(sda, name), sd.Stream(0)
+    x = da.ones((4, 4), chunks=2)
+    with pytest.raises(ValueError):
+        function(x, -1, rng=stream)
+    with pytest.raises(ValueError):
+        function(x, 0.5, rng=stream, shared_axes=5)
     with pytest.raises(TypeError):
-        sda.alpha_dropout(da.ones(4, dtype=complex), 0.5)
+        function(da.ones(4, chunks=2, dtype="S3"), 0.5, rng=stream)
+    with pytest.raises(TypeError):
+        function(np.ones(4), 0.5, rng=stream)
+    assert stream.draw == 0
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_evaluation(name):
+    stream, x = sd.Stream(0), da.random.random((4, 4), chunks=2)
+    y, context = getattr(sda, name)(x, 0.5, rng=stream, training=False)
+    assert stream.draw == 0
+    np.testing.assert_array_equal(*dask.compute(y, x, scheduler="sync"))
+    np.testing.assert_array_equal(*dask.compute(sda.backward(x, context), x, scheduler="sync"))
 
 
 def test_the_page_and_the_examples():
