@@ -1,6 +1,8 @@
 """HIPS autograd: outputs as NumPy's, gradients of every order."""
 
 import doctest
+import pathlib
+import re
 
 import autograd.numpy as anp
 import numpy as np
@@ -51,12 +53,7 @@ def test_a_loop_with_a_stream():
 
 
 def test_masks_of_any_origin():
-    mask = (
-        sd.StoredMask.from_keep(np.arange(6) % 2 == 0)
-        if hasattr(sd.StoredMask, "from_keep")
-        else None
-    )
-    mask = mask or sd.Stream(0).mask(6)
+    mask = sd.Mask.from_keep(np.arange(6) % 2 == 0)
     jacobians = jacobian(lambda x: sda.apply(x, mask))(np.ones(6))
     np.testing.assert_array_equal(jacobians, np.diag(mask.apply(np.ones(6))))
     value, tangent = make_jvp(lambda x: sda.apply(x, mask))(np.ones(6))(np.arange(6.0))
@@ -76,6 +73,18 @@ def test_what_raises_takes_no_draw():
         with pytest.raises((TypeError, ValueError)):
             call()
     assert stream.draw == 0
+
+
+def test_the_page():
+    page = (pathlib.Path(__file__).parents[2] / "docs/autograd.md").read_text()
+    names = {}
+    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(block, names)
+    keep = sd.Stream(0).mask((8, 3), 0.5).keep()
+    hidden = np.tanh(names["x"] @ names["w"])
+    expected = names["x"].T @ (8 * keep * hidden * (1 - hidden**2))
+    np.testing.assert_allclose(names["dw"], expected)
+    assert all(f"`{name}" in page for name in sda.__all__)
 
 
 def test_examples():
