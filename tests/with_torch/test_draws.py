@@ -1,6 +1,7 @@
 """Where masks come from: seeds, streams, checkpoints, workers and ranks."""
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -84,6 +85,43 @@ def test_few_draws_are_remembered(monkeypatch):
     for _ in range(10):
         F.dropout(ONES, 0.5, stream=stream)
     assert [draw for (key, _), draw in _draws.remembered.items() if key == stream.key] == [7, 8, 9]
+
+
+def test_what_raises_takes_no_draw():
+    stream, state = sd.Stream(0), torch.get_rng_state()
+    x = torch.ones(4, 5)
+    for call in (
+        lambda: F.dropout(x, 2, stream=stream),
+        lambda: F.dropout(x.int(), 0.5, stream=stream),
+        lambda: F.gaussian_dropout(x, 1.0, stream=stream),
+        lambda: F.alpha_dropout(x.to(torch.complex64), 0.5, True, stream=stream),
+        lambda: F.drop_block(x, 0.5, 5, stream=stream),
+        lambda: F.drop_block(x[0], 0.5, 1, stream=stream),
+        lambda: F.bias_dropout(x, x, 0.5, stream=stream),
+        lambda: F.dropout(x.requires_grad_(), 0.5, inplace=True, stream=stream),
+    ):
+        with pytest.raises((TypeError, ValueError, RuntimeError)):
+            call()
+    assert stream.draw == 0 and torch.equal(state, torch.get_rng_state())
+
+
+def test_a_thread_that_begins_in_inference_mode():
+    def run():
+        with torch.inference_mode():
+            F.dropout(ONES, 0.5)
+        return F.dropout(ONES, 0.5)
+
+    with ThreadPoolExecutor(1) as pool:
+        assert 0 < pool.submit(run).result().count_nonzero() < 200
+
+
+def test_the_default_device_does_not_matter():
+    module = Dropout(0.5, stream=sd.Stream(0))
+    with torch.device("meta"), ThreadPoolExecutor(1) as pool:
+        assert pool.submit(F.dropout, ONES, 0.5).result().count_nonzero() < 200
+        assert module.state_dict()["stream"].device.type == "cpu"
+        y = torch.vmap(lambda x: F.dropout(x, 0.5), randomness="different")(ONES.reshape(2, 100))
+    assert y.device.type == "cpu"
 
 
 def test_copies_of_a_stream_go_on_alike():

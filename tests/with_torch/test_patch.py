@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch._dynamo.backends.common import aot_autograd
 
 import simdrop as sd
 import simdrop.torch as st
@@ -177,6 +178,32 @@ def test_all_operators_of_pytorch_are_replaced():
     names = {name for name in dir(torch.ops.aten) if name.endswith(("dropout", "dropout_"))}
     ours = {function.__name__ for function in DIFFERENTIABLE} | {"native_dropout"}
     assert names <= ours | {"_fused_dropout"}  # which is of CUDA
+
+
+def test_what_torch_func_transforms_is_pytorchs(calls):
+    with st.patch():
+        y = torch.vmap(lambda x: TF.dropout(x, 0.5), randomness="different")(torch.ones(3, 50))
+    assert not calls and set(y.unique().tolist()) == {0.0, 2.0}
+
+
+@pytest.mark.unsanitized  # compiled code is loaded without the sanitizers' library
+def test_what_is_compiled_inside_has_simdrops_operators():
+    torch.compiler.reset()
+    graphs = []
+
+    def keep(graph, inputs):
+        graphs.append(graph.code)
+        return graph
+
+    with st.patch():
+        compiled = torch.compile(
+            lambda x: TF.dropout(x, 0.5), backend=aot_autograd(fw_compiler=keep)
+        )
+        x = torch.ones(100, requires_grad=True)
+        y = compiled(x)
+    assert "simdrop.apply" in graphs[0]
+    (dx,) = torch.autograd.grad(y.sum(), x)
+    assert torch.equal(dx, y.detach())
 
 
 def test_in_other_threads():

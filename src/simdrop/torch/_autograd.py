@@ -17,7 +17,7 @@ from ._transforms import Context, Transform
 def gradient(context: Context, dy: torch.Tensor) -> torch.Tensor:
     """`context.backward`, as a function that can be differentiated where autograd records."""
     if not is_plain_gradient(dy):
-        like = torch.empty(dy.shape, dtype=dy.dtype)
+        like = torch.empty(dy.shape, dtype=dy.dtype, device="cpu")
         return multiplied(dy, constants(context, like)[0])
     if torch.is_grad_enabled() or forward_ad._current_level >= 0:
         return Gradient.apply(dy, context)
@@ -136,11 +136,10 @@ def under_transforms(x: torch.Tensor, transform: Transform, stream: Any) -> torc
                         "vmap: randomness is 'different', but the input of dropout is the same for "
                         "all examples; expand it to one for each"
                     )
-                zeros = torch.zeros(interpreter.batch_size(), dtype=x.dtype)
+                zeros = torch.zeros(interpreter.batch_size(), dtype=x.dtype, device="cpu")
                 like = like + torch._C._functorch._add_batch_dim(zeros, 0, interpreter.level())
-    with (
-        torch._C._DisableFuncTorch()
-    ):  # the bits are for all examples, whose masks follow from them
+    # The bits are for all examples, whose masks follow from them.
+    with torch._C._DisableFuncTorch():
         address = next_address(stream)
     factor, term = Constants.apply(like, transform, address)
     return multiplied(x, factor) + term

@@ -23,8 +23,9 @@ REMEMBERED = 2**16
 # The key and the number of a draw.
 Address: TypeAlias = tuple[bytes, int]
 
-# Of an int64.
+# The least int64, and how many bytes it has, of the 16 of a key.
 LEAST = -(2**63)
+HALF = 8
 
 remembered: OrderedDict[tuple[bytes, bytes], int] = OrderedDict()
 
@@ -33,7 +34,8 @@ class Bits(threading.local):
     """128 random bits, in memory that a thread uses again."""
 
     def __init__(self) -> None:
-        self.tensor = torch.empty(2, dtype=torch.int64)
+        with torch.inference_mode(False):  # else it could not be written outside of that mode
+            self.tensor = torch.empty(2, dtype=torch.int64, device="cpu")
         self.array = self.tensor.numpy()
 
     def next(self, generator: torch.Generator | None) -> bytes:
@@ -73,6 +75,11 @@ def address_of(call: bytes, stream: Stream | None) -> Address:
     if len(remembered) > REMEMBERED:
         remembered.popitem(last=False)
     return draw.key, draw.draw
+
+
+def numbers_of(key: bytes) -> list[int]:
+    """A key as two numbers, as tensors of int64 have them."""
+    return [int.from_bytes(part, "little", signed=True) for part in (key[:HALF], key[HALF:])]
 
 
 def checked_stream(stream: Any) -> Stream | None:

@@ -14,7 +14,7 @@ import torch
 
 from simdrop._core.stream import Stream
 
-from ._draws import address_of, checked_stream
+from ._draws import address_of, checked_stream, numbers_of
 from ._tensors import array, tensor
 from ._transforms import Context, Transform
 
@@ -41,7 +41,7 @@ def address(bits: torch.Tensor, stream: int) -> torch.Tensor:
             f"stream {stream} of this program is not in this process; export without stream="
         )
     key, number = address_of(bits.numpy().tobytes(), streams[stream] if stream >= 0 else None)
-    return torch.cat((torch.frombuffer(bytearray(key), dtype=torch.int64), torch.tensor([number])))
+    return torch.tensor([*numbers_of(key), number], dtype=torch.int64, device="cpu")
 
 
 @address.register_fake

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
+
 from simdrop import AlphaDropoutContext, DropBlockContext, GaussianDropoutContext, Mask
 from simdrop.structured import block_scale, corner_positions, covered
 
@@ -36,6 +38,16 @@ class Transform(NamedTuple):
                 corners = Mask(key, number, gamma, positions, shared_axes=axes, scale=self.scale)
                 scale = block_scale(covered(corners, self.block_size)) if self.scale else 1.0
                 return DropBlockContext(corners, self.block_size, scale)
+
+    def check(self, x: torch.Tensor) -> None:
+        """An error for what `context`, or its methods, would refuse."""
+        if self.kind in ("alpha", "gaussian"):
+            if x.is_complex():
+                raise TypeError(f"input is of {x.dtype}, but must be of real numbers")
+            if self.kind == "gaussian" and self.p == 1:
+                raise ValueError("p = 1, but Gaussian noise of that variance does not exist")
+        elif self.kind == "block":
+            corner_positions(x.shape, self.p, self.block_size)
 
     def with_batch_axis(self, *, is_shared: bool) -> Transform:
         """The same for arrays with one more axis, in front, along which decisions may be shared."""

@@ -658,6 +658,7 @@ def transformed(
     """A transform's result, in autograd."""
     check_p(transform.p)
     if is_plain(x):
+        transform.check(x)
         if not training or transform.p == 0 or x.numel() == 0:
             return x
         if in_place:
@@ -665,6 +666,7 @@ def transformed(
         context = transform.context(next_address(stream), tuple(x.shape))
         return _autograd.apply(x, context, in_place)
     check(x)
+    transform.check(x)
     if not training or transform.p == 0 or x.numel() == 0:
         return x
     if torch.compiler.is_compiling() or not torch._C._are_functorch_transforms_active():

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from simdrop._core.stream import Stream
-from simdrop._seeding import KEY_BYTES
 
 from . import functional
+from ._draws import HALF, numbers_of
 from .functional import Draws
 
 __all__ = [
@@ -56,9 +56,9 @@ class Streamed(nn.Module):
         super()._save_to_state_dict(destination, prefix, keep_vars)
         if isinstance(self.stream, Stream):
             state = self.stream.state
-            key = torch.frombuffer(bytearray.fromhex(state["key"]), dtype=torch.int64)
-            numbers = [STREAM_VERSION, *key.tolist(), state["draw"], state["spawned"]]
-            destination[prefix + "stream"] = torch.tensor(numbers)
+            key = numbers_of(bytes.fromhex(state["key"]))
+            numbers = [STREAM_VERSION, *key, state["draw"], state["spawned"]]
+            destination[prefix + "stream"] = torch.tensor(numbers, device="cpu")
 
     def _load_from_state_dict(
         self,
@@ -92,8 +92,7 @@ def set_state(stream: Stream, state: Any) -> None:
     if not isinstance(state, torch.Tensor) or state.dtype != torch.int64 or state.shape != (5,):
         raise ValueError("a stream is a tensor of five int64: version, key, draw, spawned")
     version, low, high, draw, spawned = state.tolist()
-    half = KEY_BYTES // 2
-    key = b"".join(part.to_bytes(half, "little", signed=True) for part in (low, high))
+    key = b"".join(part.to_bytes(HALF, "little", signed=True) for part in (low, high))
     stream.state = {"stream": version, "key": key.hex(), "draw": draw, "spawned": spawned}
 
 
