@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 from torch._dynamo.backends.common import aot_autograd
+from torch._functorch.aot_autograd import make_boxed_func
 
 import simdrop as sd
 import simdrop.torch as st
@@ -193,7 +194,7 @@ def test_what_is_compiled_inside_has_simdrops_operators():
 
     def keep(graph, inputs):
         graphs.append(graph.code)
-        return graph
+        return make_boxed_func(graph.forward)
 
     with st.patch():
         compiled = torch.compile(
