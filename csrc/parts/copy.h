@@ -127,8 +127,8 @@ static void copy_transposed(simdrop_axis columns, simdrop_axis rows, char *memor
     const int pixels = are_pixels(columns, rows);
     /* Of pixels four elements at a time: the fourth is of the next one, which is there. */
     const size_t n = pixels ? (columns.n - 1) / 4 * 4 : columns.n / 4 * 4, m = pixels ? PIXEL : rows.n / 4 * 4;
-    for (size_t first = 0; first < n;
-         first += LINE_WORDS) { /* lines of both, sixteen by sixteen, while they are near */
+    /* Lines of both, sixteen by sixteen, while they are near. */
+    for (size_t first = 0; first < n; first += LINE_WORDS) {
         for (size_t line = 0; line < m; line += LINE_WORDS) {
             const size_t end = smaller(m, line + LINE_WORDS), last = smaller(n, first + LINE_WORDS);
             for (size_t j = first; j < last; j += 4) {

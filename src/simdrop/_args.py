@@ -273,3 +273,10 @@ def checked_threads(n: SupportsIndex) -> int:
     if count < 1:
         raise ValueError(f"the number of threads must be at least 1, not {count}")
     return count
+
+
+def axes_of_a_sample(ndim: int) -> tuple[int, ...]:
+    """All axes but the first, which must be there."""
+    if ndim == 0:
+        raise ValueError("x has no axes, but its first one is that of the samples")
+    return tuple(range(1, ndim))

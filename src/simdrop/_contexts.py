@@ -9,7 +9,7 @@ from simdrop import _args
 from simdrop._core.alpha import AlphaDropoutContext
 from simdrop._core.gaussian import GaussianDropoutContext, GaussianNoiseContext
 from simdrop._core.mask import Mask
-from simdrop._core.stream import next_draws
+from simdrop._core.stream import next_draws, next_mask
 
 if TYPE_CHECKING:
     from simdrop._core.stream import Rng
@@ -19,6 +19,14 @@ Context = Mask | AlphaDropoutContext | GaussianDropoutContext | GaussianNoiseCon
 Kind = TypeVar("Kind", AlphaDropoutContext, GaussianDropoutContext, GaussianNoiseContext)
 
 NOWHERE = bytes(16), 0
+
+
+def next_mask_of(x: Any, p: Any, rng: Rng, shared_axes: Axes, training: bool, scale: bool) -> Mask:
+    """The next mask for an array with shape and dtype."""
+    _args.check_dtype(x.dtype, scale)
+    return next_mask(
+        rng, p, x.shape, shared_axes=shared_axes, training=training, scale=scale, array_p=True
+    )
 
 
 def next_context(

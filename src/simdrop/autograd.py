@@ -10,10 +10,9 @@ except ImportError as error:
     raise ImportError("simdrop.autograd needs autograd: pip install 'simdrop[autograd]'") from error
 
 from simdrop import _args
-from simdrop._contexts import Axes, next_context
+from simdrop._contexts import Axes, next_context, next_mask_of
 from simdrop._core.alpha import AlphaDropoutContext
 from simdrop._core.gaussian import GaussianDropoutContext, GaussianNoiseContext
-from simdrop._core.stream import next_mask
 
 if TYPE_CHECKING:
     from simdrop._core.stream import Rng
@@ -96,10 +95,7 @@ def dropout(
     >>> grad(lambda x: anp.sum(autograd.dropout(x, rng=0) ** 2))(anp.ones(4))
     array([0., 8., 8., 0.])
     """
-    _args.check_dtype(x.dtype, scale)
-    mask = next_mask(
-        rng, p, x.shape, shared_axes=shared_axes, training=training, scale=scale, array_p=True
-    )
+    mask = next_mask_of(x, p, rng, shared_axes, training, scale)
     return apply(x, mask)
 
 
@@ -126,9 +122,7 @@ def gaussian_noise(
 
 def drop_path(x: Any, p: Any, *, rng: Rng = None, training: bool = True, scale: bool = True) -> Any:
     """`simdrop.drop_path`; otherwise as `dropout`."""
-    if x.ndim == 0:
-        raise ValueError("x has no axes, but its first one is that of the samples")
-    axes = tuple(range(1, x.ndim))
+    axes = _args.axes_of_a_sample(x.ndim)
     return dropout(x, p, rng=rng, shared_axes=axes, training=training, scale=scale)
 
 

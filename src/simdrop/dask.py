@@ -12,12 +12,11 @@ except ImportError as error:
 from dask.base import normalize_token, tokenize
 
 from simdrop import _args
-from simdrop._contexts import Axes, Context, next_context
+from simdrop._contexts import Axes, Context, next_context, next_mask_of
 from simdrop._core.alpha import AlphaDropoutContext
 from simdrop._core.draw import Draw
 from simdrop._core.gaussian import GaussianDropoutContext, GaussianNoiseContext
 from simdrop._core.mask import Mask
-from simdrop._core.stream import next_mask
 
 if TYPE_CHECKING:
     from simdrop._core.stream import Rng
@@ -77,10 +76,7 @@ def dropout(
            [0., 2., 2., 2.]])
     """
     check(x)
-    _args.check_dtype(x.dtype, scale)
-    mask = next_mask(
-        rng, p, x.shape, shared_axes=shared_axes, training=training, scale=scale, array_p=True
-    )
+    mask = next_mask_of(x, p, rng, shared_axes, training, scale)
     return apply(x, mask), mask
 
 
@@ -136,9 +132,7 @@ def drop_path(
 ) -> tuple[da.Array, Mask]:
     """`simdrop.drop_path` of a Dask array; otherwise as `dropout`."""
     check(x)
-    if x.ndim == 0:
-        raise ValueError("x has no axes, but its first one is that of the samples")
-    axes = tuple(range(1, x.ndim))
+    axes = _args.axes_of_a_sample(x.ndim)
     return dropout(x, p, rng=rng, shared_axes=axes, training=training, scale=scale)
 
 

@@ -76,9 +76,7 @@ def drop_path(
            [0., 0.]])
     """
     x = _args.base(x)
-    if x.ndim == 0:
-        raise ValueError("x has no axes, but its first one is that of the samples")
-    axes = range(1, x.ndim)
+    axes = _args.axes_of_a_sample(x.ndim)
     return dropout(x, p, rng=rng, shared_axes=axes, training=training, scale=scale, out=out)
 
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import simdrop as sd
+from simdrop.torch import _tensors
 from simdrop.torch import functional as F
 
 SEED = 7
@@ -233,6 +234,15 @@ def test_wrong_streams():
     for stream in (0, "s", np.random.default_rng(0)):
         with pytest.raises(TypeError, match="stream must be a simdrop.Stream"):
             F.dropout(torch.ones(3), stream=stream)
+
+
+def test_without_ml_dtypes_other_types_work(monkeypatch):
+    monkeypatch.setattr(_tensors, "bfloat16", None)
+    for dtype in (torch.float32, torch.float64):
+        y = F.dropout(torch.ones(50, dtype=dtype), 0.5)
+        assert y.dtype is dtype and set(y.tolist()) == {0.0, 2.0}
+    with pytest.raises(ModuleNotFoundError, match="bfloat16 need ml_dtypes"):
+        F.dropout(torch.ones(5, dtype=torch.bfloat16), 0.5)
 
 
 def test_subclasses_decide():

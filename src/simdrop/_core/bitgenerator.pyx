@@ -127,16 +127,15 @@ cdef class BitGenerator(NumpyBitGenerator):
     cdef State words
 
     def __init__(self, seed=None):
-        cdef bytes key
+        cdef bytes key = None
         cdef uint64_t draw = 0
         if isinstance(seed, Stream):
             address, = next_draws(seed, 1)
             key, draw = address.key, address.draw
             # For `spawn`.
             seed = np.random.SeedSequence([*np.frombuffer(key, "<u4").tolist(), draw])
-            NumpyBitGenerator.__init__(self, seed)
-        else:
-            NumpyBitGenerator.__init__(self, seed)
+        NumpyBitGenerator.__init__(self, seed)
+        if key is None:
             key = _seeding.key_from_sequence(self._seed_seq)
         self.start(key, draw, 0)
         self._bitgen.state = <void *>&self.words
@@ -229,7 +228,7 @@ cdef class BitGenerator(NumpyBitGenerator):
         BitGenerator
         """
         state = self.state
-        state["state"]["draw"] = (self.draw + operator.index(jumps)) % SIMDROP_DRAWS
+        state["state"]["draw"] = (state["state"]["draw"] + operator.index(jumps)) % SIMDROP_DRAWS
         state["has_uint32"] = state["uinteger"] = 0
         other = type(self)(0)
         other.state = state
@@ -237,9 +236,6 @@ cdef class BitGenerator(NumpyBitGenerator):
 
     def __reduce__(self):
         return _pickle.restore_bit_generator, (self.state, self._seed_seq)
-
-
-_pickle.classes["BitGenerator"] = BitGenerator
 
 
 def restored(state, seed_seq):

@@ -9,7 +9,7 @@ import torch
 from torch.autograd import forward_ad
 from torch.nn import functional as F
 
-from simdrop import Mask, fused
+from simdrop import Draw, fused
 from simdrop._core.stream import stream_at
 
 from ._autograd import gradient
@@ -129,12 +129,12 @@ class DropoutAdd(torch.autograd.Function):
 
 def stream_of(address: Address) -> Any:
     """A stream whose next draw is the one at an address."""
-    return stream_at(Mask(*address, 0.0, ()))
+    return stream_at(Draw(*address, ()))
 
 
 def chained(step: Step, v: torch.Tensor, dy: torch.Tensor) -> torch.Tensor:
     """The gradient with respect to v of a step's result with gradient dy, differentiable itself."""
     with torch.enable_grad():
         v = v if v.requires_grad else v.detach().requires_grad_()
-        (dv,) = torch.autograd.grad(step(v), v, dy, create_graph=torch.is_grad_enabled())
+        (dv,) = torch.autograd.grad(step(v), v, dy, create_graph=True)
     return dv

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -15,36 +17,17 @@ from ._draws import next_address
 from ._tensors import array
 
 
-def dropout(input: torch.Tensor, p: float, train: bool) -> torch.Tensor:
-    return functional.dropout(input, p, train)
+def feature_dropout(input: torch.Tensor, p: float, train: bool, in_place: bool) -> torch.Tensor:
+    return functional.channels("dropout", input, p, train, in_place, None)
 
 
-def dropout_(input: torch.Tensor, p: float, train: bool) -> torch.Tensor:
-    return functional.dropout(input, p, train, inplace=True)
-
-
-def feature_dropout(input: torch.Tensor, p: float, train: bool) -> torch.Tensor:
-    return functional.channels("dropout", input, p, train, False, None)
-
-
-def feature_dropout_(input: torch.Tensor, p: float, train: bool) -> torch.Tensor:
-    return functional.channels("dropout", input, p, train, True, None)
-
-
-def alpha_dropout(input: torch.Tensor, p: float, train: bool) -> torch.Tensor:
-    return functional.alpha_dropout(input, p, train)
-
-
-def alpha_dropout_(input: torch.Tensor, p: float, train: bool) -> torch.Tensor:
-    return functional.alpha_dropout(input, p, train, inplace=True)
-
-
-def feature_alpha_dropout(input: torch.Tensor, p: float, train: bool) -> torch.Tensor:
-    return functional.channels("alpha", input, p, train, False, None)
-
-
-def feature_alpha_dropout_(input: torch.Tensor, p: float, train: bool) -> torch.Tensor:
-    return functional.channels("alpha", input, p, train, True, None)
+# By the name of the operator; that of the in-place variant ends with an underscore.
+DIFFERENTIABLE: dict[str, Callable[[torch.Tensor, float, bool, bool], torch.Tensor]] = {
+    "dropout": functional.dropout,
+    "feature_dropout": feature_dropout,
+    "alpha_dropout": functional.alpha_dropout,
+    "feature_alpha_dropout": functional.feature_alpha_dropout,
+}
 
 
 def native_dropout(
@@ -59,18 +42,6 @@ def native_dropout(
     mask.apply(array(input), out=array(y))
     array(keep)[...] = mask.keep()
     return y, keep
-
-
-DIFFERENTIABLE = (
-    dropout,
-    dropout_,
-    feature_dropout,
-    feature_dropout_,
-    alpha_dropout,
-    alpha_dropout_,
-    feature_alpha_dropout,
-    feature_alpha_dropout_,
-)
 
 
 class patch:
@@ -115,12 +86,20 @@ def install() -> None:
     patch().__enter__()
 
 
+def call(
+    function: Callable[..., torch.Tensor], in_place: bool, x: torch.Tensor, p: float, train: bool
+) -> torch.Tensor:
+    """A function with the arguments of an operator."""
+    return function(x, p, train, in_place)
+
+
 def registered() -> Any:
     """A library in which PyTorch's operators are simdrop's, as long as it is there."""
     library = torch.library.Library("aten", "IMPL")
-    for function in DIFFERENTIABLE:
+    for name, function in DIFFERENTIABLE.items():
         for key in ("AutogradCPU", "CPU"):
-            library.impl(function.__name__, function, key)
+            library.impl(name, partial(call, function, False), key)
+            library.impl(name + "_", partial(call, function, True), key)
     with warnings.catch_warnings():  # of an operator that has a kernel for CPUs, this is the other
         warnings.filterwarnings("ignore", message="(?s).*Overriding a previously registered kernel")
         library.impl("native_dropout", native_dropout, "CPU", allow_override=True)

@@ -60,7 +60,7 @@ def array(x: torch.Tensor) -> NDArray[Any]:
 
 def tensor(x: NDArray[Any]) -> torch.Tensor:
     """The inverse: a tensor on the memory of an array."""
-    if x.dtype == bfloat16:
+    if bfloat16 is not None and x.dtype == bfloat16:
         return torch.from_numpy(x.view("u2")).view(torch.bfloat16)
     return torch.from_numpy(x)
 

@@ -657,18 +657,17 @@ def transformed(
 ) -> torch.Tensor:
     """A transform's result, in autograd."""
     check_p(transform.p)
-    if is_plain(x):
-        transform.check(x)
-        if not training or transform.p == 0 or x.numel() == 0:
-            return x
+    plain = is_plain(x)
+    if not plain:
+        check(x)
+    transform.check(x)
+    if not training or transform.p == 0 or x.numel() == 0:
+        return x
+    if plain:
         if in_place:
             check_in_place(x)
         context = transform.context(next_address(stream), tuple(x.shape))
         return _autograd.apply(x, context, in_place)
-    check(x)
-    transform.check(x)
-    if not training or transform.p == 0 or x.numel() == 0:
-        return x
     if torch.compiler.is_compiling() or not torch._C._are_functorch_transforms_active():
         y = _ops.traced(x, transform, stream)
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ from torch import nn
 from simdrop._core.stream import Stream
 
 from . import functional
-from ._draws import HALF, numbers_of
+from ._draws import HALF, checked_stream, numbers_of
 from .functional import Draws
 
 __all__ = [
@@ -41,11 +41,8 @@ class Streamed(nn.Module):
     stream: Draws = None
 
     def set_stream(self, stream: Draws) -> None:
-        if not (stream is None or isinstance(stream, Stream | torch.Generator)):
-            raise TypeError(
-                "stream must be a simdrop.Stream, a torch.Generator or None, "
-                f"not {type(stream).__name__}"
-            )
+        if not isinstance(stream, torch.Generator):
+            checked_stream(stream)
         self.stream = stream
 
     def extra_repr(self) -> str:
@@ -101,6 +98,7 @@ class Elementwise(Streamed):
 
     p: float
     inplace: bool
+    function: Callable[..., torch.Tensor]  # of `functional`
 
     def __init__(self, p: float = 0.5, inplace: bool = False, *, stream: Draws = None) -> None:
         super().__init__(p, inplace)
@@ -108,10 +106,6 @@ class Elementwise(Streamed):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         return self.function(input, self.p, self.training, self.inplace, stream=self.stream)
-
-    @staticmethod
-    def function(input: torch.Tensor, *args: Any, **named: Any) -> torch.Tensor:
-        raise NotImplementedError
 
 
 class Dropout(Elementwise, nn.Dropout):
@@ -317,8 +311,7 @@ class WeightDrop(Streamed):
         stream: Draws = None,
     ) -> None:
         super().__init__()
-        if not 0.0 <= p <= 1.0:
-            raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
+        functional.check_p(p)
         self.module, self.p = module, p
         self.weights = (weights,) if isinstance(weights, str) else tuple(weights)
         for name in self.weights:
