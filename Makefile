@@ -42,7 +42,7 @@ bench: $(VENV)/.installed $(VENV)/.bench ## measure, and write bench/results/
 lint: $(VENV)/.installed $(VENV)/.lint
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
-	$(VENV)/bin/clang-format --dry-run --Werror $(C_FILES) examples/*.c tests/*.c tests/cross/*.c
+	$(VENV)/bin/clang-format --dry-run --Werror $(C_FILES) examples/embed/*.c examples/embed/*.cpp tests/*.c tests/cross/*.c
 	$(VENV)/bin/mypy
 	$(VENV)/bin/stubtest --concise --mypy-config-file .ci/stubtest.ini --allowlist .ci/stubs-allowed.txt \
 		--ignore-disjoint-bases --ignore-positional-only --ignore-unused-allowlist $(STUBS)
@@ -50,7 +50,7 @@ lint: $(VENV)/.installed $(VENV)/.lint
 format: $(VENV)/.lint
 	$(VENV)/bin/ruff check --fix
 	$(VENV)/bin/ruff format
-	$(VENV)/bin/clang-format -i $(C_FILES) examples/*.c tests/*.c tests/cross/*.c
+	$(VENV)/bin/clang-format -i $(C_FILES) examples/embed/*.c examples/embed/*.cpp tests/*.c tests/cross/*.c
 
 clean:
 	rm -rf build $(VENV) .venv-sanitize

@@ -45,6 +45,12 @@ typedef struct simdrop_kernels {
                     const void *g, double *squares);
 } simdrop_kernels;
 
+/* The table that simdrop_isa_choose chose; for the extensions of the Python package. */
+const simdrop_kernels *simdrop_chosen_kernels(void);
+
+/* What follows stays in the library, also where its functions are visible from outside. */
+#pragma GCC visibility push(hidden)
+
 /* For each instruction set its table, from kernels.c compiled for it, and whether this CPU and its operating system can
    run it (cpu.c). */
 #define ISA(name)                                                                                                      \
@@ -53,12 +59,11 @@ typedef struct simdrop_kernels {
 #include "isas.def"
 #undef ISA
 
-/* The table that simdrop_isa_choose chose. */
-const simdrop_kernels *simdrop_chosen_kernels(void);
-
 /* Bytes of an element of each type, and of its alignment (dispatch.c). */
 extern const size_t simdrop_type_bytes[SIMDROP_TYPES];
 extern const size_t simdrop_type_alignment[SIMDROP_TYPES];
+
+#pragma GCC visibility pop
 
 /* p as eight base-256 digits. p 2^64 is exact; only a p below 2^-11 has digits left to round. */
 static inline uint64_t simdrop_digits(double p) { return p < 1 ? (uint64_t)nearbyint(p * 0x1p64) : UINT64_MAX; }

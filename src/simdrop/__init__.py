@@ -19,7 +19,7 @@ from simdrop._core.stored import StoredMask, apply_packed
 from simdrop._core.stream import Stream
 from simdrop._threads import get_num_threads, set_num_threads
 from simdrop._version import __version__ as __version__
-from simdrop.config import show_config
+from simdrop.config import get_include, get_library, show_config
 from simdrop.connect import DropConnectMatmulContext, drop_connect, drop_connect_matmul
 from simdrop.recurrent import ZoneoutContext, locked_dropout, zoneout
 from simdrop.structured import (
@@ -68,6 +68,8 @@ __all__ = [
     "embedding_dropout",
     "gaussian_dropout",
     "gaussian_noise",
+    "get_include",
+    "get_library",
     "get_num_threads",
     "locked_dropout",
     "schedule",

@@ -3,7 +3,7 @@
 
 cimport numpy as cnp
 
-from simdrop._core.capi cimport (
+from simdrop cimport (
     SIMDROP_C64,
     SIMDROP_C128,
     SIMDROP_F16,

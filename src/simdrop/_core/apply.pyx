@@ -8,8 +8,8 @@ from simdrop import _args, _arrays
 cimport numpy as cnp
 from libc.stdint cimport intptr_t, uint8_t, uint64_t
 
+from simdrop cimport SIMDROP_BF16, SIMDROP_MAX_AXES, simdrop_axis, simdrop_elements, simdrop_rule, simdrop_type
 from simdrop._core.args cimport are_same_or_apart, is_ready_out
-from simdrop._core.capi cimport SIMDROP_BF16, SIMDROP_MAX_AXES, simdrop_axis, simdrop_elements, simdrop_rule, simdrop_type
 from simdrop._core.draw cimport Draw, number_c_order
 from simdrop._core.kernels cimport kernels
 from simdrop._core.task cimport LEAST, Task, quotient, share

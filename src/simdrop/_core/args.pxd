@@ -9,7 +9,7 @@ from cpython.number cimport PyNumber_Index
 from libc.math cimport INFINITY, isfinite
 from libc.stdint cimport uint64_t
 
-from simdrop._core.capi cimport SIMDROP_DRAWS, SIMDROP_KEY_BYTES, SIMDROP_MAX_AXES
+from simdrop cimport SIMDROP_DRAWS, SIMDROP_KEY_BYTES, SIMDROP_MAX_AXES
 
 
 cdef extern from "Python.h":

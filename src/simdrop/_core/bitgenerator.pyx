@@ -12,7 +12,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 from numpy.random cimport BitGenerator as NumpyBitGenerator
 
-from simdrop._core.capi cimport (
+from simdrop cimport (
     SIMDROP_BLOCK_BYTES,
     SIMDROP_DRAWS,
     SIMDROP_KEY_BYTES,

@@ -3,7 +3,7 @@
 
 from libc.stdint cimport uint64_t
 
-from simdrop._core.capi cimport simdrop_axis, simdrop_rule
+from simdrop cimport simdrop_axis, simdrop_rule
 
 
 cdef class Draw:

@@ -13,8 +13,8 @@ cimport cython
 cimport numpy as cnp
 from libc.stdint cimport uint64_t
 
+from simdrop cimport SIMDROP_KEY_BYTES, SIMDROP_MAX_AXES, simdrop_axis
 from simdrop._core.args cimport PyLong_AsLongLongAndOverflow, checked_draw, checked_key, plain_size
-from simdrop._core.capi cimport SIMDROP_KEY_BYTES, SIMDROP_MAX_AXES, simdrop_axis
 from simdrop._core.kernels cimport expand_key
 
 cnp.import_array()

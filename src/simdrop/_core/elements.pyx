@@ -9,8 +9,8 @@ from simdrop import _args, _arrays
 cimport numpy as cnp
 from libc.stdint cimport uint64_t
 
+from simdrop cimport SIMDROP_MAX_AXES, simdrop_axis
 from simdrop._core.args cimport are_same_or_apart, is_plain, is_ready_out
-from simdrop._core.capi cimport SIMDROP_MAX_AXES, simdrop_axis
 from simdrop._core.draw cimport Draw
 from simdrop._core.kernels cimport kernels
 from simdrop._core.task cimport Task, share

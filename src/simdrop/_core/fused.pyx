@@ -10,8 +10,7 @@ from simdrop import _args, _arrays, _pickle
 cimport numpy as cnp
 from libc.stdint cimport uint64_t
 
-from simdrop._core.args cimport checked_p, is_plain, is_ready_out, is_ready_pair
-from simdrop._core.capi cimport (
+from simdrop cimport (
     SIMDROP_GELU,
     SIMDROP_IDENTITY,
     SIMDROP_RELU,
@@ -19,6 +18,7 @@ from simdrop._core.capi cimport (
     SIMDROP_SILU,
     SIMDROP_TANH,
 )
+from simdrop._core.args cimport checked_p, is_plain, is_ready_out, is_ready_pair
 from simdrop._core.elements cimport Elements, apply
 from simdrop._core.kernels cimport kernels
 from simdrop._core.mask cimport Mask

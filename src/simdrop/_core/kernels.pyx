@@ -1,5 +1,5 @@
 # cython: language_level=3, binding=True, freethreading_compatible=True
-"""The C library, which this extension alone is linked with: its kernels and the instruction set they are for."""
+"""The C library, which no other extension is linked with: its kernels and the instruction set they are for."""
 
 import operator
 import os
@@ -9,20 +9,18 @@ import numpy as np
 cimport numpy as cnp
 from libc.stdint cimport uint8_t, uint64_t
 
-from simdrop._core.args cimport checked_draw, checked_key
-from simdrop._core.capi cimport (
+from simdrop cimport (
     SIMDROP_BLOCK_BYTES,
     SIMDROP_STREAM_VERSION,
-    simdrop_chosen_kernels,
     simdrop_compiler,
     simdrop_expand_key,
     simdrop_isa_available,
     simdrop_isa_choose,
     simdrop_isa_name,
-    simdrop_kernels,
     simdrop_rule,
     simdrop_set_p,
 )
+from simdrop._core.args cimport checked_draw, checked_key
 
 cnp.import_array()
 

@@ -13,9 +13,9 @@ cimport cython
 cimport numpy as cnp
 from libc.stdint cimport uint8_t
 
+from simdrop cimport SIMDROP_MAX_AXES, simdrop_axis
 from simdrop._core.apply cimport apply_drawn, apply_stored, indices_of, operands
 from simdrop._core.args cimport bytes_of_bits, checked_p, is_array_p
-from simdrop._core.capi cimport SIMDROP_MAX_AXES, simdrop_axis
 from simdrop._core.draw cimport Draw, checked_axes, checked_shape, decided_shape
 from simdrop._core.kernels cimport kernels, set_p
 from simdrop._core.stored cimport StoredMask

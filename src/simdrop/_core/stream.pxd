@@ -3,7 +3,7 @@
 
 from libc.stdint cimport uint8_t, uint64_t
 
-from simdrop._core.capi cimport SIMDROP_SCHEDULE_BYTES
+from simdrop cimport SIMDROP_SCHEDULE_BYTES
 from simdrop._core.draw cimport Draw
 from simdrop._core.mask cimport Mask
 

@@ -14,8 +14,8 @@ cimport numpy as cnp
 from libc.stdint cimport UINT64_MAX, uint8_t, uint64_t
 from libc.string cimport memcpy
 
+from simdrop cimport SIMDROP_DRAWS, SIMDROP_KEY_BYTES, SIMDROP_SCHEDULE_BYTES, SIMDROP_STREAM_VERSION
 from simdrop._core.args cimport checked_p
-from simdrop._core.capi cimport SIMDROP_DRAWS, SIMDROP_KEY_BYTES, SIMDROP_SCHEDULE_BYTES, SIMDROP_STREAM_VERSION
 from simdrop._core.draw cimport Draw, checked_axes, checked_shape
 from simdrop._core.kernels cimport expand_key
 from simdrop._core.mask cimport Mask, new_mask

@@ -14,8 +14,8 @@ from cpython.number cimport PyNumber_Index
 from libc.float cimport DBL_MAX, FLT_MAX
 from libc.stdint cimport uint8_t
 
+from simdrop cimport simdrop_step, simdrop_submatrix
 from simdrop._core.args cimport find_span
-from simdrop._core.capi cimport simdrop_step, simdrop_submatrix
 from simdrop._core.kernels cimport kernels
 from simdrop._core.mask cimport is_mask
 from simdrop._core.task cimport Task, share
