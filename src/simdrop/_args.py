@@ -14,6 +14,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from simdrop import _arrays
 
 LARGEST = 16  # bytes of an element
+HOSTS = (1, 3, 13)  # DLPack's types of devices whose memory a CPU reads: CPU, pinned, managed
 
 
 # --- Arrays ---
@@ -23,7 +24,8 @@ def base(x: Any) -> np.ndarray:
     """
     An array_like as a base ndarray, which has the shape that its memory has.
 
-    A masked array is a TypeError: its mask would be lost.
+    Arrays of other libraries share their memory, by DLPack where they have no `__array__`. A masked
+    array is a TypeError: its mask would be lost.
     """
     if type(x) is np.ndarray:
         return x
@@ -33,7 +35,38 @@ def base(x: Any) -> np.ndarray:
             "a masked array was given, whose mask would be lost: pass its .filled(value) or its "
             ".data instead"
         )
+    if hasattr(x, "__dlpack__") and not hasattr(x, "__array__"):
+        return from_dlpack("the array", x)
     return np.asarray(x)
+
+
+def from_dlpack(name: str, x: Any) -> np.ndarray:
+    """An array of another library as one of NumPy's in the same memory, or an error."""
+    kind = int(x.__dlpack_device__()[0])
+    if kind not in HOSTS:
+        raise ValueError(
+            f"{name} is on a device of DLPack's type {kind}, but simdrop computes on the CPU: copy "
+            "it there"
+        )
+    try:
+        return np.from_dlpack(x)
+    except (BufferError, RuntimeError) as error:  # a type that NumPy does not have, for instance
+        raise TypeError(f"{name}, {type(x).__name__}, cannot be used by NumPy: {error}") from None
+
+
+def delivered(given: Any, x: np.ndarray, y: np.ndarray, out: Any) -> Any:
+    """
+    What a function returns that was given an array, x as a base array, for its result y.
+
+    That is `out`, else y, as an array of the same library as what was given, if that follows the
+    array API standard; and what was given itself if y is x.
+    """
+    if out is not None:
+        return out
+    is_numpy = isinstance(given, (np.ndarray, np.generic))
+    if is_numpy or not hasattr(given, "__array_namespace__"):
+        return y
+    return given if y is x else given.__array_namespace__().asarray(y)
 
 
 def refuse_ufunc(transform: Any, ufunc: np.ufunc) -> NoReturn:
@@ -91,9 +124,15 @@ def check_maskable(x: np.ndarray, shape: tuple[int, ...], scale: bool) -> None:
 
 def checked_out(given: Any, x: np.ndarray) -> np.ndarray:
     """What was given as `out`, as a base array that can hold a result like x, or an error."""
-    if not isinstance(given, np.ndarray):
-        raise TypeError(f"out must be a NumPy array, not {type(given).__name__}")
-    out = base(given)
+    if isinstance(given, np.ndarray):
+        out = base(given)
+    elif hasattr(given, "__dlpack__"):
+        out = from_dlpack("out", given)
+    else:
+        raise TypeError(
+            f"out must be an array of NumPy, or of a library that has DLPack, not "
+            f"{type(given).__name__}"
+        )
     if _arrays.native(out.dtype) != _arrays.native(x.dtype):
         raise TypeError(f"out is of {out.dtype}, but the result is of {x.dtype}")
     if out.shape != x.shape:
@@ -154,9 +193,11 @@ def checked_pair(
     return first, second
 
 
-def delivered_pair(arrays: tuple[np.ndarray, np.ndarray], out: Any) -> tuple[Any, Any]:
-    """What a function of two results returns: the arrays of `out` themselves where it has some."""
-    first, second = (a if b is None else b for a, b in zip(arrays, out, strict=True))
+def delivered_pair(
+    given: Any, x: np.ndarray, arrays: tuple[np.ndarray, np.ndarray], out: Any
+) -> tuple[Any, Any]:
+    """The same of a function with two results, whose `out` is a pair."""
+    first, second = (delivered(given, x, a, b) for a, b in zip(arrays, out, strict=True))
     return first, second
 
 

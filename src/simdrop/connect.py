@@ -116,13 +116,13 @@ class DropConnectMatmulContext(Values):
         TypeError, ValueError
             If dy or `out` does not fit; nothing is written then.
         """
-        dy = _args.base(dy)
+        given, dy = dy, _args.base(dy)
         batch, n_in, n_out = self.mask.shape
         _args.check_like("dy", dy, (batch, n_out), self.W.dtype)
         arguments = {"x": self.x, "W": self.W}
         dx, dW = _args.checked_pair(out, arguments, read=arguments | {"dy": dy})
         self._write_gradients(dy, dx, dW)
-        return _args.delivered_pair((dx, dW), out)
+        return _args.delivered_pair(given, dy, (dx, dW), out)
 
     def _write_gradients(self, dy: Array, dx: Array, dW: Array) -> None:
         batch = len(dy)
@@ -202,7 +202,7 @@ def drop_connect_matmul(
     array([[2., 2., 0.],
            [4., 4., 4.]])
     """
-    x, W = _args.base(x), _args.base(W)
+    given, x, W = x, _args.base(x), _args.base(W)
     _args.check_floats(x.dtype, False)
     if x.ndim != 2 or W.ndim != 2 or x.shape[1] != W.shape[0]:
         raise ValueError(
@@ -222,7 +222,7 @@ def drop_connect_matmul(
         for first in range(0, batch, chunk.most):
             part = slice(first, first + chunk.most)
             np.matmul(x[part, None, :], chunk.masked(weights, first), out=y[part, None, :])
-    return y if out is None else out, DropConnectMatmulContext(mask, x, W)
+    return _args.delivered(given, x, y, out), DropConnectMatmulContext(mask, x, W)
 
 
 class Chunk:

@@ -118,7 +118,8 @@ class ZoneoutContext(Values):
         TypeError, ValueError
             If dy or `out` does not fit; nothing is written then.
         """
-        dy = _args.base(dy)
+        given = dy
+        dy = array = _args.base(given)
         _args.check_maskable(dy, self.mask.shape, True)
         dh_prev, dh = _args.checked_pair(out, {"h_prev": dy, "h": dy})
         if np.may_share_memory(dh_prev, dy) or np.may_share_memory(dh, dy):
@@ -130,7 +131,7 @@ class ZoneoutContext(Values):
         else:
             weighted(dy, None, self.p, dh_prev)
             weighted(None, dy, self.p, dh)
-        return _args.delivered_pair((dh_prev, dh), out)
+        return _args.delivered_pair(given, array, (dh_prev, dh), out)
 
 
 def zoneout(
@@ -184,7 +185,7 @@ def zoneout(
     >>> ctx.backward(np.ones(8))[0]
     array([1., 0., 0., 1., 1., 1., 0., 0.])
     """
-    h_prev, h = _args.base(h_prev), _args.base(h)
+    given, h_prev, h = h, _args.base(h_prev), _args.base(h)
     _args.check_dtype(h.dtype, True)
     _args.check_like("h_prev", h_prev, h.shape, h.dtype)
     y = _arrays.new_like(h) if out is None else _args.checked_out(out, h)
@@ -201,7 +202,7 @@ def zoneout(
         exclusive_or(y, h_prev, y)
     else:
         weighted(h_prev, h, ctx.p, y)
-    return y if out is None else out, ctx
+    return _args.delivered(given, h, y, out), ctx
 
 
 def exclusive_or(a: Array, b: Array, y: Array) -> None:

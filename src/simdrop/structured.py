@@ -75,8 +75,7 @@ def drop_path(
            [2., 2.],
            [0., 0.]])
     """
-    x = _args.base(x)
-    axes = _args.axes_of_a_sample(x.ndim)
+    axes = _args.axes_of_a_sample(_args.base(x).ndim)
     return dropout(x, p, rng=rng, shared_axes=axes, training=training, scale=scale, out=out)
 
 
@@ -113,9 +112,10 @@ class DropBlockContext(Values):
 
     def apply(self, x: ArrayLike, *, out: Array | None = None) -> Array:
         """``x * scale`` where kept, exactly +0 where dropped: as `Mask.apply`."""
-        x, y = operands(x, out, self.shape, self.corners.scaled)
-        select(x, covered(self.corners, self.block_size), self.scale, y)
-        return y if out is None else out
+        source, y = operands(x, out, self.shape, self.corners.scaled)
+        select(source, covered(self.corners, self.block_size), self.scale, y)
+        result: Array = _args.delivered(x, source, y, out)
+        return result
 
     def backward(self, dy: ArrayLike, *, out: Array | None = None) -> Array:
         """The gradient with respect to x, `scale` taken as a constant: ``apply(dy, out=out)``."""
@@ -183,19 +183,19 @@ def drop_block(
     >>> ctx.scale
     2.0
     """
-    x, p, size = _args.base(x), probability(p), operator.index(block_size)
-    positions, gamma = corner_positions(x.shape, p, size)
-    axes = _args.checked_axes(shared_axes, x.ndim)
-    if axes and axes[-1] >= x.ndim - 2:
+    array, p, size = _args.base(x), probability(p), operator.index(block_size)
+    positions, gamma = corner_positions(array.shape, p, size)
+    axes = _args.checked_axes(shared_axes, array.ndim)
+    if axes and axes[-1] >= array.ndim - 2:
         raise ValueError(f"shared_axes = {shared_axes}, but blocks lie in the last two axes")
-    source, y = operands(x, out, x.shape, scale)
+    source, y = operands(array, out, array.shape, scale)
     corners = next_mask(rng, gamma, positions, shared_axes=axes, training=training, scale=scale)
     if corners.p == 0 and out is None:
-        return x, DropBlockContext(corners, size, 1.0)
+        return _args.delivered(x, array, array, out), DropBlockContext(corners, size, 1.0)
     drop = covered(corners, size)
     factor = block_scale(drop) if scale else 1.0
     select(source, drop, factor, y)
-    return y if out is None else out, DropBlockContext(corners, size, factor)
+    return _args.delivered(x, array, y, out), DropBlockContext(corners, size, factor)
 
 
 def corner_positions(shape: Sequence[int], p: float, size: int) -> tuple[tuple[int, ...], float]:
@@ -308,7 +308,7 @@ class EmbeddingDropoutContext(Values):
 
         The row of a word is the sum of its rows in dy, times `mask.scale`; 0 if it was dropped.
         """
-        dy = _args.base(dy)
+        given, dy = dy, _args.base(dy)
         _args.check_maskable(dy, self.shape, self.mask.scaled)
         dweight = _args.result(out, self.mask.shape, dy.dtype)
         rows = dy.reshape(self.indices.size, *self.mask.shape[1:])
@@ -321,7 +321,8 @@ class EmbeddingDropoutContext(Values):
         dweight[...] = 0
         dweight[words] = sums
         self.mask.backward(dweight, out=dweight)
-        return dweight if out is None else out
+        result: Array = _args.delivered(given, dy, dweight, out)
+        return result
 
 
 def embedding_dropout(
@@ -383,17 +384,17 @@ def embedding_dropout(
            [0., 0., 0., 0.],
            [0., 0., 2., 0.]])
     """
-    weight = _args.base(weight)
+    given, weight = weight, _args.base(weight)
     if weight.ndim == 0:
         raise ValueError("weight has no axes, but its first one is that of the words")
     if isinstance(p, np.ndarray) and p.ndim == 1:
         p = p.reshape(-1, *(1,) * (weight.ndim - 1))
     if indices is None:
-        return drop_path(weight, p, rng=rng, training=training, scale=scale, out=out)
-    given = _args.base(indices)
-    if given.dtype.kind not in "iu" and given.size:
-        raise TypeError(f"indices must be ints, not {given.dtype}")
-    words = given.astype(np.intp)  # a copy, which the gradient needs unchanged
+        return drop_path(given, p, rng=rng, training=training, scale=scale, out=out)
+    words = _args.base(indices)
+    if words.dtype.kind not in "iu" and words.size:
+        raise TypeError(f"indices must be ints, not {words.dtype}")
+    words = words.astype(np.intp)  # a copy, which the gradient needs unchanged
     words.flags.writeable = False
     outside = words[(words < 0) | (words >= len(weight))]
     if outside.size:
@@ -413,4 +414,4 @@ def embedding_dropout(
     if np.ndim(factor):
         factor = np.broadcast_to(factor, keep.shape)[words]
     select(np.asarray(weight[words]), ~keep[words], factor, y)
-    return y if out is None else out, EmbeddingDropoutContext(mask, words)
+    return _args.delivered(given, weight, y, out), EmbeddingDropoutContext(mask, words)

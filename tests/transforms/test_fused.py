@@ -573,7 +573,7 @@ def test_wrong_pairs_are_refused_and_nothing_is_written(call):
         ((dx.array, other.array.view(np.int32)), TypeError, "out is of int32"),
         ((dx.array, np.zeros(3, np.float32)), ValueError, r"out has shape \(3,\)"),
         ((dx.array, read_only), ValueError, "out is read-only"),
-        ((dx.array, 0), TypeError, "out must be a NumPy array, not int"),
+        ((dx.array, 0), TypeError, "out must be an array of NumPy, or .* not int"),
         ((np.zeros(shape), other.array), TypeError, "out is of float64"),
         ((dx.array, dx.array.reshape(-1)[: other.array.size].reshape(shape)), ValueError, "shares"),
     ]:
@@ -676,7 +676,7 @@ def test_errors_name_what_is_wrong_and_write_nothing(call):
         (wide, ValueError, "several elements at one address"),
         (out.array[:3], ValueError, r"out has shape \(3, 6\)"),
         (out.array.view(np.int32), TypeError, "out is of int32"),
-        ([1.0], TypeError, "out must be a NumPy array"),
+        ([1.0], TypeError, "out must be an array of NumPy"),
     ]:
         with pytest.raises(error, match=message):
             call(x, rng=s, out=wrong)

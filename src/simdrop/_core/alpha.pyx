@@ -12,7 +12,7 @@ cimport numpy as cnp
 from libc.math cimport sqrt
 from libc.stdint cimport uint64_t
 
-from simdrop._core.apply cimport apply_drawn
+from simdrop._core.apply cimport apply_drawn, delivered
 from simdrop._core.args cimport checked_p
 from simdrop._core.draw cimport Draw
 from simdrop._core.elements cimport Elements, apply, checked_out, copied, floats, floats_of
@@ -99,9 +99,9 @@ cdef class AlphaDropoutContext(Draw):
 
         Parameters, returns and errors are those of `GaussianDropoutContext.apply`.
         """
-        x = floats_of(self, x)
-        y = self.applied(x, checked_out(out, x))
-        return y if out is None else out
+        given = x
+        x = floats_of(self, given)
+        return delivered(given, x, self.applied(x, checked_out(out, x)), out)
 
     cdef applied(self, x, out):
         """The result for a base array that fits, in such an `out` or a new array."""
@@ -123,7 +123,9 @@ cdef class AlphaDropoutContext(Draw):
 
     def backward(self, dy, *, out=None):
         """The gradient with respect to x: ``a * dy`` where kept, exactly +0 where dropped."""
-        return apply_drawn(floats_of(self, dy), out, self, True, self.a)
+        given = dy
+        dy = floats_of(self, given)
+        return delivered(given, dy, apply_drawn(dy, out, self, True, self.a), out)
 
     cdef Draw new_window(self, tuple start, tuple shape):
         cdef AlphaDropoutContext window = AlphaDropoutContext.__new__(AlphaDropoutContext)
@@ -187,11 +189,10 @@ def alpha_dropout(x, p=0.5, *, rng=None, shared_axes=(), training=True, out=None
     """
     cdef AlphaDropoutContext ctx = AlphaDropoutContext.__new__(AlphaDropoutContext)
     cdef double probability = checked_p(p)
-    x = floats(x)
+    given = x
+    x = floats(given)
     memory = checked_out(out, x)
     next_draw(ctx, rng, training, x.shape, shared_axes)
     ctx.set_probability(probability if training else 0)
-    if ctx.p == 0 and out is None:
-        return x, ctx
-    y = ctx.applied(x, memory)
-    return y if out is None else out, ctx
+    y = x if ctx.p == 0 and out is None else ctx.applied(x, memory)
+    return delivered(given, x, y, out), ctx

@@ -22,6 +22,7 @@ cdef apply_drawn(x, out, Draw draw, bint scaled, double factor)
 cdef int apply_stored(
     cnp.ndarray x, cnp.ndarray y, bits, tuple shape, tuple shared_axes, bint scaled, double factor
 ) except -1
+cdef delivered(given, x, y, out)
 cpdef tuple operands(given, out, tuple shape, bint scaled)
 cdef indices_of(bits, Py_ssize_t size)
 

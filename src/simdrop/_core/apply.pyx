@@ -72,9 +72,10 @@ cdef apply_drawn(x, out, Draw draw, bint scaled, double factor):
     cdef const void *source
     cdef void *target
     if element_type < 0 or (out is not None and not takes_out(x, out)):
-        x, y = operands(x, out, draw.shape, scaled)
+        given = x
+        x, y = operands(given, out, draw.shape, scaled)
         apply_strided(x, y, draw, scaled, factor)
-        return y if out is None else out
+        return delivered(given, x, y, out)
     if out is not None:
         pass
     elif cnp.PyArray_IS_C_CONTIGUOUS(x) or cnp.PyArray_IS_F_CONTIGUOUS(x):
@@ -247,6 +248,13 @@ cpdef tuple operands(given, out, tuple shape, bint scaled):
         return x, _arrays.new_like(x)
     y = _args.checked_out(out, x)
     return x if _arrays.apart(x, y) else x.copy(), y
+
+
+cdef delivered(given, x, y, out):
+    """`_args.delivered`, at no cost where an array of NumPy was given."""
+    if out is not None:
+        return out
+    return y if cnp.PyArray_Check(given) else _args.delivered(given, x, y, out)
 
 
 cdef simdrop_elements elements_of(cnp.dtype x, cnp.dtype y, bint scaled):

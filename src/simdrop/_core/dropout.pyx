@@ -5,6 +5,7 @@ from simdrop import _args
 
 cimport numpy as cnp
 
+from simdrop._core.apply cimport delivered
 from simdrop._core.args cimport is_ready_out
 from simdrop._core.mask cimport Mask, is_mask
 from simdrop._core.stream cimport next_mask_of
@@ -65,6 +66,7 @@ def dropout(x, p=0.5, *, rng=None, shared_axes=(), training=True, scale=True, ou
     array([0., 6., 6., 0., 0., 0., 6., 6.], dtype=float32)
     """
     cdef Mask mask
+    given = x
     if not cnp.PyArray_CheckExact(x):
         x = _args.base(x)
     # What cannot be done is refused before a draw is taken, and in evaluation too.
@@ -74,8 +76,8 @@ def dropout(x, p=0.5, *, rng=None, shared_axes=(), training=True, scale=True, ou
         _args.checked_out(out, x)
     mask = next_mask_of(rng, p, x.shape, shared_axes, training, scale)
     if mask.probability == 0 and out is None:
-        return x, mask
-    return mask.apply(x, out=out), mask
+        return delivered(given, x, x, out), mask
+    return delivered(given, x, mask.apply(x, out=out), out), mask
 
 
 def dropout_backward(dy, mask, *, out=None):

@@ -9,6 +9,7 @@ from simdrop import _args, _arrays, _pickle
 
 cimport numpy as cnp
 from libc.stdint cimport uint64_t
+from libc.string cimport memcpy
 
 from simdrop cimport (
     SIMDROP_GELU,
@@ -18,6 +19,7 @@ from simdrop cimport (
     SIMDROP_SILU,
     SIMDROP_TANH,
 )
+from simdrop._core.apply cimport delivered
 from simdrop._core.args cimport checked_p, is_plain, is_ready_out, is_ready_pair
 from simdrop._core.elements cimport Elements, apply
 from simdrop._core.kernels cimport kernels
@@ -56,11 +58,19 @@ cdef class Fused(Elements):
 
     cdef int set_bias(self, bias, size_t columns) except -1:
         """Several rows as one where they are short; without bias where it is None."""
-        cdef size_t rows = repeats(columns)
-        self.columns = max(rows * columns, 1)
-        if bias is not None:
-            self.kept = np.ascontiguousarray(bias) if rows == 1 else np.tile(bias, rows)
-            self.bias = <const char *>cnp.PyArray_DATA(self.kept)
+        cdef size_t row, rows = repeats(columns), bytes
+        cdef cnp.npy_intp wide = rows * columns
+        cdef char *target
+        self.columns = max(wide, 1)
+        if bias is None:
+            return 0
+        self.kept = bias
+        if rows > 1:
+            self.kept = cnp.PyArray_EMPTY(1, &wide, cnp.PyArray_TYPE(bias), 0)
+            target, bytes = <char *>cnp.PyArray_DATA(self.kept), cnp.PyArray_NBYTES(bias)
+            for row in range(rows):
+                memcpy(target + row * bytes, cnp.PyArray_DATA(bias), bytes)
+        self.bias = <const char *>cnp.PyArray_DATA(self.kept)
         return 0
 
     cdef size_t to_row_end(self, uint64_t number, size_t n) noexcept nogil:
@@ -185,7 +195,7 @@ cdef like(x, str name, tuple shape, dtype):
     """x as such an array of one shape and dtype; what is not an array is converted."""
     cdef bint plain = is_plain(x)
     if not plain:
-        x = _args.base(x) if isinstance(x, np.ndarray) else np.asarray(x, dtype)
+        x = _args.base(x) if isinstance(x, np.ndarray) or hasattr(x, "__dlpack__") else np.asarray(x, dtype)
     if x.dtype is not dtype or x.shape != shape:
         _args.check_like(name, x, shape, dtype)
     return x if plain else np.require(x, dtype, "A")
@@ -304,7 +314,8 @@ cdef class BiasDropoutContext(Context):
             If a shape does not fit, or an array of `out` cannot be written or overlaps the other; nothing is written
             then.
         """
-        dy = like(dy, "dy", self.mask.shape, self.dtype)
+        given = dy
+        dy = like(given, "dy", self.mask.shape, self.dtype)
         cdef cnp.npy_intp columns = cnp.PyArray_DIM(dy, cnp.PyArray_NDIM(dy) - 1)
         dbias = cnp.PyArray_EMPTY(1, &columns, cnp.PyArray_TYPE(dy), 0)
         if not is_ready_pair(out, dy, dbias):
@@ -312,8 +323,8 @@ cdef class BiasDropoutContext(Context):
         dx = target(out[0], dy)
         sum_gradient(self, dy, dx, dbias)
         if out[1] is not None:
-            _args.base(out[1])[...] = dbias
-        return dx if out[0] is None else out[0], dbias if out[1] is None else out[1]
+            _args.checked_out(out[1], dbias)[...] = dbias
+        return delivered(given, dy, dx, out[0]), delivered(given, dy, dbias, out[1])
 
 
 cdef class DropoutAddContext(Context):
@@ -350,6 +361,7 @@ cdef class DropoutAddContext(Context):
         TypeError, ValueError
             As `BiasDropoutContext.backward`; ValueError if dx would overwrite dy, which is dresidual.
         """
+        given = dy
         if not cnp.PyArray_CheckExact(dy):
             dy = _args.base(dy)
         if dy.dtype is not self.dtype or dy.shape != self.mask.shape:
@@ -357,10 +369,10 @@ cdef class DropoutAddContext(Context):
         dx, dresidual = out if is_ready_pair(out, dy, dy) else _args.check_pair(out, {"x": dy, "residual": dy})
         if dresidual is not None:
             _arrays.copy_to(dy, dresidual)
-            return self.mask.apply(dresidual, out=out[0]), out[1]
+            return delivered(given, dy, self.mask.apply(dresidual, out=out[0]), out[0]), out[1]
         if dx is not None and np.may_share_memory(dx, dy):
             raise ValueError("out overlaps dy, which is the gradient with respect to residual")
-        return self.mask.apply(dy, out=out[0]), dy
+        return delivered(given, dy, self.mask.apply(dy, out=out[0]), out[0]), delivered(given, dy, dy, None)
 
 
 cdef class ReluDropoutContext(Context):
@@ -405,12 +417,13 @@ cdef class ReluDropoutContext(Context):
         TypeError, ValueError
             If dy or `out` does not fit, or `out` cannot be written; nothing is written then.
         """
-        dy = like(dy, "dy", self.mask.shape, self.dtype)
+        given = dy
+        dy = like(given, "dy", self.mask.shape, self.dtype)
         dx = target(out, dy)
         cdef ReluBackward kernel = ReluBackward.__new__(ReluBackward)
         kernel.scale = self.mask.factor
         apply(kernel, self.mask, self.y, dy, dx)
-        return dx if out is None else out
+        return delivered(given, dy, dx, out)
 
 
 cdef int checked_activation(activation) except -1:
@@ -484,22 +497,24 @@ def bias_dropout(x, bias, p=0.5, *, activation=None, rng=None, training=True, sc
     cdef BiasDropoutContext ctx = BiasDropoutContext.__new__(BiasDropoutContext)
     cdef BiasDropout kernel = BiasDropout.__new__(BiasDropout)
     kernel.number = checked_activation(activation)
-    x = floats(x)
+    given = x
+    x = floats(given)
     if x.ndim == 0:
         raise ValueError("x has no axes, but its last one is the one that bias is added along")
-    bias = like(bias, "bias", (x.shape[x.ndim - 1],), x.dtype)
+    bias = cnp.PyArray_GETCONTIGUOUS(like(bias, "bias", (x.shape[x.ndim - 1],), x.dtype))
     y = target(out, x)
+    memory = None if out is None else y
     ctx.mask = next_mask_of(rng, checked_p(p), x.shape, (), training, scale)
     ctx.activation = activation
     ctx.dtype = x.dtype
     if kernel.number == SIMDROP_RELU:
         ctx.y = y
     elif kernel.number != SIMDROP_IDENTITY:
-        ctx.x, ctx.bias = apart(x, out), apart(bias, out)
+        ctx.x, ctx.bias = apart(x, memory), apart(bias, memory)
     kernel.scale = ctx.mask.factor
-    kernel.set_bias(apart(bias, out), x.shape[x.ndim - 1])
+    kernel.set_bias(apart(bias, memory), x.shape[x.ndim - 1])
     apply(kernel, ctx.mask, x, None, y)
-    return y if out is None else out, ctx
+    return delivered(given, x, y, out), ctx
 
 
 def dropout_add(x, residual, p=0.5, *, rng=None, training=True, out=None):
@@ -545,14 +560,15 @@ def dropout_add(x, residual, p=0.5, *, rng=None, training=True, out=None):
     """
     cdef DropoutAddContext ctx = DropoutAddContext.__new__(DropoutAddContext)
     cdef DropoutAdd kernel = DropoutAdd.__new__(DropoutAdd)
-    x = floats(x)
+    given = x
+    x = floats(given)
     residual = like(residual, "residual", x.shape, x.dtype)
     y = target(out, x)
     ctx.mask = next_mask_of(rng, checked_p(p), x.shape, (), training, True)
     ctx.dtype = x.dtype
     kernel.scale = ctx.mask.factor
     apply(kernel, ctx.mask, x, residual, y)
-    return y if out is None else out, ctx
+    return delivered(given, x, y, out), ctx
 
 
 def relu_dropout(x, p=0.5, *, rng=None, training=True, out=None):
@@ -599,11 +615,12 @@ def relu_dropout(x, p=0.5, *, rng=None, training=True, out=None):
     """
     cdef ReluDropoutContext ctx = ReluDropoutContext.__new__(ReluDropoutContext)
     cdef ReluDropout kernel = ReluDropout.__new__(ReluDropout)
-    x = floats(x)
+    given = x
+    x = floats(given)
     y = target(out, x)
     ctx.mask = next_mask_of(rng, checked_p(p), x.shape, (), training, True)
     ctx.dtype = x.dtype
     ctx.y = y
     kernel.scale = ctx.mask.factor
     apply(kernel, ctx.mask, x, None, y)
-    return y if out is None else out, ctx
+    return delivered(given, x, y, out), ctx

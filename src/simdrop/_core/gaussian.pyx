@@ -12,6 +12,7 @@ cimport numpy as cnp
 from libc.math cimport sqrt
 from libc.stdint cimport uint64_t
 
+from simdrop._core.apply cimport delivered
 from simdrop._core.args cimport checked_p, checked_std
 from simdrop._core.draw cimport Draw
 from simdrop._core.elements cimport Elements, apply, checked_out, copied, floats, floats_of
@@ -94,9 +95,9 @@ cdef class GaussianContext(Draw):
         ValueError
             If a shape does not fit, `out` cannot be written, or std exceeds the range of x's dtype.
         """
-        x = floats_of(self, x)
-        y = self.applied(x, checked_out(out, x))
-        return y if out is None else out
+        given = x
+        x = floats_of(self, given)
+        return delivered(given, x, self.applied(x, checked_out(out, x)), out)
 
     cdef applied(self, x, out):
         """The result for a base array that fits, in such an `out` or a new array."""
@@ -216,11 +217,11 @@ cdef class GaussianNoiseContext(GaussianContext):
 
     def backward(self, dy, *, out=None):
         """The gradient with respect to x: dy itself, or its copy in `out`."""
-        dy = floats_of(self, dy)
-        if out is None:
-            return dy
-        _arrays.copy_to(dy, _args.checked_out(out, dy))
-        return out
+        given = dy
+        dy = floats_of(self, given)
+        if out is not None:
+            _arrays.copy_to(dy, _args.checked_out(out, dy))
+        return delivered(given, dy, dy, out)
 
     cdef Noise kernel(self):
         return AddNoise.__new__(AddNoise)
@@ -249,16 +250,14 @@ cdef double dropout_std(p) except -1:
     return sqrt(probability / (1 - probability))
 
 
-cdef transformed(GaussianContext ctx, double std, x, rng, bint training, shared_axes, out):
-    """The result for checked arguments; the context gets its draw and, in training, std."""
+cdef transformed(GaussianContext ctx, double std, given, x, rng, bint training, shared_axes, out):
+    """The result for checked arguments, x as given and as an array; the context gets its draw and, in training, std."""
     memory = checked_out(out, x)
     next_draw(ctx, rng, training, x.shape, shared_axes)
     if training:
         ctx.std = std
-    if ctx.std == 0 and out is None:
-        return x
-    y = ctx.applied(x, memory)
-    return y if out is None else out
+    y = x if ctx.std == 0 and out is None else ctx.applied(x, memory)
+    return delivered(given, x, y, out)
 
 
 _pickle.classes["GaussianDropoutContext"] = GaussianDropoutContext
@@ -308,7 +307,7 @@ def gaussian_dropout(x, p=0.5, *, rng=None, shared_axes=(), training=True, out=N
     """
     cdef GaussianDropoutContext ctx = GaussianDropoutContext.__new__(GaussianDropoutContext)
     cdef double std = dropout_std(p)
-    y = transformed(ctx, std, floats(x), rng, training, shared_axes, out)
+    y = transformed(ctx, std, x, floats(x), rng, training, shared_axes, out)
     if training:
         ctx.p = p
     return y, ctx
@@ -356,6 +355,6 @@ def gaussian_noise(x, std, *, rng=None, shared_axes=(), training=True, out=None)
     """
     cdef GaussianNoiseContext ctx = GaussianNoiseContext.__new__(GaussianNoiseContext)
     cdef double deviation = checked_std(std)
-    x = floats(x)
-    check_std_for(deviation, x)
-    return transformed(ctx, deviation, x, rng, training, shared_axes, out), ctx
+    array = floats(x)
+    check_std_for(deviation, array)
+    return transformed(ctx, deviation, x, array, rng, training, shared_axes, out), ctx

@@ -14,7 +14,7 @@ cimport numpy as cnp
 from libc.stdint cimport uint8_t
 
 from simdrop cimport SIMDROP_MAX_AXES, simdrop_axis
-from simdrop._core.apply cimport apply_drawn, apply_stored, indices_of, operands
+from simdrop._core.apply cimport apply_drawn, apply_stored, delivered, indices_of, operands
 from simdrop._core.args cimport bytes_of_bits, checked_p, is_array_p
 from simdrop._core.draw cimport Draw, checked_axes, checked_shape, decided_shape
 from simdrop._core.kernels cimport kernels, set_p
@@ -155,11 +155,12 @@ cdef class Mask(Draw):
         """
         if self.direct:
             return apply_drawn(x, out, self, self.scaled, self.factor)
-        x, y = operands(x, out, self.shape, self.scaled)
+        given = x
+        x, y = operands(given, out, self.shape, self.scaled)
         apply_stored(x, y, self.pack(self.decided()), self.shape, self.shared_axes, False, 1.0)
         if self.scaled:
             _arrays.multiply(y, self.factors_as(_arrays.real_type(y.dtype)), y)
-        return y if out is None else out
+        return delivered(given, x, y, out)
 
     def backward(self, dy, *, out=None):
         """

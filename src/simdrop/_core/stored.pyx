@@ -10,7 +10,7 @@ from simdrop._core import signatures
 
 cimport numpy as cnp
 
-from simdrop._core.apply cimport apply_stored, indices_of, operands
+from simdrop._core.apply cimport apply_stored, delivered, indices_of, operands
 from simdrop._core.args cimport checked_p
 from simdrop._core.draw cimport checked_shape
 
@@ -94,9 +94,10 @@ cdef class StoredMask:
 
     def apply(self, x, *, out=None):
         """Dropout, ``x * scale`` where kept, exactly +0 where dropped: see `Mask.apply`."""
-        x, y = operands(x, out, self.shape, self.scaled)
+        given = x
+        x, y = operands(given, out, self.shape, self.scaled)
         apply_stored(x, y, self.bits, self.shape, (), self.scaled, self.scale)
-        return y if out is None else out
+        return delivered(given, x, y, out)
 
     def backward(self, dy, *, out=None):
         """The gradient with respect to x, ``apply(dy, out=out)``: see `Mask.backward`."""
@@ -192,9 +193,11 @@ def apply_packed(x, bits, p=0.5, *, scale=True, out=None):
     array([2., 0., 6.])
     """
     cdef StoredMask mask = StoredMask.__new__(StoredMask)
+    given = x
     if not cnp.PyArray_CheckExact(x):
         x = _args.base(x)
     mask.set_bits(bits, p, x.shape, scale)
-    if isinstance(out, np.ndarray) and np.may_share_memory(out, mask.bits):
+    memory = out if out is None or cnp.PyArray_Check(out) else _args.checked_out(out, x)
+    if memory is not None and np.may_share_memory(memory, mask.bits):
         mask.bits = mask.bits.copy()
-    return mask.apply(x, out=out)
+    return delivered(given, x, mask.apply(x, out=out), out)
