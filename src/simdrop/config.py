@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 import platform
 import sys
 
@@ -15,8 +16,15 @@ from simdrop._version import __version__
 INDENT = 18  # of the values that `show_config` prints
 
 
+def jax_extension() -> pathlib.Path | None:
+    """The file of `simdrop.jax`'s extension, if this build has it; JAX is not imported."""
+    names = ("_ffi.so", "_ffi.dll")
+    paths = (pathlib.Path(__file__).parent / "jax" / name for name in names)
+    return next((path for path in paths if path.exists()), None)
+
+
 def config() -> dict[str, str]:
-    """Versions, the stream's version, instruction sets found and chosen, and threads, by name."""
+    """Versions, instruction sets found and chosen, threads, and what else was built, by name."""
     return {
         "simdrop": __version__,
         "stream version": str(STREAM_VERSION),
@@ -24,6 +32,7 @@ def config() -> dict[str, str]:
         "chosen": instruction_set(),
         "compiler": COMPILER,
         "threads": str(get_num_threads()),
+        "jax extension": "not built" if jax_extension() is None else "built",
         "numpy": np.__version__,
         "python": f"{platform.python_version()} ({sys.platform}, {platform.machine()})",
     }
