@@ -49,6 +49,12 @@ def byte(word: jax.Array, i: int) -> jax.Array:
     return word >> np.uint32(8 * i) & np.uint32(0xFF)
 
 
+def joined(four: list[jax.Array]) -> jax.Array:
+    """The word of four bytes."""
+    first, second, third, fourth = (b << np.uint32(8 * k) for k, b in enumerate(four))
+    return first | second | third | fourth
+
+
 def rotated(word: jax.Array, i: int) -> jax.Array:
     """Byte 0 becomes byte i."""
     return word << np.uint32(8 * i) | word >> np.uint32(32 - 8 * i) if i else word
@@ -57,59 +63,51 @@ def rotated(word: jax.Array, i: int) -> jax.Array:
 def expanded(key: jax.Array) -> jax.Array:
     """The round keys (FIPS-197, section 5.2) of four words, as (11, 4) words."""
     box = jnp.asarray(tables()[0])
-    words = list(key)
-    constant = 1
-    for i in range(COLUMNS, COLUMNS * (ROUNDS + 1)):
-        word = words[-1]
-        if i % COLUMNS == 0:
-            turned = rotated(word, 3)
-            parts = [box[byte(turned, k)] << np.uint32(8 * k) for k in range(4)]
-            word = parts[0] | parts[1] | parts[2] | parts[3]
-            word ^= np.uint32(constant)
-            constant = times_2(constant)
-        words.append(words[i - COLUMNS] ^ word)
-    return jnp.stack(words).reshape(ROUNDS + 1, COLUMNS)
+    constants = [1]
+    while len(constants) < ROUNDS:
+        constants.append(times_2(constants[-1]))
+
+    def next_key(last: jax.Array, constant: jax.Array) -> tuple[jax.Array, jax.Array]:
+        first, second, third, fourth = last
+        first ^= joined([box[byte(rotated(fourth, 3), k)] for k in range(4)]) ^ constant
+        second ^= first
+        third ^= second
+        new = jnp.stack([first, second, third, fourth ^ third])
+        return new, new
+
+    _, others = jax.lax.scan(next_key, key, np.array(constants, np.uint32))
+    return jnp.concatenate([key[None], others])
 
 
-def encrypted(columns: list[jax.Array], key: jax.Array) -> list[jax.Array]:
-    """AES-128 of blocks, given and returned as four arrays: the little-endian words of each."""
+def encrypted(blocks: jax.Array, key: jax.Array) -> jax.Array:
+    """AES-128 (FIPS-197, section 5.1) of blocks (4, planes, n), given by their words first."""
     box, mixed = map(jnp.asarray, tables())
-    round_keys = expanded(key)
-    # ShiftRows: byte k of column j comes from column j + k.
-    places = [[(j + k) % COLUMNS for k in range(4)] for j in range(COLUMNS)]
+    round_keys = expanded(key)[..., None, None]
 
-    def one_round(i: jax.Array, state: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
-        new = []
-        for j, sources in enumerate(places):
-            word = round_keys[i, j]
-            for k, source in enumerate(sources):
-                word = word ^ rotated(mixed[byte(state[source], k)], k)
-            new.append(word)
-        return tuple(new)
+    def shifted(state: jax.Array) -> list[jax.Array]:
+        """Bytes 0 to 3 of columns after ShiftRows: byte k of column j was that of column j + k."""
+        return [byte(jnp.roll(state, -k, axis=0), k) for k in range(4)]
 
-    state = tuple(column ^ round_keys[0, j] for j, column in enumerate(columns))
-    state = jax.lax.fori_loop(1, ROUNDS, one_round, state)
-    last = []
-    for j, sources in enumerate(places):
-        word = round_keys[ROUNDS, j]
-        for k, source in enumerate(sources):
-            word = word ^ box[byte(state[source], k)] << np.uint32(8 * k)
-        last.append(word)
-    return last
+    def one_round(i: jax.Array, state: jax.Array) -> jax.Array:
+        new = round_keys[i]
+        for k, part in enumerate(shifted(state)):
+            new = new ^ rotated(mixed[part], k)
+        return new
+
+    state = jax.lax.fori_loop(1, ROUNDS, one_round, blocks ^ round_keys[0])
+    return joined([box[part] for part in shifted(state)]) ^ round_keys[ROUNDS]
 
 
 def keystream(address: jax.Array, planes: int, n: int) -> jax.Array:
     """n bytes of each of the first planes of a draw, as (planes, n) uint32."""
     blocks = -(-n // BLOCK)
-    shape = planes, blocks
-    number = jnp.broadcast_to(jnp.arange(blocks, dtype=jnp.uint32), shape)
+    number = jnp.arange(blocks, dtype=jnp.uint32)
     plane = jnp.arange(planes, dtype=jnp.uint32)[:, None] << np.uint32(24)
-    low = jnp.broadcast_to(address[4], shape)
-    high = jnp.broadcast_to(address[5] & np.uint32(DRAW_HIGH) | plane, shape)
-    columns = encrypted([number, jnp.zeros_like(number), low, high], address[:4])
-    words = jnp.stack(columns, axis=-1)
-    bytes_of_words = jnp.stack([byte(words, k) for k in range(4)], axis=-1)
-    return bytes_of_words.reshape(planes, blocks * BLOCK)[:, :n]
+    parts = number, jnp.zeros_like(number), address[4], address[5] & np.uint32(DRAW_HIGH) | plane
+    counters = jnp.stack([jnp.broadcast_to(part, (planes, blocks)) for part in parts])
+    words = jnp.moveaxis(encrypted(counters, address[:4]), 0, -1)
+    split = jnp.stack([byte(words, k) for k in range(4)], axis=-1)
+    return split.reshape(planes, blocks * BLOCK)[:, :n]
 
 
 def keep(address: jax.Array, p: float, n: int) -> jax.Array:

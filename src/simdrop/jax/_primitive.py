@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from math import prod
 from typing import Any
 
 import jax
@@ -105,17 +106,23 @@ batching.primitive_batchers[dropout_p] = batched
 
 def computed(x: jax.Array, address: jax.Array, *, p: float, scaled: bool, axes: str) -> jax.Array:
     """`bind` in jax.numpy."""
-    lengths = {kind: [n for n, a in zip(x.shape, axes, strict=True) if a == kind] for kind in "da"}
-    addresses, decided = lengths[ADDRESSED], lengths[DECIDED]
-    decide = partial(_keystream.keep, p=p, n=int(np.prod(decided, dtype=np.int64)))
-    for _ in addresses:
+    return selected(kept(x.shape, address, p, axes), x, p, scaled)
+
+
+def kept(shape: tuple[int, ...], address: jax.Array, p: float, axes: str) -> jax.Array:
+    """Which elements of a shape are kept; of length 1 along shared axes."""
+    addressed, decided = ([i for i, a in enumerate(axes) if a == kind] for kind in (ADDRESSED, DECIDED))
+    decide = partial(_keystream.keep, p=p, n=prod(shape[i] for i in decided))
+    for _ in addressed:
         decide = jax.vmap(decide)
-    kept = decide(address).reshape(*addresses, *decided)
-    order = [i for kind in (ADDRESSED, DECIDED) for i, a in enumerate(axes) if a == kind]
-    kept = kept.transpose(np.argsort(order))
-    kept = jnp.expand_dims(kept, [i for i, a in enumerate(axes) if a == SHARED])
-    y = times(x, 1 / (1 - p) if p < 1 else 0.0) if scaled else x
-    return jnp.where(kept, y, jnp.zeros((), x.dtype))
+    order = addressed + decided
+    keep = decide(address).reshape([shape[i] for i in order]).transpose(np.argsort(order))
+    return jnp.expand_dims(keep, [i for i, a in enumerate(axes) if a == SHARED])
+
+
+def selected(keep: jax.Array, x: jax.Array, p: float, scaled: bool) -> jax.Array:
+    factor = 1 / (1 - p) if p < 1 else 0.0
+    return jnp.where(keep, times(x, factor) if scaled else x, jnp.zeros((), x.dtype))
 
 
 def times(x: jax.Array, factor: float) -> jax.Array:
