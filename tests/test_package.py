@@ -63,9 +63,7 @@ def test_other_names_are_attribute_errors():
     with pytest.raises(AttributeError, match="module 'simdrop' has no attribute 'dropuot'"):
         sd.dropuot  # noqa: B018
     assert not hasattr(sd, "torch_")
-    assert set(sd.__all__) <= set(dir(sd)) and {*SUBMODULES, "autograd", "dask", "jax", "torch"} <= set(
-        dir(sd)
-    )
+    assert {*sd.__all__, *SUBMODULES, "autograd", "dask", "jax", "torch"} <= set(dir(sd))
 
 
 def test_all_names_are_there():

@@ -47,7 +47,9 @@ def assert_same_bits(found, expected):
     found = np.asarray(found)
     assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
     if found.dtype.kind == "c":
-        found, expected = (np.ascontiguousarray(a)[..., None].view(a.real.dtype) for a in (found, expected))
+        found, expected = (
+            np.ascontiguousarray(a)[..., None].view(a.real.dtype) for a in (found, expected)
+        )
     with np.errstate(all="ignore"):
         nan = expected != expected
         np.testing.assert_array_equal(found != found, nan)

@@ -1,4 +1,4 @@
-"""Dropout for JAX: the masks of NumPy, in functions that are compiled, differentiated and mapped."""
+"""Dropout for JAX: NumPy's masks, in functions that are compiled, differentiated and mapped."""
 
 from __future__ import annotations
 

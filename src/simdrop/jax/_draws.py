@@ -7,7 +7,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import unsafe_am_i_under_a_jit_DO_NOT_USE as is_staged_out
 
 from simdrop._core.draw import Draw
 from simdrop._core.mask import Mask
@@ -49,11 +48,11 @@ def address(rng: Stream | Draw) -> jax.Array:
     Array([0., 2., 2., 0., 0., 0., 2., 2.], dtype=float32)
     """
     if isinstance(rng, Stream):
-        if is_staged_out():
+        if is_traced():
             raise ValueError(
                 "a Stream cannot be drawn from in a function that JAX traces (for jit, scan, "
-                "checkpoint, ...): its draw would be a constant, and the mask the same in every call. "
-                "Pass simdrop.jax.address(stream) to the function as an argument instead"
+                "checkpoint, ...): its draw would be a constant, and the mask the same in every "
+                "call. Pass simdrop.jax.address(stream) to the function as an argument instead"
             )
         (draw,) = next_draws(rng, 1)
     elif isinstance(rng, Draw):
@@ -85,6 +84,11 @@ def address_of(
         return jnp.asarray(key)
     bits = jax.random.bits(key, (KEY_WORDS,), jnp.uint32)
     return jnp.concatenate([bits, jnp.zeros(WORDS - KEY_WORDS, jnp.uint32)])
+
+
+def is_traced() -> bool:
+    """Whether what is computed here becomes a part of a program, even without any argument of it."""
+    return isinstance(jax.lax.neg(np.float32(0)), jax.core.Tracer)
 
 
 def check_draw(

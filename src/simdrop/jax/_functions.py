@@ -84,7 +84,7 @@ def dropout(
 
 
 def drop_path(key: Any, x: Any, p: float, *, training: bool = True, scale: bool = True) -> Any:
-    """`simdrop.drop_path`: of whole samples, which the first axis numbers; otherwise as `dropout`."""
+    """`simdrop.drop_path`: of whole samples, along the first axis; otherwise as `dropout`."""
     axes = _args.axes_of_a_sample(jnp.ndim(x))
     return dropout(key, x, p, shared_axes=axes, training=training, scale=scale)
 
@@ -109,7 +109,9 @@ def checked_p(p: Any) -> float:
             "p, the probability of dropping, is traced, but must be known when the function is: "
             "pass it by jit's static_argnames, or leave it out of what is traced"
         )
-    return probability(np.asarray(p) if isinstance(p, jax.Array) and p.ndim else p)
+    if isinstance(p, jax.Array):
+        p = np.asarray(p)
+    return probability(p)
 
 
 def check_dtype(dtype: Any, scale: bool) -> None:

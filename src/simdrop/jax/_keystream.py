@@ -17,7 +17,7 @@ DRAW_HIGH = 0xFFFFFF  # draws are numbered below 2^56: the high word has 24 bits
 
 
 def digits_of(p: float) -> list[int]:
-    """p < 1 as eight digits in base 256, rounded to nearest; those at the end that are 0 left out."""
+    """p < 1 as up to eight digits in base 256, rounded to nearest; without zeros at the end."""
     digits = list(round(Fraction(p) * 256**DIGITS).to_bytes(DIGITS, "big"))
     while digits and digits[-1] == 0:
         digits.pop()
@@ -75,7 +75,7 @@ def expanded(key: jax.Array) -> jax.Array:
         new = jnp.stack([first, second, third, fourth ^ third])
         return new, new
 
-    _, others = jax.lax.scan(next_key, key, np.array(constants, np.uint32))
+    _, others = jax.lax.scan(next_key, key, jnp.array(constants, jnp.uint32))
     return jnp.concatenate([key[None], others])
 
 

@@ -111,7 +111,9 @@ def computed(x: jax.Array, address: jax.Array, *, p: float, scaled: bool, axes: 
 
 def kept(shape: tuple[int, ...], address: jax.Array, p: float, axes: str) -> jax.Array:
     """Which elements of a shape are kept; of length 1 along shared axes."""
-    addressed, decided = ([i for i, a in enumerate(axes) if a == kind] for kind in (ADDRESSED, DECIDED))
+    addressed, decided = (
+        [i for i, a in enumerate(axes) if a == kind] for kind in (ADDRESSED, DECIDED)
+    )
     decide = partial(_keystream.keep, p=p, n=prod(shape[i] for i in decided))
     for _ in addressed:
         decide = jax.vmap(decide)
