@@ -13,8 +13,8 @@ else:
 
     jax.config.update("jax_num_cpu_devices", 2)  # before anything is computed
 
-    @pytest.fixture(params=["extension", "jax.numpy"])
-    def way(request, monkeypatch):
+    @pytest.fixture(params=["extension", "jax.numpy"], scope="module")
+    def way(request):
         """Run the test once with each way of computing; the extension may not be built."""
         from simdrop.jax import _extension, _primitive
 
@@ -23,7 +23,8 @@ else:
                 pytest.skip("this build has no extension for JAX")
             yield request.param
             return
-        monkeypatch.setattr(_primitive, "is_registered", lambda: False)
-        jax.clear_caches()
-        yield request.param
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(_primitive, "is_registered", lambda: False)
+            jax.clear_caches()
+            yield request.param
         jax.clear_caches()

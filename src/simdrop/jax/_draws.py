@@ -87,7 +87,7 @@ def address_of(
 
 
 def is_traced() -> bool:
-    """Whether what is computed here becomes a part of a program, even without any argument of it."""
+    """Whether what is computed here becomes a part of a program, whatever it is computed from."""
     return isinstance(jax.lax.neg(np.float32(0)), jax.core.Tracer)
 
 
