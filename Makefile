@@ -16,12 +16,7 @@ train: $(VENV)/.installed ## train a net on the bundled digits, without and with
 test: $(VENV)/.installed $(VENV)/.test ## run all tests, in up to four processes
 	$(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 $(ARGS)
 
-test-adapters: $(VENV)/.installed # Again, with the extension of simdrop.jax; the build of .installed has compiled the rest.
-$(VENV)/.jax: $(VENV)/.installed
-	SIMDROP_JAX=1 $(PIP) install --quiet $(BUILD) '.[train]'
-	touch $@
-
-$(VENV)/.test $(VENV)/.adapters $(VENV)/.jax ## run the tests of adapters, with their frameworks (1 GB)
+test-adapters: $(VENV)/.installed $(VENV)/.test $(VENV)/.adapters $(VENV)/.jax ## run the tests of adapters, with their frameworks (1 GB)
 	$(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 tests/with_* $(ARGS)
 
 test-cross: $(VENV)/.installed $(VENV)/.test ## run the C library on ARM and on a big-endian machine, emulated
@@ -68,6 +63,11 @@ $(VENV)/.made:
 
 $(VENV)/.installed: $(VENV)/.made $(SOURCES)
 	$(PIP) install --quiet $(BUILD) '.[train]'
+	touch $@
+
+# Once more, with the extension of simdrop.jax.
+$(VENV)/.jax: $(VENV)/.installed
+	SIMDROP_JAX=1 $(PIP) install --quiet $(BUILD) '.[train]'
 	touch $@
 
 $(VENV)/.test $(VENV)/.adapters $(VENV)/.bench $(VENV)/.lint: $(VENV)/.%: $(VENV)/.made pyproject.toml

@@ -18,7 +18,7 @@ def test_nothing_to_drop():
     x, stream = jnp.ones(3), sd.Stream(0)
     assert sj.dropout(stream, x, training=False) is x
     assert sj.drop_path(stream, x, 0.5, training=False) is x
-    assert sj.locked_dropout(stream, x, training=False) is x
+    assert sj.locked_dropout(stream, x, 0.5, training=False) is x
     assert stream.draw == 0
     assert sj.dropout(stream, x, 0) is x
     np.testing.assert_array_equal(sj.dropout(stream, jnp.full(3, np.nan), 1), np.zeros(3))

@@ -10,11 +10,14 @@ except ImportError as error:
     raise ImportError("simdrop.jax needs JAX: pip install 'simdrop[jax]'") from error
 
 from ._draws import address
+from ._extension import is_registered
 from ._functions import drop_path, dropout, locked_dropout
 
 if TYPE_CHECKING:
     from . import linen as linen
     from . import nnx as nnx
+
+is_registered()  # for programs, too, that were compiled elsewhere and are loaded here
 
 __all__ = ["address", "drop_path", "dropout", "locked_dropout"]
 

@@ -22,7 +22,8 @@ def is_registered() -> bool:
         return False
     try:
         library = ctypes.CDLL(str(path))
-        library.simdrop_xla_choose(instruction_set().encode())
+        if not library.simdrop_xla_choose(instruction_set().encode()):
+            raise OSError(f"{path.name} has no kernels for {instruction_set()}")
         jax.ffi.register_ffi_target(
             TARGET, jax.ffi.pycapsule(library.simdrop_xla_dropout), platform="cpu"
         )

@@ -105,83 +105,49 @@ static const char *check_shapes(const call *call) {
     return NULL;
 }
 
-/* The kernel for a type and the bytes of an element, 0 if there is none. */
-static size_t find_type(XLA_FFI_DataType dtype, int scaled, simdrop_type *type) {
-    size_t bytes = 0;
-    switch (dtype) {
-    case XLA_FFI_DataType_F16:
-        bytes = 2, *type = SIMDROP_F16;
-        break;
-    case XLA_FFI_DataType_BF16:
-        bytes = 2, *type = SIMDROP_BF16;
-        break;
-    case XLA_FFI_DataType_F32:
-        bytes = 4, *type = SIMDROP_F32;
-        break;
-    case XLA_FFI_DataType_F64:
-        bytes = 8, *type = SIMDROP_F64;
-        break;
-    case XLA_FFI_DataType_C64:
-        bytes = 8, *type = SIMDROP_C64;
-        break;
-    case XLA_FFI_DataType_C128:
-        bytes = 16, *type = SIMDROP_C128;
-        break;
-    default:
-        break;
+enum { NOT_SCALED = SIMDROP_TYPES };
+
+/* What each type of elements is for a kernel that scales it, and for one that copies it. */
+static const struct {
+    XLA_FFI_DataType dtype;
+    int scaled, copied;
+    size_t bytes;
+} types[] = {
+    {XLA_FFI_DataType_F16, SIMDROP_F16, SIMDROP_U16, 2},
+    {XLA_FFI_DataType_BF16, SIMDROP_BF16, SIMDROP_U16, 2},
+    {XLA_FFI_DataType_F32, SIMDROP_F32, SIMDROP_U32, 4},
+    {XLA_FFI_DataType_F64, SIMDROP_F64, SIMDROP_U64, 8},
+    {XLA_FFI_DataType_C64, SIMDROP_C64, SIMDROP_U64, 8},
+    {XLA_FFI_DataType_C128, SIMDROP_C128, SIMDROP_U128, 16},
+    {XLA_FFI_DataType_PRED, NOT_SCALED, SIMDROP_U8, 1},
+    {XLA_FFI_DataType_S8, NOT_SCALED, SIMDROP_U8, 1},
+    {XLA_FFI_DataType_U8, NOT_SCALED, SIMDROP_U8, 1},
+    {XLA_FFI_DataType_F8E5M2, NOT_SCALED, SIMDROP_U8, 1},
+    {XLA_FFI_DataType_F8E3M4, NOT_SCALED, SIMDROP_U8, 1},
+    {XLA_FFI_DataType_F8E4M3, NOT_SCALED, SIMDROP_U8, 1},
+    {XLA_FFI_DataType_F8E4M3FN, NOT_SCALED, SIMDROP_U8, 1},
+    {XLA_FFI_DataType_F8E4M3B11FNUZ, NOT_SCALED, SIMDROP_U8, 1},
+    {XLA_FFI_DataType_F8E5M2FNUZ, NOT_SCALED, SIMDROP_U8, 1},
+    {XLA_FFI_DataType_F8E4M3FNUZ, NOT_SCALED, SIMDROP_U8, 1},
+    {XLA_FFI_DataType_F8E8M0FNU, NOT_SCALED, SIMDROP_U8, 1},
+    {XLA_FFI_DataType_S16, NOT_SCALED, SIMDROP_U16, 2},
+    {XLA_FFI_DataType_U16, NOT_SCALED, SIMDROP_U16, 2},
+    {XLA_FFI_DataType_S32, NOT_SCALED, SIMDROP_U32, 4},
+    {XLA_FFI_DataType_U32, NOT_SCALED, SIMDROP_U32, 4},
+    {XLA_FFI_DataType_S64, NOT_SCALED, SIMDROP_U64, 8},
+    {XLA_FFI_DataType_U64, NOT_SCALED, SIMDROP_U64, 8},
+};
+
+/* Say what the elements are; 0 if they cannot be masked, or scaled as asked for. */
+static int set_type(simdrop_elements *elements, XLA_FFI_DataType dtype, int scaled) {
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        if (types[i].dtype == dtype && !(scaled && types[i].scaled == NOT_SCALED)) {
+            elements->type = (simdrop_type)(scaled ? types[i].scaled : types[i].copied);
+            elements->bytes = types[i].bytes;
+            return 1;
+        }
     }
-    if (scaled) {
-        return bytes;
-    }
-    switch (dtype) {
-    case XLA_FFI_DataType_PRED:
-    case XLA_FFI_DataType_S8:
-    case XLA_FFI_DataType_U8:
-    case XLA_FFI_DataType_F8E5M2:
-    case XLA_FFI_DataType_F8E3M4:
-    case XLA_FFI_DataType_F8E4M3:
-    case XLA_FFI_DataType_F8E4M3FN:
-    case XLA_FFI_DataType_F8E4M3B11FNUZ:
-    case XLA_FFI_DataType_F8E5M2FNUZ:
-    case XLA_FFI_DataType_F8E4M3FNUZ:
-    case XLA_FFI_DataType_F8E8M0FNU:
-        bytes = 1;
-        break;
-    case XLA_FFI_DataType_S16:
-    case XLA_FFI_DataType_U16:
-        bytes = 2;
-        break;
-    case XLA_FFI_DataType_S32:
-    case XLA_FFI_DataType_U32:
-        bytes = 4;
-        break;
-    case XLA_FFI_DataType_S64:
-    case XLA_FFI_DataType_U64:
-        bytes = 8;
-        break;
-    default:
-        break;
-    }
-    switch (bytes) {
-    case 1:
-        *type = SIMDROP_U8;
-        break;
-    case 2:
-        *type = SIMDROP_U16;
-        break;
-    case 4:
-        *type = SIMDROP_U32;
-        break;
-    case 8:
-        *type = SIMDROP_U64;
-        break;
-    case 16:
-        *type = SIMDROP_U128;
-        break;
-    default:
-        break;
-    }
-    return bytes;
+    return 0;
 }
 
 /* --- Applying --- */
@@ -269,8 +235,7 @@ EXPORT XLA_FFI_Error *simdrop_xla_dropout(XLA_FFI_CallFrame *frame) {
         return invalid(frame, wrong);
     }
     simdrop_elements elements = {.scale = call.scaled ? call.p < 1 ? 1 / (1 - call.p) : 0 : 1};
-    elements.bytes = find_type(call.x->dtype, call.scaled, &elements.type);
-    if (elements.bytes == 0) {
+    if (!set_type(&elements, call.x->dtype, call.scaled)) {
         return invalid(frame, "simdrop: x is of a type that cannot be masked, or not scaled");
     }
     /* XLA's threads take subnormal numbers for 0; kernels must not. */

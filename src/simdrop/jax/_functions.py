@@ -92,7 +92,7 @@ def drop_path(key: Any, x: Any, p: float, *, training: bool = True, scale: bool 
 def locked_dropout(
     key: Any,
     x: Any,
-    p: float = 0.5,
+    p: float,
     *,
     time_axis: Axes = 0,
     training: bool = True,
