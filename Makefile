@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
-C_FILES := $(shell find csrc -name '*.[ch]')
+C_FILES := $(shell find csrc src -name '*.[ch]')
 STUBS := $(patsubst src/simdrop/_core/%.pyi,simdrop._core.%,$(wildcard src/simdrop/_core/*.pyi))
 SOURCES := pyproject.toml CMakeLists.txt $(shell find csrc src -type f -not -name '*.pyc' 2>/dev/null)
 
@@ -16,7 +16,7 @@ train: $(VENV)/.installed ## train a net on the bundled digits, without and with
 test: $(VENV)/.installed $(VENV)/.test ## run all tests, in up to four processes
 	$(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 $(ARGS)
 
-test-adapters: $(VENV)/.installed $(VENV)/.test $(VENV)/.adapters ## run the tests of adapters, with their frameworks (1 GB)
+test-adapters: $(VENV)/.installed $(VENV)/.test $(VENV)/.adapters $(VENV)/.jax ## run the tests of adapters, with their frameworks (1 GB)
 	$(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 tests/with_* $(ARGS)
 
 test-cross: $(VENV)/.installed $(VENV)/.test ## run the C library on ARM and on a big-endian machine, emulated
@@ -63,6 +63,15 @@ $(VENV)/.made:
 
 $(VENV)/.installed: $(VENV)/.made $(SOURCES)
 	$(PIP) install --quiet $(BUILD) '.[train]'
+	touch $@
+
+# The extension of simdrop.jax, for what is installed: `SIMDROP_JAX=1 pip install .` builds both.
+PACKAGE = $(shell $(VENV)/bin/python -c 'import simdrop; print(simdrop.__path__[0])')
+$(VENV)/.jax: $(VENV)/.installed $(VENV)/.test $(VENV)/.adapters
+	$(VENV)/bin/cmake -S src/simdrop/jax -B build/jax -DCMAKE_BUILD_TYPE=Release -Dsimdrop_ROOT=$(PACKAGE) \
+		-DPython_EXECUTABLE=$(abspath $(VENV)/bin/python) --log-level=WARNING
+	$(VENV)/bin/cmake --build build/jax
+	$(VENV)/bin/cmake --install build/jax --prefix $(PACKAGE)/..
 	touch $@
 
 $(VENV)/.test $(VENV)/.adapters $(VENV)/.bench $(VENV)/.lint: $(VENV)/.%: $(VENV)/.made pyproject.toml

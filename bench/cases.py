@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from importlib.util import find_spec
-from itertools import chain, product
+from itertools import chain, product, zip_longest
 from math import prod
 from typing import NamedTuple
 
@@ -62,6 +62,7 @@ FAMILIES = {
     "mc": ("Monte-Carlo dropout, a net of 784-1024-1024-10", "µs/pass of a row"),
     "pytorch": ("PyTorch with simdrop.torch: forward and backward", "ms"),
     "models": ("PyTorch with simdrop.torch: training steps", "ms"),
+    "jax": ("JAX with simdrop.jax, compiled", "ms"),
     "steps": ("Training steps of a 784-1024-1024-10 net, batch 128, all threads", "ms"),
 }
 
@@ -342,6 +343,15 @@ def pytorch() -> Iterator[Group]:
         yield Group("models", work, (), names, limits, p=0.1, rounds=5)
 
 
+def in_jax() -> Iterator[Group]:
+    """At 10,000,000 elements both wait for the memory that XLA asks the system for."""
+    speeds = {1_000: (1, 1), 10_000: (3, 2), 100_000: (6, 4), 1_000_000: (10, 5), 10_000_000: ()}
+    for n, of_works in speeds.items():
+        for work, speed in zip_longest(("forward", "both"), of_works):
+            limits = () if speed is None else (Limit("jax", speed, "speed"),)
+            yield Group("jax", work, (n,), ("jax",), limits)
+
+
 def monte_carlo() -> Iterator[Group]:
     shape = 10, 256  # samples, rows
     for work, speed in zip(mc.WORKS, (2, 2, 3, 2), strict=True):
@@ -368,6 +378,7 @@ def groups(chosen: str, available: Sequence[str]) -> dict[str, Group]:
         generators(),
         monte_carlo(),
         pytorch(),
+        in_jax(),
         steps(),
     )
     return {str(group): group for group in chain(*families)}

@@ -157,6 +157,10 @@ def worker(arrays: Arrays, group: Group, contender: str) -> Any:
         from . import pytorch
 
         return pytorch.worker(group.work, group.shape, contender)
+    if group.family == "jax":
+        from . import in_jax
+
+        return in_jax.Compiled(group.work, arrays, group.p, contender)
     match group.family, contender:
         case "structured", "simdrop":
             return structured.Ours(group.work, arrays.x, group.p)

@@ -123,6 +123,7 @@ WORKER_LINES = {
     "mc": "worker.run()",
     "pytorch": "worker.run()",
     "models": "worker.run()",
+    "jax": "worker.run()",
     "steps": "worker.step()",
 }
 

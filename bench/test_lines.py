@@ -28,8 +28,8 @@ def test_every_contender_has_a_line(group: Group) -> None:
 @pytest.mark.parametrize("group", SMALLEST.values(), ids=str)
 def test_lines_run(group: Group) -> None:
     absent = missing()
-    if group.family in ("pytorch", "models") and set(group.contenders) & set(absent):
-        pytest.skip("PyTorch or transformers is not installed")
+    if group.family in ("pytorch", "models", "jax") and set(group.contenders) & set(absent):
+        pytest.skip("PyTorch, transformers or JAX is not installed")
     for contender in (group.ours, *group.contenders):
         if contender not in absent:
             prepare(0, group, contender).run(repeat(None, 1))

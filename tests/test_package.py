@@ -37,7 +37,13 @@ print(dropout.__name__)
 
 @pytest.mark.parametrize(
     ("name", "needed"),
-    [("autograd", "autograd"), ("dask", "Dask"), ("sklearn", "scikit-learn"), ("torch", "PyTorch")],
+    [
+        ("autograd", "autograd"),
+        ("dask", "Dask"),
+        ("jax", "JAX"),
+        ("sklearn", "scikit-learn"),
+        ("torch", "PyTorch"),
+    ],
 )
 def test_without_its_framework_the_extra_is_named(run_python, name, needed):
     code = f"""
@@ -57,9 +63,7 @@ def test_other_names_are_attribute_errors():
     with pytest.raises(AttributeError, match="module 'simdrop' has no attribute 'dropuot'"):
         sd.dropuot  # noqa: B018
     assert not hasattr(sd, "torch_")
-    assert set(sd.__all__) <= set(dir(sd)) and {*SUBMODULES, "autograd", "dask", "torch"} <= set(
-        dir(sd)
-    )
+    assert {*sd.__all__, *SUBMODULES, "autograd", "dask", "jax", "torch"} <= set(dir(sd))
 
 
 def test_all_names_are_there():

@@ -18,7 +18,7 @@ INDENT = 18  # of the values that `show_config` prints
 
 
 def config() -> dict[str, str]:
-    """Versions, the stream's version, instruction sets found and chosen, and threads, by name."""
+    """Versions, instruction sets found and chosen, threads, and what else was built, by name."""
     return {
         "simdrop": __version__,
         "stream version": str(STREAM_VERSION),
@@ -26,6 +26,7 @@ def config() -> dict[str, str]:
         "chosen": instruction_set(),
         "compiler": COMPILER,
         "threads": str(get_num_threads()),
+        "jax extension": "not built" if jax_extension() is None else "built",
         "numpy": np.__version__,
         "python": f"{platform.python_version()} ({sys.platform}, {platform.machine()})",
     }
@@ -86,10 +87,22 @@ def get_library(*, static: bool = False) -> str:
     return _installed("lib", "libsimdrop.a" if static else shared)
 
 
+def jax_extension() -> str | None:
+    """The path of `simdrop.jax`'s extension, or None; JAX is not imported."""
+    return _found("jax", "_ffi.dll" if sys.platform == "win32" else "_ffi.so")
+
+
 def _installed(*names: str) -> str:
     """The path of a file that the build has installed."""
-    paths = [os.path.join(root, *names) for root in simdrop.__path__]
-    for path in paths:
-        if os.path.isfile(path):
-            return path
-    raise FileNotFoundError(f"this build of simdrop has no {paths[0]}")
+    path = _found(*names)
+    if path is None:
+        raise FileNotFoundError(
+            f"this build of simdrop has no {os.path.join(simdrop.__path__[0], *names)}"
+        )
+    return path
+
+
+def _found(*names: str) -> str | None:
+    """The path of a file of the package, or None."""
+    paths = (os.path.join(root, *names) for root in simdrop.__path__)
+    return next((path for path in paths if os.path.isfile(path)), None)
