@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from simdrop import autograd as autograd
     from simdrop import dask as dask
     from simdrop import fused as fused
+    from simdrop import mpi as mpi
     from simdrop import nn as nn
     from simdrop import sklearn as sklearn
     from simdrop import submatrix as submatrix
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
 # Submodules that are imported when first used. Not in __all__: `from simdrop import *` must not
 # need an extra, nor hide the names of frameworks.
-_LAZY = ("autograd", "dask", "fused", "nn", "sklearn", "submatrix", "torch")
+_LAZY = ("autograd", "dask", "fused", "mpi", "nn", "sklearn", "submatrix", "torch")
 
 __all__ = [
     "AlphaDropoutContext",

@@ -121,7 +121,7 @@ def test_data_of_ones_own_does_not_need_scikit_learn(small):
 
 
 def test_module_that_is_missing_for_another_reason_is_not_hidden(small, monkeypatch):
-    def run(chosen):
+    def run(chosen, team):
         raise ModuleNotFoundError("No module named 'other'", name="other")
 
     monkeypatch.setattr(train, "run", run)

@@ -1,5 +1,7 @@
 """Shards of a batch: the masks of the whole, losses and gradients that add up to those of it."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from nets import BATCH, SIZES, batch_for, every_activation
@@ -12,7 +14,7 @@ CUTS = [(0, BATCH), (0, 4, BATCH), (0, 0, 3, 8, BATCH, BATCH)]  # two shards of 
 
 
 def shards(cuts):
-    return [(nn.Shard(begin, BATCH), slice(begin, end)) for begin, end in zip(cuts, cuts[1:])]
+    return [(nn.Shard(begin, BATCH), slice(begin, end)) for begin, end in pairwise(cuts)]
 
 
 def gradients(net):

@@ -667,7 +667,7 @@ def test_threads_share_large_arrays_and_change_no_bit(call, shape, monkeypatch, 
 
 
 def call_with(name, x, mask, **more):
-    """One of the functions, or bias_dropout with an activation, with a mask and its own arguments."""
+    """One of the functions, or bias_dropout with an activation, with a mask as p."""
     if name == "add":
         return fused.dropout_add(x, np.ones_like(x), mask, **more)
     if name == "relu_dropout":
