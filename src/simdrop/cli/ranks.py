@@ -88,7 +88,7 @@ ALONE = Alone()
 
 
 class Forwarded(io.TextIOWrapper):
-    """Standard output that mpiexec forwards: through a pseudo-terminal, but it may go anywhere."""
+    """Standard output that mpiexec forwards, perhaps through a pseudo-terminal, to anywhere."""
 
     def isatty(self) -> bool:
         return False
@@ -115,7 +115,7 @@ class Ranks(Alone):
         self.first = self.rank == 0
         if not self.first:
             sys.stdout = open(os.devnull, "w")
-        elif self.size > 1 and isinstance(sys.stdout, io.TextIOWrapper):
+        elif isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout = Forwarded(sys.stdout.detach(), errors="backslashreplace")
 
     @contextmanager
