@@ -129,6 +129,15 @@ def test_module_that_is_missing_for_another_reason_is_not_hidden(small, monkeypa
         main(["train", "--data", small])
 
 
+def test_ranks_without_mpi4py(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mpi4py", None)
+    monkeypatch.delitem(sys.modules, "simdrop.mpi", raising=False)
+    for words in (["--distributed", "mpi"], ["--distributed=mpi", "--epochs", "0"]):
+        assert main(["train", *words]) == 2
+        error = one_error_line(capsys, silent=True)
+        assert error == "--distributed mpi: simdrop.mpi needs mpi4py: pip install 'simdrop[mpi]'"
+
+
 @pytest.mark.parametrize(
     "reason, wanted",
     [

@@ -224,6 +224,13 @@ def test_what_is_wrong_is_said_once(words, corners):
         assert line.startswith(f"simdrop: error: {message}") and exit_code == f"code {code}"
 
 
+def test_an_mpiexec_of_another_mpi_is_not_taken_for_many_single_ranks(words, monkeypatch):
+    monkeypatch.setenv("PMI_SIZE", "3")
+    code, out, err = run(None, COMMAND, *words, "--distributed", "mpi")
+    assert code == 2 and out == "" and err.count("\n") == 1
+    assert "mpiexec started 3 processes, but each finds itself alone" in err
+
+
 def test_the_whole_command_without_mpiexec(words):
     code, out, err = run(None, COMMAND, *words, "--distributed", "mpi", "--quiet")
     assert code == 0 and err == "" and "Curves: 'simdrop-train.png'" in out

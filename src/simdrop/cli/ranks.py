@@ -25,6 +25,9 @@ Result = TypeVar("Result")
 
 OPTION = "--distributed"
 
+# In these, the mpiexec of Open MPI, or of MPICH and its relatives, says how many ranks it starts.
+STARTED = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
+
 
 class Alone:
     """One process, whose methods do what those of `Ranks` do where there is nobody else."""
@@ -112,6 +115,12 @@ class Ranks(Alone):
             raise InputError(f"{OPTION} mpi: {error}") from None
         self.mpi, self.comm = mpi, mpi.MPI.COMM_WORLD
         self.rank, self.size = self.comm.Get_rank(), self.comm.Get_size()
+        started = max(int(os.environ.get(name, 1)) for name in STARTED)
+        if started != self.size == 1:
+            raise InputError(
+                f"{OPTION} mpi: mpiexec started {started} processes, but each finds itself alone: it "
+                f"is of another MPI than mpi4py's, {mpi.MPI.Get_library_version().partition(',')[0]}"
+            )
         self.first = self.rank == 0
         if not self.first:
             sys.stdout = open(os.devnull, "w")
