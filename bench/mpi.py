@@ -1,7 +1,7 @@
 """`python -m bench.mpi`: training steps by ranks of MPI, measured here and modelled on clusters.
 
-The net is that of `steps.py`, 784-1024-1024-10 with 1.9 million parameters. Measured are its step in
-one process and in two ranks, by turns, and the all-reduce of two ranks by the size of the message.
+The net is that of `steps.py`, 784-1024-1024-10 with 1.9 million parameters. Measured are its step
+in one process and in two ranks, by turns, and the all-reduce of two ranks by the message's size.
 The model of a step is t(R) = t(rows of a rank) + all-reduce of the gradients: the first as measured
 here on one core, the second by the formulas of Thakur, Rabenseifner and Gropp 2005, "Optimization
 of collective communication operations in MPICH", sections 4.5 and 5, the fastest of three.
@@ -48,9 +48,9 @@ class Network(NamedTuple):
 
 
 # Line rates: of HDR, 200 Gb/s, where an adapter adds less than 0.6 us: Lenovo Press LP1195,
-# "ThinkSystem Mellanox ConnectX-6 HDR Adapters". Of NDR, 400 Gb/s: NVIDIA, "ConnectX-7 Adapter Cards
-# User Manual". Latencies between two ranks: results of the OSU micro-benchmarks (osu_latency) that
-# users have published are 0.9 to 1.2 us on InfiniBand and about 25 us through TCP.
+# "ThinkSystem Mellanox ConnectX-6 HDR Adapters". Of NDR, 400 Gb/s: NVIDIA, "ConnectX-7 Adapter
+# Cards User Manual". Latencies between two ranks: results of the OSU micro-benchmarks (osu_latency)
+# that users have published are 0.9 to 1.2 us on InfiniBand and about 25 us through TCP.
 NETWORKS = (
     Network("InfiniBand NDR", 1e-6, 400e9 / 8),
     Network("InfiniBand HDR", 1e-6, 200e9 / 8),
@@ -162,9 +162,8 @@ def report(rounds: dict[str, list[float]], size: int) -> None:
     for bytes_ in MESSAGES:
         name = f"{bytes_}"
         print(f"| {bytes_:,} | {1e6 * median[name]:.1f} | {1e6 * seconds[name]:.1f} |")
-    print(
-        f"\nThe gradients are {size / 1e6:.2f} MB; adding as many takes {1e3 * seconds['sum']:.2f} ms."
-    )
+    adding = 1e3 * seconds["sum"]
+    print(f"\nThe gradients are {size / 1e6:.2f} MB; adding as many takes {adding:.2f} ms.")
     print("\n| rows of a rank | ms: median | first quartile |\n|--:|--:|--:|")
     for rows in ROWS:
         name = f"rows {rows}"
@@ -196,7 +195,7 @@ def all_reduce(size: int, ranks: int, network: Network, sum_: float) -> float:
 
 
 def table(fixed: float, each: float, size: int, sum_: float) -> str:
-    """Weak scaling, `BATCH` rows on each rank, and strong scaling, `STRONG` rows on all together."""
+    """Weak scaling, `BATCH` rows on each rank, and strong scaling, `STRONG` on all together."""
     lines = [
         f"| ranks | network | all-reduce, ms | {BATCH} rows a rank: ms | efficiency "
         f"| {STRONG:,} rows: ms | speedup |",
