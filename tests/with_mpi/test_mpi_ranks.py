@@ -1,6 +1,8 @@
 """The functions of `simdrop.mpi`: rows, windows, sums of gradients, steps of all ranks as one."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +16,6 @@ import json, sys
 import numpy as np
 import simdrop as sd
 from simdrop import mpi, nn
-from simdrop._core import mask as masks
 from simdrop.nn import shard as shards
 
 folder = sys.argv[1]
@@ -154,3 +155,24 @@ for x_rows, y_rows, words in (
 def test_rows_windows_and_sums():
     code, _, err = run(3, ALL)
     assert code == 0, err
+
+
+def test_the_page_about_ranks(tmp_path):
+    """What two ranks and one process make of its Python blocks."""
+    page = (Path(__file__).parents[2] / "docs/distributed.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(blocks) == 2
+    save = """
+import sys
+comm = mpi.MPI.COMM_WORLD
+np.savez(f"{sys.argv[1]}/{comm.rank} of {comm.size}", loss=loss, y=y, names=mpi.__all__)
+"""
+    for ranks in (None, 2):
+        code, _, err = run(ranks, "\n".join(blocks) + save, tmp_path)
+        assert code == 0, err
+    first, second = (np.load(tmp_path / f"{rank} of 2.npz") for rank in range(2))
+    whole = np.load(tmp_path / "0 of 1.npz")
+    assert first["loss"] == second["loss"] == pytest.approx(whole["loss"], abs=1e-5)
+    np.testing.assert_array_equal(np.concatenate([first["y"], second["y"]]), whole["y"])
+    for name in whole["names"]:
+        assert f"`{name}(" in page
