@@ -7,6 +7,7 @@ sent for them.
 
 from __future__ import annotations
 
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from simdrop._contexts import Context
     from simdrop.nn import Network, Optimizer
 
-__all__ = ["all_reduce", "broadcast", "rows", "shard", "train_step", "window"]
+__all__ = ["all_reduce", "broadcast", "check_same", "rows", "shard", "train_step", "window"]
 
 
 def rows(n: int, comm: MPI.Intracomm | None = None) -> slice:
@@ -133,7 +134,8 @@ def train_step(
     Parameters
     ----------
     net : Network
-        The same on all ranks: made with the same seed, or after `broadcast`.
+        The same on all ranks: made with the same seed, or after `broadcast`. The optimizer's first
+        step checks that.
     x, y : array_like
         This rank's rows of the batch: those of ``rows(batch, comm)``, which may be none.
     optimizer : Optimizer
@@ -153,9 +155,10 @@ def train_step(
     Raises
     ------
     ValueError
-        If x has other rows, or a layer of the net drops what has no windows (`nn.DropBlock`,
-        `nn.DropConnect` with `per_sample`). If one rank alone raises, the others wait for it: run
-        scripts as ``mpiexec -n 4 python -m mpi4py script.py``, which then ends the job.
+        If x has other rows, nets differ before the first step, a layer drops what has no windows
+        (`nn.DropBlock`, `nn.DropConnect` with `per_sample`), or it draws from the process-wide
+        stream, which is another one on each rank. If one rank alone raises, the others wait for it:
+        run scripts as ``mpiexec -n 4 python -m mpi4py script.py``, which then ends the job.
     """
     comm = MPI.COMM_WORLD if comm is None else comm
     mine = rows(batch, comm)
@@ -167,6 +170,9 @@ def train_step(
         )
     if comm.Get_size() == 1:
         return net.train_step(x, y, optimizer, sample_weight)
+    if optimizer.steps == 0:
+        _check_streams(net)
+        check_same(net, comm)
     loss = net.loss(x, y, sample_weight, shard=Shard(mine.start, batch))
     net.backward()
     all_reduce(net, comm)
@@ -175,6 +181,44 @@ def train_step(
     total = np.array([loss])
     comm.Allreduce(MPI.IN_PLACE, total)
     return float(total[0])
+
+
+def check_same(net: Network, comm: MPI.Intracomm | None = None) -> None:
+    """
+    Raise ValueError on all ranks unless the net has the same parameters and streams on each.
+
+    Steps keep them the same as long as the library of MPI gives all ranks the same sums, as those
+    that are in use do, and each rank draws the same masks.
+
+    Parameters
+    ----------
+    net : Network
+        Of the same layers on all ranks. Of its parameters checksums are sent.
+    comm : mpi4py.MPI.Intracomm, optional
+        As of `rows`; all its ranks must call this.
+    """
+    comm = MPI.COMM_WORLD if comm is None else comm
+    checksum = 0
+    for parameter in net.parameters():
+        checksum = zlib.crc32(np.ascontiguousarray(parameter.value).data, checksum)
+    found = comm.allgather((checksum, [stream.state for stream in net.streams()]))
+    for rank, (weights, states) in enumerate(found):
+        for what, same in (("weights", weights == found[0][0]), ("streams", states == found[0][1])):
+            if not same:
+                raise ValueError(
+                    f"the net on rank {rank} of {len(found)} has other {what} than that on rank 0"
+                )
+
+
+def _check_streams(net: Network) -> None:
+    """Raise ValueError for a layer that draws from the process-wide stream."""
+    for layer in net.layers:
+        for owner in (layer, getattr(layer, "units", None), getattr(layer, "units_out", None)):
+            if owner is not None and getattr(owner, "stream", owner) is None:
+                raise ValueError(
+                    f"{layer!r} draws from the process-wide stream, which is another one on each "
+                    "rank; give it a stream of the same seed"
+                )
 
 
 def broadcast(

@@ -135,8 +135,36 @@ for net in (nn.MLP((3, 4, 2), rng=0), nn.Network([own, other], nn.SquaredError))
         expected = comm.size * np.arange(grad.size) + sum(range(comm.size))
         np.testing.assert_array_equal(grad.reshape(-1), expected)
 
+# Nets of other seeds, and layers without a seed.
+unseeded = nn.Dropout(0.5), nn.KeptInputs(nn.Units(5, 0.5))
+unseeded = [nn.Network([one, nn.Linear(5, 2, rng=0)], nn.SquaredError) for one in unseeded]
+for net, words in (
+    (nn.MLP((5, 4, 2), rng=comm.rank // 2), "rank 2 of 3 has other weights than that on rank 0"),
+    (nn.MLP((5, 4, 2), rng=None), "has other weights than that on rank 0"),
+    (unseeded[0], "Dropout(p=0.5) draws from the process-wide stream"),
+    (unseeded[1], "KeptInputs(5, p=0.5) draws from the process-wide stream"),
+):
+    y = np.zeros((7, 2), np.float32) if net.criterion is nn.SquaredError else np.zeros(7, int)
+    try:
+        optimizer = nn.SGD(net.parameters(), 0.1)
+        mpi.train_step(net, x[mpi.rows(7)], y[mpi.rows(7)], optimizer, batch=7)
+    except ValueError as error:
+        assert words in str(error), error
+    else:
+        raise AssertionError(words)
+net = nn.MLP((5, 4, 2), rng=None)
+mpi.broadcast(net)
+mpi.check_same(net)
+net.stream.state = net.stream.state | {"draw": comm.rank}
+try:
+    mpi.check_same(net)
+except ValueError as error:
+    assert "rank 1 of 3 has other streams" in str(error), error
+
 # What cannot be computed in parts, and rows that are not this rank's, are refused on each rank.
-net = nn.Network([nn.DropConnect(5, 2, 0.5, rng=0, per_sample=True)], nn.SquaredError)
+whole = nn.DropConnect(5, 2, 0.5, sd.Stream(0), rng=0, per_sample=True)
+net = nn.Network([whole], nn.SquaredError)
+optimizer = nn.SGD(net.parameters(), 0.1)
 y = np.zeros((7, 2), np.float32)
 for x_rows, y_rows, words in (
     (mpi.rows(7), mpi.rows(7), "cannot compute some rows of a batch by themselves"),
@@ -144,7 +172,7 @@ for x_rows, y_rows, words in (
     (slice(0, 7), mpi.rows(7), "has 7 rows, which are not rows of a batch"),
 ):
     try:
-        mpi.train_step(net, x[x_rows], y[y_rows], None, batch=7)
+        mpi.train_step(net, x[x_rows], y[y_rows], optimizer, batch=7)
     except ValueError as error:
         assert words in str(error) or comm.rank == 0 and "not rows of" in words, error
     else:

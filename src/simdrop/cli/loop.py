@@ -172,12 +172,12 @@ def evaluate(
     net.eval()
     rows = np.arange(len(y)) if rows is None else rows
     own = rows[team.rows(len(rows))]
-    loss, wrong = 0.0, 0
+    loss, wrong = 0.0, 0.0
     for start in range(0, len(own), CHUNK):
         chunk = own[start : start + CHUNK]
         output, labels = net(x[chunk]), y[chunk]
         loss += net.criterion.fn(output, labels) * len(chunk)
-        wrong += int(np.count_nonzero(net.criterion.predict(output) != labels))
+        wrong += float(np.count_nonzero(net.criterion.predict(output) != labels))
     loss, wrong = team.sums(loss, wrong)
     return loss / len(rows), wrong / len(rows)
 

@@ -6,11 +6,10 @@ import io
 import os
 import socket
 import sys
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,7 +70,7 @@ class Alone:
     def share(self, runs: Sequence[Run]) -> None:
         """Make nets and positions on all ranks those of the first."""
 
-    def check_equal(self, what: str, value: Callable[[], object]) -> None:
+    def check_equal(self, what: str, value: object) -> None:
         """Raise RanksError unless all ranks have the same value."""
 
     def check_weights(self, net: nn.MLP) -> None:
@@ -113,19 +112,24 @@ class Ranks(Alone):
             from simdrop import mpi
         except ImportError as error:
             raise InputError(f"{OPTION} mpi: {error}") from None
-        self.mpi, self.comm = mpi, mpi.MPI.COMM_WORLD
+        from mpi4py import MPI
+
+        self.mpi, self.comm = mpi, MPI.COMM_WORLD
+        self.in_place, self.most = MPI.IN_PLACE, MPI.MAX
         self.rank, self.size = self.comm.Get_rank(), self.comm.Get_size()
         started = max(int(os.environ.get(name, 1)) for name in STARTED)
         if started != self.size == 1:
+            library = MPI.Get_library_version().partition(",")[0]
             raise InputError(
-                f"{OPTION} mpi: mpiexec started {started} processes, but each finds itself alone: it "
-                f"is of another MPI than mpi4py's, {mpi.MPI.Get_library_version().partition(',')[0]}"
+                f"{OPTION} mpi: mpiexec started {started} processes, but each finds itself alone: "
+                f"it is of another MPI than that of mpi4py, {library}"
             )
         self.first = self.rank == 0
         if not self.first:
             sys.stdout = open(os.devnull, "w")
         elif isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout = Forwarded(sys.stdout.detach(), errors="backslashreplace")
+            encoding = sys.stdout.encoding
+            sys.stdout = Forwarded(sys.stdout.detach(), encoding, "backslashreplace")
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -150,12 +154,13 @@ class Ranks(Alone):
         result, error = self.comm.bcast((result, error))
         if error:
             self._raise(error, 0)
-        return result  # type: ignore[return-value]
+        return cast(Result, result)
 
     def _raise(self, error: BaseException, rank: int) -> NoReturn:
         self.agreed = True
-        if rank and isinstance(error, InputError | UnsavedError):
-            error = type(error)(f"rank {rank} of {self.size}: {error}")
+        for kind in (InputError, UnsavedError, MemoryError):
+            if rank and isinstance(error, kind):
+                error = kind(f"rank {rank} of {self.size}: {error}")
         raise error from None
 
     def rows(self, n: int) -> slice:
@@ -173,12 +178,12 @@ class Ranks(Alone):
 
     def sums(self, *numbers: float) -> Sequence[float]:
         total = np.array(numbers, np.float64)
-        self.comm.Allreduce(self.mpi.MPI.IN_PLACE, total)
-        return total.tolist()
+        self.comm.Allreduce(self.in_place, total)
+        return [float(number) for number in total]
 
     def largest(self, number: int) -> int:
         most = np.array([number])
-        self.comm.Allreduce(self.mpi.MPI.IN_PLACE, most, self.mpi.MPI.MAX)
+        self.comm.Allreduce(self.in_place, most, self.most)
         return int(most[0])
 
     def share(self, runs: Sequence[Run]) -> None:
@@ -187,20 +192,17 @@ class Ranks(Alone):
             position = self.comm.bcast((run.batches, run.seconds, run.history))
             run.batches, run.seconds, run.history = position
 
-    def check_equal(self, what: str, value: Callable[[], object]) -> None:
-        values = self.comm.allgather(value())
+    def check_equal(self, what: str, value: object) -> None:
+        values = self.comm.allgather(value)
         for rank, other in enumerate(values):
             if other != values[0]:
                 raise RanksError(f"rank {rank} of {self.size} has other {what} than rank 0")
 
     def check_weights(self, net: nn.MLP) -> None:
-        def checksum() -> int:
-            total = 0
-            for parameter in net.parameters():
-                total = zlib.crc32(parameter.value, total)
-            return total
-
-        self.check_equal("weights", checksum)
+        try:
+            self.mpi.check_same(net)
+        except ValueError as error:
+            raise RanksError(str(error)) from None
 
     def fail(self, code: int, message: str) -> int:
         return super().fail(code, message) if self.first else code

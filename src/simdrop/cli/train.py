@@ -48,7 +48,7 @@ def run(options: argparse.Namespace, team: Alone = ALONE) -> None:
     about: dict[str, Any] = {}
     if options.checkpoint or team.size > 1:
         about = checkpoint.describe(data, settings)
-        team.check_equal("data", lambda: about)
+        team.check_equal("data", about)
     if found:
         team.from_first(lambda: checkpoint.resume(options.checkpoint, runs, about, batches))
         team.share(runs)
