@@ -35,20 +35,16 @@ print(dropout.__name__)
     assert run_python(code).stdout == "dropout\n"
 
 
-@pytest.mark.parametrize(
-    ("name", "needed"),
-    [
-        ("autograd", "autograd"),
-        ("dask", "Dask"),
-        ("jax", "JAX"),
-        ("sklearn", "scikit-learn"),
-        ("torch", "PyTorch"),
-    ],
-)
+FRAMEWORKS = {"autograd": "autograd", "dask": "Dask", "jax": "JAX", "mpi": "mpi4py"}
+FRAMEWORKS |= {"sklearn": "scikit-learn", "torch": "PyTorch"}
+
+
+@pytest.mark.parametrize(("name", "needed"), FRAMEWORKS.items())
 def test_without_its_framework_the_extra_is_named(run_python, name, needed):
+    package = {"mpi": "mpi4py"}.get(name, name)
     code = f"""
 import sys, simdrop as sd
-sys.modules["{name}"] = None  # not installed
+sys.modules["{package}"] = None  # not installed
 for use in (lambda: sd.{name}, lambda: __import__("simdrop.{name}")):
     try:
         use()
@@ -63,7 +59,7 @@ def test_other_names_are_attribute_errors():
     with pytest.raises(AttributeError, match="module 'simdrop' has no attribute 'dropuot'"):
         sd.dropuot  # noqa: B018
     assert not hasattr(sd, "torch_")
-    assert {*sd.__all__, *SUBMODULES, "autograd", "dask", "jax", "torch"} <= set(dir(sd))
+    assert {*sd.__all__, *SUBMODULES, *FRAMEWORKS} <= set(dir(sd))
 
 
 def test_all_names_are_there():

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from simdrop import dask as dask
     from simdrop import fused as fused
     from simdrop import jax as jax
+    from simdrop import mpi as mpi
     from simdrop import nn as nn
     from simdrop import sklearn as sklearn
     from simdrop import submatrix as submatrix
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
 # Submodules that are imported when first used. Not in __all__: `from simdrop import *` must not
 # need an extra, nor hide the names of frameworks.
-_LAZY = ("autograd", "dask", "fused", "jax", "nn", "sklearn", "submatrix", "torch")
+_LAZY = ("autograd", "dask", "fused", "jax", "mpi", "nn", "sklearn", "submatrix", "torch")
 
 __all__ = [
     "AlphaDropoutContext",

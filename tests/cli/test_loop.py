@@ -128,8 +128,8 @@ def test_divergence_ends_the_training_at_once(small, capsys, monkeypatch):
 def test_divergence_that_shows_only_on_the_validation_set(small, capsys, monkeypatch):
     evaluate = loop.evaluate
 
-    def diverged(net, x, y, rows=None):
-        loss, error = evaluate(net, x, y, rows)
+    def diverged(net, x, y, rows=None, *team):
+        loss, error = evaluate(net, x, y, rows, *team)
         return (np.inf if len(rows) == 24 else loss), error
 
     monkeypatch.setattr(loop, "evaluate", diverged)

@@ -121,12 +121,21 @@ def test_data_of_ones_own_does_not_need_scikit_learn(small):
 
 
 def test_module_that_is_missing_for_another_reason_is_not_hidden(small, monkeypatch):
-    def run(chosen):
+    def run(chosen, team):
         raise ModuleNotFoundError("No module named 'other'", name="other")
 
     monkeypatch.setattr(train, "run", run)
     with pytest.raises(ModuleNotFoundError, match="other"):
         main(["train", "--data", small])
+
+
+def test_ranks_without_mpi4py(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mpi4py", None)
+    monkeypatch.delitem(sys.modules, "simdrop.mpi", raising=False)
+    for words in (["--distributed", "mpi"], ["--distributed=mpi", "--epochs", "0"]):
+        assert main(["train", *words]) == 2
+        error = one_error_line(capsys, silent=True)
+        assert error == "--distributed mpi: simdrop.mpi needs mpi4py: pip install 'simdrop[mpi]'"
 
 
 @pytest.mark.parametrize(

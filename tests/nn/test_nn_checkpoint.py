@@ -282,7 +282,7 @@ def test_an_interruption_at_any_line_leaves_all_or_nothing():
     wanted, lines, interrupted = all_of(net, optimizer), 0, 0
 
     def trace(frame, event, argument):
-        return count if frame.f_code is nets._put.__code__ else None
+        return count if frame.f_code is nets.put.__code__ else None
 
     def count(frame, event, argument):
         nonlocal left

@@ -663,6 +663,122 @@ def test_threads_share_large_arrays_and_change_no_bit(call, shape, monkeypatch, 
         assert (np.abs(gradients[1] - exact) <= np.spacing(np.abs(exact.astype("f")))).all()
 
 
+# --- Masks in place of p ---
+
+
+def call_with(name, x, mask, **more):
+    """One of the functions, or bias_dropout with an activation, with a mask as p."""
+    if name == "add":
+        return fused.dropout_add(x, np.ones_like(x), mask, **more)
+    if name == "relu_dropout":
+        return fused.relu_dropout(x, mask, **more)
+    bias = normal(x.shape[-1:], x.dtype, 1)
+    return fused.bias_dropout(x, bias, mask, activation=name, **more)
+
+
+NAMES = [*ACTIVATIONS, "add", "relu_dropout"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("p", [0, 0.3, 1])
+def test_a_mask_in_place_of_p_is_applied_and_takes_no_draw(name, p):
+    s = stream()
+    mask = s.mask((7, 300), p)
+    x, dy = normal((7, 300), "f"), normal((7, 300), "f", 2)
+    y, ctx = call_with(name, x, mask)
+    assert ctx.mask is mask and s.draw == 1
+    expected, context = call_with(name, x, p, rng=stream())
+    assert_same(y, expected)
+    assert_same(first(ctx.backward(dy)), first(context.backward(dy)))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(23, 5), (23, 64), (23, 601), (2, 13, 67)])
+def test_windows_of_whole_rows_give_the_bits_of_the_whole(instruction_set, dtype, shape):
+    for name in NAMES:
+        whole = stream().mask(shape, 0.3)
+        x, dy = normal(shape, dtype), normal(shape, dtype, 2)
+        y, ctx = call_with(name, x, whole)
+        dx = first(ctx.backward(dy))
+        rows = shape[0]
+        for begin, end in [(0, 1), (1, rows), (rows // 2, rows), (rows, rows), (1, 1)]:
+            part = slice(begin, end)
+            window = whole.window((begin,) + (0,) * (len(shape) - 1), x[part].shape)
+            for own in (x[part], np.asfortranarray(x[part])):
+                found, ctx = call_with(name, own, window)
+                assert_same(found, y[part])
+                gradients = ctx.backward(dy[part])
+                assert_same(first(gradients), dx[part])
+                if name in ACTIVATIONS:
+                    exact = dx[part].astype(np.longdouble).reshape(-1, shape[-1]).sum(axis=0)
+                    spacing = np.spacing(np.abs(exact.astype(dtype)))
+                    assert (np.abs(gradients[1] - exact) <= spacing).all()
+
+
+def test_column_sums_of_a_window_far_into_a_large_mask(always_shared):
+    """A window whose first number is far above the number of its own elements."""
+    whole = sd.Mask(KEY, 0, 0.5, (1 << 30, 600))
+    rows = (4 << 20) // 600
+    window = whole.window((1 << 29, 0), (rows, 600))
+    x = np.ones((rows, 600), np.float32)
+    y, ctx = fused.bias_dropout(x, np.zeros(600, np.float32), window, activation="tanh")
+    np.testing.assert_array_equal(y != 0, window.keep())
+    dx, dbias = ctx.backward(x)
+    np.testing.assert_array_equal(dbias, dx.sum(axis=0, dtype=np.float64).astype(np.float32))
+
+
+@pytest.mark.parametrize("name", ["add", "relu_dropout"])
+def test_any_window_and_shared_axes_where_only_elements_are_dropped(name):
+    x = normal((6, 40), "f")
+    for mask in (
+        sd.Mask(KEY, 0, 0.3, (9, 70)).window((2, 11), (6, 40)),
+        sd.Mask(KEY, 0, 0.3, (6, 40), shared_axes=0),
+        sd.Mask(KEY, 0, 0.3, (6, 40), shared_axes=1),
+        sd.Mask(KEY, 0, 0.3, (6, 40), scale=False),
+    ):
+        y, ctx = call_with(name, x, mask)
+        expected = mask.apply(x) + 1 if name == "add" else mask.apply(np.maximum(x, 0))
+        assert_same(y, expected)
+        gradient = mask.apply(np.ones_like(x))
+        expected = gradient if name == "add" else np.where(y > 0, gradient, np.float32(0))
+        assert_same(first(ctx.backward(np.ones_like(x))), expected)
+
+
+def test_masks_that_cannot_be_used():
+    x = np.ones((6, 40), np.float32)
+    good = sd.Mask(KEY, 0, 0.3, (6, 40))
+    each = sd.Mask(KEY, 0, np.full((6, 1), 0.3), (6, 40))
+    for name in NAMES:
+        for mask, error, message in [
+            (sd.Mask(KEY, 0, 0.3, (6, 41)), ValueError, r"x has shape \(6, 40\), but the mask has"),
+            (each, ValueError, "the mask has an array of p"),
+            (sd.Mask.from_keep(good.keep()), TypeError, "p, the probability of dropping"),
+        ]:
+            with pytest.raises(error, match=message):
+                call_with(name, x, mask)
+        for more in ({"rng": 0}, {"training": False}):
+            with pytest.raises(TypeError, match="p is a Mask, which decides all"):
+                call_with(name, x, good, **more)
+    for mask in (
+        sd.Mask(KEY, 0, 0.3, (6, 70)).window((0, 11), (6, 40)),
+        sd.Mask(KEY, 0, 0.3, (6, 40), shared_axes=0),
+    ):
+        with pytest.raises(ValueError, match="has shared axes or is a window of parts of rows"):
+            fused.bias_dropout(x, x[0], mask)
+    with pytest.raises(TypeError, match="p is a Mask, which decides all"):
+        fused.bias_dropout(x, x[0], good, scale=False)
+
+
+def test_contexts_of_windows_are_pickled():
+    window = sd.Mask(KEY, 0, 0.3, (9, 40)).window((3, 0), (6, 40))
+    x = normal((6, 40), "f")
+    _, ctx = fused.bias_dropout(x, x[0].copy(), window, activation="silu")
+    again = pickle.loads(pickle.dumps(ctx))
+    assert again.mask == window
+    for a, b in zip(ctx.backward(x), again.backward(x), strict=True):
+        assert_same(b, a)
+
+
 # --- Errors ---
 
 

@@ -44,7 +44,7 @@ def restored(
 def bias_dropout(
     x: ArrayLike,
     bias: ArrayLike,
-    p: float = 0.5,
+    p: float | Mask = 0.5,
     *,
     activation: Activation = None,
     rng: Rng = None,
@@ -55,7 +55,7 @@ def bias_dropout(
 def dropout_add(
     x: ArrayLike,
     residual: ArrayLike,
-    p: float = 0.5,
+    p: float | Mask = 0.5,
     *,
     rng: Rng = None,
     training: bool = True,
@@ -63,7 +63,7 @@ def dropout_add(
 ) -> tuple[NDArray[Any], DropoutAddContext]: ...
 def relu_dropout(
     x: ArrayLike,
-    p: float = 0.5,
+    p: float | Mask = 0.5,
     *,
     rng: Rng = None,
     training: bool = True,

@@ -73,22 +73,23 @@ cdef class Fused(Elements):
         self.bias = <const char *>cnp.PyArray_DATA(self.kept)
         return 0
 
-    cdef size_t to_row_end(self, uint64_t number, size_t n) noexcept nogil:
+    cdef size_t to_row_end(self, size_t place, size_t n) noexcept nogil:
         """How many of n elements a kernel can take: all at the beginning of a row, else those up to its end."""
-        return n if number % self.columns == 0 else min(n, self.columns - number % self.columns)
+        return n if place % self.columns == 0 else min(n, self.columns - place % self.columns)
 
 
 cdef class BiasDropout(Fused):
     cdef int compute(self, uint64_t number, size_t n, const char *x, const char *other, char *y) except -1 nogil:
-        cdef size_t some, at = 0
+        cdef size_t some, at = 0, place = number - self.draw.first  # in x, which may have a window of the draw
         while n != 0:
-            some = self.to_row_end(number, n)
+            some = self.to_row_end(place, n)
             kernels.bias_dropout[self.double][self.number](
                 &self.draw.rule, number, some, self.columns, x + at,
-                self.bias + number % self.columns * self.size, y + at, self.scale,
+                self.bias + place % self.columns * self.size, y + at, self.scale,
             )
             at += some * self.size
             number += some
+            place += some
             n -= some
         return 0
 
@@ -121,12 +122,12 @@ cdef class BiasBackward(Fused):
     cdef double *sums
 
     cdef int compute(self, uint64_t number, size_t n, const char *x, const char *other, char *y) except -1 nogil:
-        cdef size_t some, column, at = 0
+        cdef size_t some, column, at = 0, place = number - self.draw.first
         cdef double *sums
         while n != 0:
-            some = min(self.to_row_end(number, n), self.grain - number % self.grain)
-            column = number % self.columns
-            sums = self.sums + number // self.grain * 2 * self.columns + column
+            some = min(self.to_row_end(place, n), self.grain - place % self.grain)
+            column = place % self.columns
+            sums = self.sums + place // self.grain * 2 * self.columns + column
             if self.number == SIMDROP_RELU:
                 kernels.relu_dropout_backward[self.double](
                     some, self.columns, other + at, x + at, y + at, sums, self.scale
@@ -138,6 +139,7 @@ cdef class BiasBackward(Fused):
                 )
             at += some * self.size
             number += some
+            place += some
             n -= some
         return 0
 
@@ -212,6 +214,28 @@ cdef apart(array, out):
     """The array, or a copy if writing to `out` would change it; either may be None."""
     overlaps = array is not None and out is not None and np.may_share_memory(array, out)
     return array.copy() if overlaps else array
+
+
+# --- Decisions ---
+
+
+cdef Mask decisions(p, rng, x, bint training, bint scale, bint in_order):
+    """The mask given as p, or the next one of the stream that `rng` means; `in_order`: as bias_dropout needs it."""
+    if not isinstance(p, Mask):
+        return next_mask_of(rng, checked_p(p), x.shape, (), training, scale)
+    cdef Mask mask = p
+    if rng is not None or not training or not scale:
+        raise TypeError("p is a Mask, which decides all: rng, training and scale cannot be given with it")
+    if mask.shape != x.shape:
+        raise ValueError(f"x has shape {x.shape}, but the mask has shape {mask.shape}")
+    if not mask.direct:
+        raise ValueError("the mask has an array of p, but fused functions take masks with one p; mask.apply takes any")
+    if in_order and not mask.in_order:
+        raise ValueError(
+            "the mask has shared axes or is a window of parts of rows, but bias_dropout takes masks whose decisions "
+            "follow one another, such as windows of whole rows; mask.apply takes any"
+        )
+    return mask
 
 
 # --- What users see ---
@@ -447,8 +471,10 @@ def bias_dropout(x, bias, p=0.5, *, activation=None, rng=None, training=True, sc
         (..., n), float32 or float64.
     bias : array_like
         (n,), of x's dtype.
-    p : float, optional
-        Probability of DROPPING an element, in [0, 1].
+    p : float or Mask, optional
+        Probability of DROPPING an element, in [0, 1]; or the decisions to apply: a mask of x's shape with one p and no
+        shared axes, which may be a window of whole rows of a larger one. Then no draw is taken, the scale is the mask's
+        own, and rng, training and scale cannot be given.
     activation : None, "relu", "gelu", "tanh", "sigmoid" or "silu", optional
         None is the identity; gelu is the exact one, ``v * Phi(v)`` with Phi the standard normal distribution function
         (with erf, not the approximation with tanh); silu is ``v * sigmoid(v)``.
@@ -466,9 +492,11 @@ def bias_dropout(x, bias, p=0.5, *, activation=None, rng=None, training=True, sc
     Raises
     ------
     TypeError
-        If x is not of float32 or float64, bias or `out` not of x's dtype, or another argument has the wrong type.
+        If x is not of float32 or float64, bias or `out` not of x's dtype, or another argument has the wrong type; for
+        rng, training or scale beside a mask.
     ValueError
-        If p is not in [0, 1], the activation is unknown, shapes do not fit, or `out` cannot be written.
+        If p is not in [0, 1] or a mask that cannot be used here, the activation is unknown, shapes do not fit, or `out`
+        cannot be written.
 
     Notes
     -----
@@ -504,7 +532,7 @@ def bias_dropout(x, bias, p=0.5, *, activation=None, rng=None, training=True, sc
     bias = cnp.PyArray_GETCONTIGUOUS(like(bias, "bias", (x.shape[x.ndim - 1],), x.dtype))
     y = target(out, x)
     memory = None if out is None else y
-    ctx.mask = next_mask_of(rng, checked_p(p), x.shape, (), training, scale)
+    ctx.mask = decisions(p, rng, x, training, scale, True)
     ctx.activation = activation
     ctx.dtype = x.dtype
     if kernel.number == SIMDROP_RELU:
@@ -527,8 +555,10 @@ def dropout_add(x, residual, p=0.5, *, rng=None, training=True, out=None):
         Any shape, float32 or float64.
     residual : array_like
         Of x's shape and dtype.
-    p : float, optional
-        Probability of DROPPING an element of x, in [0, 1].
+    p : float or Mask, optional
+        Probability of DROPPING an element of x, in [0, 1]; or the decisions to apply: a mask of x's shape with one p,
+        which may be a window of a larger one. Then no draw is taken, the scale is the mask's own, and rng and training
+        cannot be given.
     rng, training, out
         As in `simdrop.dropout`; `out` may be residual, too.
 
@@ -542,9 +572,10 @@ def dropout_add(x, residual, p=0.5, *, rng=None, training=True, out=None):
     Raises
     ------
     TypeError
-        If x is not of float32 or float64, residual or `out` not of x's dtype, or another argument has the wrong type.
+        If x is not of float32 or float64, residual or `out` not of x's dtype, or another argument has the wrong type;
+        for rng or training beside a mask.
     ValueError
-        If p is not in [0, 1], shapes do not fit, or `out` cannot be written.
+        If p is not in [0, 1] or a mask that cannot be used here, shapes do not fit, or `out` cannot be written.
 
     References
     ----------
@@ -564,7 +595,7 @@ def dropout_add(x, residual, p=0.5, *, rng=None, training=True, out=None):
     x = floats(given)
     residual = like(residual, "residual", x.shape, x.dtype)
     y = target(out, x)
-    ctx.mask = next_mask_of(rng, checked_p(p), x.shape, (), training, True)
+    ctx.mask = decisions(p, rng, x, training, True, False)
     ctx.dtype = x.dtype
     kernel.scale = ctx.mask.factor
     apply(kernel, ctx.mask, x, residual, y)
@@ -579,8 +610,8 @@ def relu_dropout(x, p=0.5, *, rng=None, training=True, out=None):
     ----------
     x : array_like
         Any shape, float32 or float64.
-    p : float, optional
-        Probability of DROPPING an element, in [0, 1].
+    p : float or Mask, optional
+        Probability of DROPPING an element, in [0, 1], or the decisions to apply, as in `dropout_add`.
     rng, training, out
         As in `simdrop.dropout`; ``out=x`` costs no copy, since the backward pass needs y alone.
 
@@ -594,9 +625,10 @@ def relu_dropout(x, p=0.5, *, rng=None, training=True, out=None):
     Raises
     ------
     TypeError
-        If x is not of float32 or float64, `out` not of x's dtype, or another argument has the wrong type.
+        If x is not of float32 or float64, `out` not of x's dtype, or another argument has the wrong type; for rng or
+        training beside a mask.
     ValueError
-        If p is not in [0, 1], or `out` has another shape or cannot be written.
+        If p is not in [0, 1] or a mask that cannot be used here, or `out` has another shape or cannot be written.
 
     References
     ----------
@@ -618,7 +650,7 @@ def relu_dropout(x, p=0.5, *, rng=None, training=True, out=None):
     given = x
     x = floats(given)
     y = target(out, x)
-    ctx.mask = next_mask_of(rng, checked_p(p), x.shape, (), training, True)
+    ctx.mask = decisions(p, rng, x, training, True, False)
     ctx.dtype = x.dtype
     ctx.y = y
     kernel.scale = ctx.mask.factor

@@ -16,11 +16,14 @@ from .. import _schema
 from ..nn import checkpoint as nets
 from .data import ARRAYS, Data
 from .errors import InputError, Interrupted, UnsavedError
-from .files import check_writable, reason
+from .files import check_writable, reason, writing
 from .loop import Epoch, Run
 from .options import Every, Settings, option, spelled
+from .ranks import ALONE, Alone
 
-SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # SIGHUP: the terminal was closed
+# SIGHUP: the terminal was closed. SIGUSR1: what mpiexec forwards to all ranks, and batch systems
+# can send before the time is up.
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
 LAST = "the last checkpoint could not be written"
 
 
@@ -29,7 +32,8 @@ class Saver:
 
     A signal that would end the process ends the training after the current batch, with a last
     checkpoint; a second one takes effect at once. If a checkpoint cannot be written, the user is
-    told once, and the next one is tried when it is due.
+    told once, and the next one is tried when it is due. Of several ranks the first one writes, and
+    all end after the same batch, whichever got the signal.
 
     Parameters
     ----------
@@ -43,6 +47,8 @@ class Saver:
         What `describe` says of the settings and the data.
     warn : callable
         Shows a message to the user.
+    team : Alone or Ranks
+        Who trains; each rank has a Saver.
     """
 
     def __init__(
@@ -52,11 +58,18 @@ class Saver:
         runs: Sequence[Run],
         about: dict[str, Any],
         warn: Callable[[str], None],
+        team: Alone = ALONE,
     ) -> None:
         self.path, self.every, self.runs, self.about, self.warn = path, every, runs, about, warn
+        self.team = team
         self.problem: str | None = None
         self.signal = 0
         self.steps, self.saved = 0, time.monotonic()
+
+    def begin(self) -> None:
+        """Write the first checkpoint; InputError if that fails."""
+        with writing("--checkpoint", self.path):
+            self.save()
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -70,6 +83,7 @@ class Saver:
         except OSError:  # from standard output: nothing else is written in the block
             self._try()
             raise
+        self.signal = self.team.largest(self.signal)
         self._try()
         self._leave_after_signal()
 
@@ -79,6 +93,7 @@ class Saver:
         Raises Interrupted after a signal, with a last checkpoint.
         """
         self.steps += 1
+        self.signal = self.team.largest(self.signal)
         if self.signal:
             self._try()
             self._leave_after_signal()
@@ -117,6 +132,8 @@ class Saver:
 
     def _try(self) -> None:
         """Write a checkpoint; a failure does not end the training."""
+        if not self.team.first:
+            return
         try:
             self.save()
         except OSError as error:

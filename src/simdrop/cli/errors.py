@@ -13,6 +13,10 @@ class UnsavedError(Exception):
     """The last checkpoint or result could not be written."""
 
 
+class RanksError(Exception):
+    """The ranks of an MPI job do not compute the same."""
+
+
 class Interrupted(Exception):
     """A signal ended the training after a last checkpoint (or the message says why there is none).
 

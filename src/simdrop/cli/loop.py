@@ -13,6 +13,7 @@ from .. import nn
 from .data import Data, Rows
 from .errors import DivergedError
 from .options import Settings
+from .ranks import ALONE, Alone
 
 EVALUATED = 10_000  # training examples, at most, on which the training curves are measured
 CHUNK = 2_000  # examples evaluated at a time, which bounds the memory
@@ -96,13 +97,13 @@ def _optimizer(net: nn.MLP, settings: Settings) -> nn.Optimizer:
 
 
 def train(
-    runs: tuple[Run, ...], data: Data, rows: Rows, settings: Settings
+    runs: tuple[Run, ...], data: Data, rows: Rows, settings: Settings, team: Alone = ALONE
 ) -> Iterator[tuple[Run, bool]]:
     """Train all nets on the same batches in the same order, starting from their current positions.
 
     The learning rate is `settings.lr` in the first epoch; with `settings.lr_schedule` "linear" it
     falls to zero after the last. At each yield `runs` holds the whole state of the training, and
-    can be saved.
+    can be saved. Each of several ranks computes its rows of each batch, and yields the same.
 
     Yields
     ------
@@ -115,6 +116,8 @@ def train(
     ------
     DivergedError
         As soon as a loss is infinite or NaN.
+    RanksError
+        If the weights of two ranks differ after an epoch.
     """
     shuffle = np.random.default_rng([settings.seed, 1])
     sample = rows.train[:EVALUATED]
@@ -129,15 +132,18 @@ def train(
             run.net.train()
             for batch in batches[run.batches - epoch * len(batches) :]:
                 began = time.perf_counter()
-                loss = run.net.train_step(data.x_train[batch], data.y_train[batch], run.optimizer)
+                own = batch[team.rows(len(batch))]
+                x, y = data.x_train[own], data.y_train[own]
+                loss = team.train_step(run.net, x, y, run.optimizer, len(batch))
                 run.seconds += time.perf_counter() - began
                 _check_loss(loss, run, epoch)
                 run.batches += 1
                 yield run, False
-            training = evaluate(run.net, data.x_train, data.y_train, sample)
+            team.check_weights(run.net)
+            training = evaluate(run.net, data.x_train, data.y_train, sample, team)
             validation: tuple[float | None, float | None] = None, None
             if len(rows.validation):
-                validation = evaluate(run.net, data.x_train, data.y_train, rows.validation)
+                validation = evaluate(run.net, data.x_train, data.y_train, rows.validation, team)
             run.history.append(Epoch(*training, *validation, seconds=run.seconds))
             run.seconds = 0.0
             for mean in (training[0], validation[0]):
@@ -152,21 +158,27 @@ def batches_an_epoch(rows: Rows, settings: Settings) -> int:
 
 
 def evaluate(
-    net: nn.MLP, x: NDArray[np.float32], y: NDArray[np.int64], rows: NDArray[np.intp] | None = None
+    net: nn.MLP,
+    x: NDArray[np.float32],
+    y: NDArray[np.int64],
+    rows: NDArray[np.intp] | None = None,
+    team: Alone = ALONE,
 ) -> tuple[float, float]:
     """The mean cross entropy in nats, and the fraction of examples that are misclassified.
 
     Dropout is off, and the net is left in evaluation mode. `rows` are those to measure on, by
-    default all.
+    default all. Each of several ranks measures some of them.
     """
     net.eval()
     rows = np.arange(len(y)) if rows is None else rows
-    loss, wrong = 0.0, 0
-    for start in range(0, len(rows), CHUNK):
-        chunk = rows[start : start + CHUNK]
+    own = rows[team.rows(len(rows))]
+    loss, wrong = 0.0, 0.0
+    for start in range(0, len(own), CHUNK):
+        chunk = own[start : start + CHUNK]
         output, labels = net(x[chunk]), y[chunk]
         loss += net.criterion.fn(output, labels) * len(chunk)
-        wrong += int(np.count_nonzero(net.criterion.predict(output) != labels))
+        wrong += float(np.count_nonzero(net.criterion.predict(output) != labels))
+    loss, wrong = team.sums(loss, wrong)
     return loss / len(rows), wrong / len(rows)
 
 

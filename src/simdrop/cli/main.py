@@ -4,14 +4,17 @@ import argparse
 import io
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 import simdrop
 
-from .errors import DivergedError, InputError, Interrupted, UnsavedError
+from . import ranks
+from .errors import DivergedError, InputError, Interrupted, RanksError, UnsavedError
 from .options import add_sweep_options, add_train_options
 
+Command = Callable[[argparse.Namespace, ranks.Alone], None]
 EXTRAS = {"matplotlib": "matplotlib", "rich": "rich", "sklearn": "scikit-learn"}
 
 
@@ -37,7 +40,7 @@ def make_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"simdrop {simdrop.__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", title="commands")
 
-    def add(name: str, function: Callable[[argparse.Namespace], None], summary: str) -> Parser:
+    def add(name: str, function: Command, summary: str) -> Parser:
         command = commands.add_parser(
             name,
             help=summary,
@@ -69,41 +72,44 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         The exit code: 0 done; 1 the training diverged, standard output failed or the last
         checkpoint or result could not be written; 2 bad input or a missing package; 130
-        interrupted (143 by SIGTERM, 129 by SIGHUP, after a checkpoint).
+        interrupted (143 by SIGTERM, 129 by SIGHUP, 138 by SIGUSR1, after a checkpoint).
     """
+    team = ranks.ALONE
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names may not be printable
     try:
-        _run(argv)
+        team = ranks.chosen(sys.argv[1:] if argv is None else argv)
+        _run(argv, team)
         if sys.stdout is not None:
             sys.stdout.flush()  # here, where an error is still caught
     except KeyboardInterrupt:
-        print("simdrop: interrupted", file=sys.stderr)
-        return 130
+        return team.end(130, "simdrop: interrupted")
     except Interrupted as error:
-        print(f"simdrop: interrupted; {error}", file=sys.stderr)
-        return error.code
+        return team.fail(error.code, f"simdrop: interrupted; {error}")
     except InputError as error:
-        return _fail(2, error)
-    except (DivergedError, UnsavedError) as error:
-        return _fail(1, error)
+        return team.fail(2, _line(error))
+    except (DivergedError, UnsavedError, RanksError) as error:
+        return team.fail(1, _line(error))
     except ModuleNotFoundError as error:
         package = EXTRAS.get((error.name or "").partition(".")[0])
         if package is None:
-            raise
-        return _fail(2, f'this command needs {package}: pip install "simdrop[train]"')
+            return _crash(team)
+        return team.end(2, _line(f'this command needs {package}: pip install "simdrop[train]"'))
     except MemoryError as error:
-        return _fail(2, ": ".join(filter(None, ("not enough memory", str(error)))))
+        return team.end(2, _line(": ".join(filter(None, ("not enough memory", str(error))))))
     except BrokenPipeError:  # the reader, such as `head`, has closed it
         _drop_stdout()
-        return 1
+        return team.end(1)
     except OSError as error:
         _drop_stdout()
-        return _fail(1, f"standard output cannot be written: {error.strerror or error}")
+        why = error.strerror or error
+        return team.end(1, _line(f"standard output cannot be written: {why}"))
+    except Exception:
+        return _crash(team)
     return 0
 
 
-def _run(argv: Sequence[str] | None) -> None:
+def _run(argv: Sequence[str] | None, team: ranks.Alone) -> None:
     try:
         options = make_parser().parse_args(argv)
     except SystemExit:  # --help or --version has been printed
@@ -114,29 +120,37 @@ def _run(argv: Sequence[str] | None) -> None:
         simdrop.get_num_threads()
     except ValueError as error:  # SIMDROP_NUM_THREADS is invalid
         raise InputError(str(error)) from None
-    options.function(options)
+    options.function(options, team)
 
 
-def _train(options: argparse.Namespace) -> None:
-    from . import train  # imports matplotlib and rich, which other commands do not need
+def _train(options: argparse.Namespace, team: ranks.Alone) -> None:
+    with team.together():
+        from . import train  # imports matplotlib and rich, which other commands do not need
 
-    train.run(options)
+    train.run(options, team)
 
 
-def _sweep(options: argparse.Namespace) -> None:
+def _sweep(options: argparse.Namespace, team: ranks.Alone) -> None:
     from . import sweep
 
     sweep.run(options)
 
 
-def _info(options: argparse.Namespace) -> None:
+def _info(options: argparse.Namespace, team: ranks.Alone) -> None:
     simdrop.show_config()
 
 
-def _fail(code: int, message: object) -> int:
-    """Print one line, whatever line breaks a file name or another package's message has."""
-    print("simdrop: error:", " ".join(str(message).split()), file=sys.stderr)
-    return code
+def _crash(team: ranks.Alone) -> int:
+    """End after the exception that is being handled, which nobody expected."""
+    if team.size == 1:
+        raise
+    traceback.print_exc()
+    return team.end(1, "simdrop: error: an exception that should not happen")
+
+
+def _line(message: object) -> str:
+    """One line, whatever line breaks a file name or another package's message has."""
+    return " ".join(["simdrop: error:", *str(message).split()])
 
 
 def _drop_stdout() -> None:

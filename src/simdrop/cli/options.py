@@ -212,7 +212,8 @@ examples:
 
 The same seed gives the same numbers on every run, apart from the seconds.
 exit codes: 0 done, 1 the training diverged or the last checkpoint could not
-be written, 2 bad input, 130 interrupted (143 by SIGTERM, with a checkpoint).
+be written, 2 bad input, 130 interrupted (143 by SIGTERM, 138 by SIGUSR1, with a
+checkpoint).
 """
     data = _add_data(parser)
     _add_setting(
@@ -233,6 +234,12 @@ be written, 2 bad input, 130 interrupted (143 by SIGTERM, with a checkpoint).
         choices=("both", "with", "without"),
     )
     _add_training(parser)
+    parser.add_argument(
+        "--distributed",
+        choices=("mpi",),
+        help="train in the processes that mpiexec starts, which share each batch and draw the same "
+        "masks as one: mpiexec -n 4 simdrop train --distributed mpi",
+    )
 
     checkpoint = parser.add_argument_group("checkpoints")
     checkpoint.add_argument(

@@ -14,6 +14,7 @@ from .data import Data, Rows, listed
 from .files import write
 from .loop import Run, evaluate
 from .options import Settings, spelled
+from .ranks import ALONE, Alone
 from .tables import Table, percent, print_table
 
 
@@ -26,10 +27,10 @@ class Result:
     test_error: float
 
 
-def measure(run: Run, data: Data, rows: Rows) -> Result:
+def measure(run: Run, data: Data, rows: Rows, team: Alone = ALONE) -> Result:
     """Measure a trained net: the only place where the test set is used."""
-    _, train_error = evaluate(run.net, data.x_train, data.y_train, rows.train)
-    _, test_error = evaluate(run.net, data.x_test, data.y_test)
+    _, train_error = evaluate(run.net, data.x_train, data.y_train, rows.train, team)
+    _, test_error = evaluate(run.net, data.x_test, data.y_test, team=team)
     return Result(run, train_error, test_error)
 
 

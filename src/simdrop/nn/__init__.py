@@ -1,11 +1,11 @@
 """A multi-layer perceptron with dropout in plain NumPy.
 
 To be read in this order, a page or two each: layer, parameter, linear, activations, transform,
-dropout, losses, network; mlp puts them together. They call arguments (of layers), checks (of nets)
-and memory (for blocks of arrays). Beside them are the other layers that drop (transforms,
-dropconnect), the fast paths (dense: one pass for bias, activation and dropout; batchwise: products
-of kept weights alone), optimizers, checkpoint, and montecarlo with sampling, of a layer, and
-prediction, of a net.
+dropout, losses, network; mlp puts them together. They call arguments (of layers), checks (of nets),
+memory (for blocks of arrays) and shard (for some rows of a batch). Beside them are the other layers
+that drop (transforms, dropconnect), the fast paths (dense: one pass for bias, activation and
+dropout; batchwise: products of kept weights alone), optimizers, checkpoint, and montecarlo with
+sampling, of a layer, and prediction, of a net.
 """
 
 from .activations import ActivityL1, Identity, ReLU, Sigmoid, Tanh
@@ -22,6 +22,7 @@ from .network import Network
 from .optimizers import SGD, Adam, Optimizer
 from .parameter import Parameter
 from .prediction import Prediction
+from .shard import Shard
 from .transform import Transform
 from .transforms import (
     AlphaDropout,
@@ -59,6 +60,7 @@ __all__ = [
     "Poisson",
     "Prediction",
     "ReLU",
+    "Shard",
     "Sigmoid",
     "SoftmaxCrossEntropy",
     "SquaredError",

@@ -9,6 +9,7 @@ import numpy as np
 
 from .layer import Layer
 from .parameter import Array
+from .shard import Shard
 
 
 class Identity(Layer):
@@ -86,14 +87,18 @@ class ActivityL1(Layer):
         self.strength = float(strength)
 
     def __call__(self, x: Array) -> Array:
-        self._saved = x, self.training
+        self._saved = x, self.training, len(x)
+        return x
+
+    def on_shard(self, x: Array, shard: Shard) -> Array:
+        self._saved = x, self.training, shard.rows
         return x
 
     def backward(self, dy: Array) -> Array:
-        y, training = self._from_forward()
+        y, training, rows = self._from_forward()
         if not training:
             return dy
-        return dy + np.sign(y) * y.dtype.type(self.strength / len(y))
+        return dy + np.sign(y) * y.dtype.type(self.strength / rows)
 
     def _shown(self) -> list[str]:
         return [str(self.strength)]

@@ -113,13 +113,13 @@ def write(path: Target, nets: Mapping[str, Pair], extra: Any = None) -> None:
         "format": FORMAT,
         "version": VERSION,
         "simdrop": sd.__version__,
-        "nets": {name: _about(*pair) for name, pair in nets.items()},
+        "nets": {name: described(*pair) for name, pair in nets.items()},
         "extra": extra,
     }
     text = json.dumps(about, default=_plain)
     arrays = {"about": np.frombuffer(text.encode(), np.uint8)}
     for name, pair in nets.items():
-        arrays |= _arrays(name, *pair)
+        arrays |= arrays_of(name, *pair)
     _check(json.loads(text), arrays)
     with replacing(path) as file:
         np.savez(file, sha256=np.array(_digest(arrays)), **arrays)  # type: ignore[arg-type]
@@ -183,21 +183,21 @@ class Checkpoint:
         for name, pair in nets.items():
             self._compare(name, *pair)
         before = {
-            name: (_about(*pair), {key: a.copy() for key, a in _arrays(name, *pair).items()})
+            name: (described(*pair), {key: a.copy() for key, a in arrays_of(name, *pair).items()})
             for name, pair in nets.items()
         }
         try:
             for name, pair in nets.items():
-                _put(name, pair, self.about[name], self.arrays)
+                put(name, pair, self.about[name], self.arrays)
         except BaseException:  # an interruption
             for name, pair in nets.items():
-                _put(name, pair, *before[name])
+                put(name, pair, *before[name])
             raise
 
     def _compare(self, name: str, net: Network, optimizer: Optimizer | None) -> None:
         if name not in self.about:
             raise ValueError(f"{self.name} has no net {name!r}; it has {', '.join(self.about)}")
-        saved, here = self.about[name], _about(net, optimizer)
+        saved, here = self.about[name], described(net, optimizer)
         if optimizer is None:
             saved = saved | {"optimizer": None}
         elif saved["optimizer"] is None:
@@ -206,7 +206,7 @@ class Checkpoint:
             _common(saved), json.loads(json.dumps(_common(here), default=_plain))
         )
         if not different:
-            arrays = _arrays(name, net, optimizer)
+            arrays = arrays_of(name, net, optimizer)
             different = _difference(
                 _kinds({key: self.arrays[key] for key in arrays}), _kinds(arrays)
             )
@@ -244,10 +244,10 @@ def _check_numbers(saved: dict[str, Any], optimizer: Optimizer) -> None:
     kind(optimizer.parameters, **given)
 
 
-def _put(name: str, pair: Pair, about: dict[str, Any], arrays: Mapping[str, Array]) -> None:
-    """Make a net and its optimizer what `_about` and `_arrays` once said of them."""
+def put(name: str, pair: Pair, about: dict[str, Any], arrays: Mapping[str, Array]) -> None:
+    """Make a net and its optimizer what `described` and `arrays_of` once said of them."""
     net, optimizer = pair
-    for key, array in _arrays(name, net, optimizer).items():
+    for key, array in arrays_of(name, net, optimizer).items():
         array[...] = arrays[key]
     for layer, steps in zip(net.layers, about["steps"], strict=True):
         layer.steps = steps
@@ -366,7 +366,7 @@ def _plain(value: object) -> object:
     raise TypeError(f"JSON cannot hold a {type(value).__name__}")
 
 
-def _about(net: Network, optimizer: Optimizer | None) -> dict[str, Any]:
+def described(net: Network, optimizer: Optimizer | None) -> dict[str, Any]:
     """All of a net and its optimizer that is not an array."""
     return {
         "criterion": net.criterion.__name__,
@@ -424,7 +424,7 @@ def _difference(then: Any, now: Any, name: str = "") -> str:
     return ""
 
 
-def _arrays(name: str, net: Network, optimizer: Optimizer | None) -> dict[str, Array]:
+def arrays_of(name: str, net: Network, optimizer: Optimizer | None) -> dict[str, Array]:
     """The arrays themselves, under their names in the file."""
     arrays = {f"{name}/parameter/{i}": p.value for i, p in enumerate(net.parameters())}
     for i, state in enumerate(optimizer.state if optimizer else []):

@@ -9,6 +9,7 @@ from numpy.typing import DTypeLike
 
 import simdrop as sd
 from simdrop import fused
+from simdrop._core.stream import next_mask
 
 from .activations import ACTIVATIONS
 from .arguments import Probability, Seed, at, check_p, checked_stream, form
@@ -16,6 +17,7 @@ from .dropout import Dropout, scaled
 from .layer import Layer
 from .linear import Linear, Weighted
 from .parameter import Array
+from .shard import Shard
 
 
 class Dense(Weighted):
@@ -51,16 +53,19 @@ class Dense(Weighted):
 
     def __call__(self, x: Array) -> Array:
         p = at(self.p, self.steps)
-        y, context = activate(
-            x @ self.weight.value,
-            self.bias.value,
-            self.activation,
-            p,
-            rng=self.stream,
-            training=self.training,
-            scale=self.inverted,
-        )
         factor = 1.0 if self.training or self.inverted else 1.0 - p
+        options = {"rng": self.stream, "training": self.training, "scale": self.inverted}
+        return self._activated(x, p, factor, **options)
+
+    def on_shard(self, x: Array, shard: Shard) -> Array:
+        if not self.training:
+            return self(x)
+        shape = shard.rows, self.weight.value.shape[1]
+        mask = next_mask(self.stream, at(self.p, self.steps), shape, scale=self.inverted)
+        return self._activated(x, shard.window(mask, len(x)), 1.0)
+
+    def _activated(self, x: Array, p: float | sd.Mask, factor: float, **options: Any) -> Array:
+        y, context = activate(x @ self.weight.value, self.bias.value, self.activation, p, **options)
         self._saved = x, context, factor
         return scaled(y, factor)
 
@@ -82,7 +87,7 @@ class Dense(Weighted):
 
 
 def activate(
-    y: Array, bias: Array, activation: str, p: float = 0.0, **options: Any
+    y: Array, bias: Array, activation: str, p: float | sd.Mask = 0.0, **options: Any
 ) -> tuple[Array, fused.BiasDropoutContext]:
     """dropout(activation(y + bias)), in the place of y where the derivative does not need y.
 

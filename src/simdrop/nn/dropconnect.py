@@ -14,6 +14,7 @@ from .dropout import scaled
 from .layer import Layer
 from .linear import Weighted
 from .parameter import Array
+from .shard import Shard, unsharded
 
 
 class DropConnect(Weighted):
@@ -69,6 +70,13 @@ class DropConnect(Weighted):
         y = scaled(y, factor)
         y += self.bias.value
         return y
+
+    def on_shard(self, x: Array, shard: Shard) -> Array:
+        """As of any layer: one mask of the weights is that of each shard; ValueError for masks of
+        each row in training."""
+        if self.training and self.per_sample:
+            raise unsharded(self)
+        return self(x)
 
     def backward(self, dy: Array) -> Array:
         dx = self._gradients(dy)

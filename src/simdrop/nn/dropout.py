@@ -16,6 +16,7 @@ from .arguments import Probability, at, check_p, form
 from .layer import Layer
 from .parameter import Array
 from .sampling import Draws
+from .shard import Shard
 from .transform import Transform
 
 
@@ -39,13 +40,20 @@ class Dropping(Transform):
         self.p, self.inverted = p, inverted
 
     def __call__(self, x: Array) -> Array:
-        given = self.p, *self.arguments
-        y, saved = self._transformed(x, *given, scale=self.inverted, **self.options)
+        y = super().__call__(x)
         if not (self.training or self.inverted):
-            saved = _Factor(self._kept(at(self.p, self.steps), x.shape))
-            y = saved.backward(y)
-        self._saved = saved
+            self._saved = _Factor(self._kept(at(self.p, self.steps), x.shape))
+            y = self._saved.backward(y)
         return y
+
+    def on_shard(self, x: Array, shard: Shard) -> Array:
+        return super().on_shard(x, shard)  # which has the factor of evaluation from the call
+
+    def _given(self) -> list[Any]:
+        return [at(self.p, self.steps), *super()._given()]
+
+    def _named(self) -> dict[str, Any]:
+        return {"scale": self.inverted} | super()._named()
 
     def _kept(self, p: float, shape: tuple[int, ...]) -> Any:
         """The probability that an element of x is kept."""

@@ -10,6 +10,7 @@ from simdrop._core.stream import Stream
 from .arguments import in_evaluation
 from .parameter import Array, Parameter
 from .sampling import Draws
+from .shard import Shard, unsharded
 
 
 class Layer(ABC):
@@ -96,14 +97,26 @@ class Layer(ABC):
         """
         return draws.outputs(self, x)
 
+    def on_shard(self, x: Array, shard: Shard) -> Array:
+        """y for x that has only these rows of a batch: those of the call on the whole batch.
+
+        In training a random layer takes the draw that the call takes, also for no rows. The default
+        is the call, which is right for layers that compute each row by itself; ValueError, and no
+        draw, for a random one that does not define this method.
+        """
+        if self.training and self.is_random:
+            raise unsharded(self)
+        return self(x)
+
     def __init_subclass__(cls) -> None:
-        """A class with another `__call__` than its base inherits no `parts` or `sample` from it."""
+        """A class with another `__call__` than its base inherits no `parts`, `sample` or `on_shard`
+        from it."""
         super().__init_subclass__()
 
         def depth(name: str) -> int:
             return next(i for i, base in enumerate(cls.__mro__) if name in vars(base))
 
-        for method in (Layer.parts, Layer.sample):
+        for method in (Layer.parts, Layer.sample, Layer.on_shard):
             if depth("__call__") < depth(method.__name__):
                 setattr(cls, method.__name__, method)
 

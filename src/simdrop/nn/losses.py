@@ -21,7 +21,8 @@ class Loss(ABC):
     """What the losses share; each defines `each`, and what differs from the squared error's.
 
     `share` is None for the plain mean over the rows, or (batch,), the share of each row in a
-    weighted mean; shares sum to 1.
+    weighted mean; shares sum to 1. Of a batch in shards, each has its part of the mean, and `rows`
+    is how many rows all of them have; None: as many as are here.
     """
 
     @staticmethod
@@ -43,15 +44,21 @@ class Loss(ABC):
         return output
 
     @classmethod
-    def fn(cls, output: Array, target: Array, share: Array | None = None) -> float:
+    def fn(
+        cls, output: Array, target: Array, share: Array | None = None, rows: int | None = None
+    ) -> float:
         losses = cls.each(output, target)
-        return float(losses.mean() if share is None else np.dot(losses, share))
+        if share is not None:
+            return float(np.dot(losses, share))
+        return float(losses.mean() if rows is None else losses.sum() / rows)
 
     @classmethod
-    def delta(cls, output: Array, target: Array, share: Array | None = None) -> Array:
+    def delta(
+        cls, output: Array, target: Array, share: Array | None = None, rows: int | None = None
+    ) -> Array:
         delta = cls.residual(output, target)
         if share is None:
-            delta /= len(delta)
+            delta /= len(delta) if rows is None else rows
         else:
             delta *= share[:, np.newaxis]
         return delta

@@ -41,6 +41,24 @@ def zeros(kinds: Sequence[tuple[tuple[int, ...], np.dtype[Any]]]) -> list[Array]
     ]
 
 
+def whole(arrays: Sequence[Array]) -> Array | None:
+    """All of these arrays as one, with what fills their last lines; None unless one call of `zeros`
+    made them, one after the other, and of one dtype."""
+    first = arrays[0]
+    root, start = first.base, first.ctypes.data
+    if not isinstance(root, np.ndarray) or root.dtype != np.uint8 or start % LINE:
+        return None
+    end = start
+    for array in arrays:
+        if array.base is not root or array.dtype != first.dtype or not array.flags.c_contiguous:
+            return None
+        if array.ctypes.data != end + -end % LINE:
+            return None
+        end = array.ctypes.data + array.nbytes
+    size = (end - start) // first.itemsize
+    return np.ndarray((size,), first.dtype, root, start - root.ctypes.data)
+
+
 def together(arrays: Sequence[Array]) -> list[Array]:
     """Copies of C-contiguous arrays, in one block."""
     copies = zeros([(array.shape, array.dtype) for array in arrays])

@@ -17,6 +17,7 @@ from .losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntropy
 from .montecarlo import MonteCarlo
 from .optimizers import Optimizer
 from .parameter import Array, Parameter
+from .shard import Shard
 
 CHUNK = 2048  # rows that `predict` takes at a time, so that its memory is bounded
 
@@ -47,7 +48,7 @@ class Network(MonteCarlo):
             raise ValueError("layers must contain a Linear or another layer of weights, got none")
         self.n_in, self.n_out, self.dtype = len(weights[0]), weights[-1].shape[1], weights[0].dtype
         self._first = next(layer for layer in self.layers if layer.parameters())
-        self._last: tuple[Array, Array, Array | None] | None = None
+        self._last: tuple[Array, Array, Array | None, int | None] | None = None
         self._passed: list[Any] = []  # what each layer saved in the pass that gave `_last`
 
     @property
@@ -60,25 +61,43 @@ class Network(MonteCarlo):
         x is converted to the dtype of the weights; another shape is a ValueError. Here and in the
         other methods it may be a sparse array or matrix of SciPy, of which rows can be taken.
         """
+        return self._forward(x, None)
+
+    def _forward(self, x: ArrayLike, shard: Shard | None) -> Array:
         y = dense(checked_rows(x, self.n_in), self.dtype)
         self._last, self._passed = None, []
         for layer in self.layers:
-            y = layer(y)
+            y = layer(y) if shard is None else layer.on_shard(y, shard)
         return y
 
-    def loss(self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    def loss(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        shard: Shard | None = None,
+    ) -> float:
         """The mean loss of one forward pass over a batch; `backward` may follow.
 
         With `sample_weight` w (batch,) it is sum(w loss) / sum(w): a row of weight k counts as k
         equal rows, and a factor common to all weights changes nothing. Weights that are negative,
         not finite, or all 0 are a ValueError.
+
+        With `shard`, x and y are these rows of a batch (or none), and `sample_weight` is that of
+        all its rows. Each layer takes the same draws and drops what it would drop in the whole
+        batch; ValueError if one cannot. The loss and the gradients are parts of those of the batch:
+        their sums over its shards are what this method and `backward` give for all of it.
         """
-        target = self._target(x, y)
-        share = None if sample_weight is None else shares(sample_weight, len(target))
-        output = self(x)
-        self._last = output, target, share
+        target = self._target(x, y, shard)
+        batch, rows = (len(target), None) if shard is None else (shard.rows, shard.rows)
+        share = None if sample_weight is None else shares(sample_weight, batch)
+        if share is not None and shard is not None:
+            share = share[shard.start :][: len(target)]
+        output = self._forward(x, shard)
+        self._last = output, target, share, rows
         self._passed = [layer._saved for layer in self.layers]
-        return self.criterion.fn(output, target, share)
+        return self.criterion.fn(*self._last)
 
     def backward(self, *, input_gradient: bool = False) -> Array | None:
         """Write the gradients of the last `loss`; return d loss / d x only if asked for.
@@ -158,9 +177,11 @@ class Network(MonteCarlo):
     def eval(self) -> Self:
         return self.train(False)
 
-    def _target(self, x: ArrayLike, y: ArrayLike) -> Array:
+    def _target(self, x: ArrayLike, y: ArrayLike, shard: Shard | None = None) -> Array:
         batch = checked_rows(x, self.n_in).shape[0]
-        if batch == 0:
+        if shard is not None:
+            shard.check(batch)
+        elif batch == 0:
             raise ValueError("x has no rows, so there is nothing to take the mean over")
         return self.criterion.check(y, batch, self.n_out)
 

@@ -10,6 +10,7 @@ from simdrop._core.stream import Stream
 from .arguments import at, checked_stream
 from .layer import Layer
 from .parameter import Array
+from .shard import Shard, like, windowed
 
 
 class Transform(Layer):
@@ -41,13 +42,25 @@ class Transform(Layer):
         self.stream = checked_stream(stream)
 
     def __call__(self, x: Array) -> Array:
-        y, self._saved = self._transformed(x, *self.arguments, **self.options)
+        y, self._saved = self.transform(x, *self._given(), **self._named(), training=self.training)
         return y
 
-    def _transformed(self, x: Array, *arguments: Any, **options: Any) -> tuple[Array, Any]:
-        """What the library's function returns in this mode, at this step."""
-        now = [at(argument, self.steps) for argument in arguments]
-        return self.transform(x, *now, rng=self.stream, training=self.training, **options)
+    def on_shard(self, x: Array, shard: Shard) -> Array:
+        """As of any layer; ValueError where what is dropped has no windows (`drop_block`)."""
+        if not self.training:
+            return self(x)
+        draw = windowed(self.transform, self)
+        whole = draw(like(x, shard.shape(x)), *self._given(), **self._named())
+        self._saved = shard.window(whole, len(x))
+        return self._saved.apply(x)
+
+    def _given(self) -> list[Any]:
+        """What follows x in a call of the transform at this step."""
+        return [at(argument, self.steps) for argument in self.arguments]
+
+    def _named(self) -> dict[str, Any]:
+        """Its keyword arguments, but for the mode."""
+        return {"rng": self.stream} | self.options
 
     def backward(self, dy: Array) -> Array:
         return self._from_forward().backward(dy)
