@@ -17,7 +17,7 @@ test: $(VENV)/.installed $(VENV)/.test ## run all tests, in up to four processes
 	$(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 $(ARGS)
 
 test-adapters: $(VENV)/.installed $(VENV)/.test $(VENV)/.adapters $(VENV)/.jax ## run the tests of adapters, with their frameworks (1 GB)
-	$(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 tests/with_* $(ARGS)
+	$(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 tests/with_* tests/test_one_mask.py $(ARGS)
 
 test-cross: $(VENV)/.installed $(VENV)/.test ## run the C library on ARM and on a big-endian machine, emulated
 	@$(VENV)/bin/python tests/cross/machines.py
