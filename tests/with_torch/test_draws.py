@@ -27,7 +27,7 @@ def test_a_seed_decides():
 def test_the_key_is_128_bits_of_the_generator():
     y = F.dropout(ONES, 0.5)
     torch.manual_seed(0)
-    key = torch.empty(2, dtype=torch.int64).random_(-(2**63), None).numpy().tobytes()
+    key = torch.empty(16, dtype=torch.uint8).random_().numpy().tobytes()
     expected = sd.Mask(key, 0, 0.5, (200,)).apply(ONES.numpy())
     assert torch.equal(y, torch.from_numpy(expected))
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import simdrop as sd
-from simdrop.torch import _tensors
+from simdrop.torch import _eager
 from simdrop.torch import functional as F
 
 SEED = 7
@@ -237,7 +237,7 @@ def test_wrong_streams():
 
 
 def test_without_ml_dtypes_other_types_work(monkeypatch):
-    monkeypatch.setattr(_tensors, "bfloat16", None)
+    monkeypatch.setattr(_eager, "bfloat16", None)
     for dtype in (torch.float32, torch.float64):
         y = F.dropout(torch.ones(50, dtype=dtype), 0.5)
         assert y.dtype is dtype and set(y.tolist()) == {0.0, 2.0}

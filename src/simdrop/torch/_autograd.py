@@ -7,21 +7,22 @@ from typing import Any
 
 import torch
 from torch._functorch.pyfunctorch import VmapInterpreter, retrieve_all_functorch_interpreters
-from torch.autograd import forward_ad
 
-from ._draws import Address, next_address
-from ._tensors import array, is_plain_gradient, tensor
+from . import _eager
+from ._draws import Address
+from ._eager import array, is_plain_gradient, next_address, tensor
 from ._transforms import Context, Transform
 
 
 def gradient(context: Context, dy: torch.Tensor) -> torch.Tensor:
     """`context.backward`, as a function that can be differentiated where autograd records."""
+    dx: torch.Tensor | None = _eager.gradient(context, dy)
+    if dx is not None:
+        return dx
     if not is_plain_gradient(dy):
         like = torch.empty(dy.shape, dtype=dy.dtype, device="cpu")
         return multiplied(dy, constants(context, like)[0])
-    if torch.is_grad_enabled() or forward_ad._current_level >= 0:
-        return Gradient.apply(dy, context)
-    return tensor(context.backward(array(dy)))
+    return Gradient.apply(dy, context)
 
 
 class Apply(torch.autograd.Function):
@@ -31,7 +32,7 @@ class Apply(torch.autograd.Function):
     def forward(ctx: Any, x: torch.Tensor, context: Context, in_place: bool) -> torch.Tensor:
         ctx.context, ctx.in_place = context, in_place
         if not in_place:
-            return tensor(context.apply(array(x)))
+            return _eager.applied(context, x)
         ctx.mark_dirty(x)
         context.apply(array(x), out=array(x))
         return x
@@ -46,7 +47,7 @@ class Apply(torch.autograd.Function):
         return tangent.copy_(dy) if ctx.in_place else dy
 
 
-# Without the checks for torch.func's transforms, which `is_plain` has made.
+# Without the checks for torch.func's transforms, which `_eager.forward` has made.
 apply: Callable[[torch.Tensor, Context, bool], torch.Tensor]
 apply = super(torch.autograd.Function, Apply).apply
 

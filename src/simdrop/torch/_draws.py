@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from typing import Any, TypeAlias
 
@@ -23,35 +22,11 @@ REMEMBERED = 2**16
 # The key and the number of a draw.
 Address: TypeAlias = tuple[bytes, int]
 
-# The least int64, and how many bytes it has, of the 16 of a key.
-LEAST = -(2**63)
+# Of a key, and of half of it, which an int64 has.
+KEY_BYTES = 16
 HALF = 8
 
 remembered: OrderedDict[tuple[bytes, bytes], int] = OrderedDict()
-
-
-class Bits(threading.local):
-    """128 random bits, in memory that a thread uses again."""
-
-    def __init__(self) -> None:
-        with torch.inference_mode(False):  # else it could not be written outside of that mode
-            self.tensor = torch.empty(2, dtype=torch.int64, device="cpu")
-        self.array = self.tensor.numpy()
-
-    def next(self, generator: torch.Generator | None) -> bytes:
-        """From a generator, which moves on; None is PyTorch's."""
-        self.tensor.random_(LEAST, None, generator=generator)
-        return self.array.tobytes()
-
-
-bits = Bits()
-
-
-def next_address(stream: Stream | torch.Generator | None) -> Address:
-    """The address of the next draw."""
-    if stream is None or isinstance(stream, torch.Generator):
-        return bits.next(stream), first_draw()
-    return address_of(bits.next(None), checked_stream(stream))
 
 
 def address_of(call: bytes, stream: Stream | None) -> Address:

@@ -14,7 +14,7 @@ from simdrop._core.stream import stream_at
 
 from ._autograd import gradient
 from ._draws import Address
-from ._tensors import array, is_plain, is_plain_gradient
+from ._eager import array, is_plain, is_plain_gradient
 
 Tensors: TypeAlias = tuple[torch.Tensor, ...]
 Step: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
@@ -40,7 +40,8 @@ def check_activation(name: str | None) -> None:
 def can_be_fused(inputs: Tensors) -> bool:
     """Whether the kernels take these tensors, and autograd asks for no tangents."""
     return (
-        all(is_plain(x) and x.dtype in (torch.float32, torch.float64) for x in inputs)
+        not torch.compiler.is_compiling()
+        and all(is_plain(x) and x.dtype in (torch.float32, torch.float64) for x in inputs)
         and forward_ad._current_level < 0
     )
 

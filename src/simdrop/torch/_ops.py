@@ -14,8 +14,8 @@ import torch
 
 from simdrop._core.stream import Stream
 
-from ._draws import address_of, checked_stream, numbers_of
-from ._tensors import array, tensor
+from ._draws import KEY_BYTES, address_of, checked_stream, numbers_of
+from ._eager import array, tensor
 from ._transforms import Context, Transform
 
 # Streams that compiled code draws from, by number; it cannot hold Python's objects.
@@ -46,7 +46,7 @@ def address(bits: torch.Tensor, stream: int) -> torch.Tensor:
 
 @address.register_fake
 def _(bits: torch.Tensor, stream: int) -> torch.Tensor:
-    return bits.new_empty(3)
+    return bits.new_empty(3, dtype=torch.int64)
 
 
 def context_at(
@@ -108,7 +108,7 @@ for op in (apply, gradient):
 
 def traced(x: torch.Tensor, transform: Transform, stream: Any) -> torch.Tensor:
     """The operators' result for a tensor that is traced, not computed."""
-    bits = torch.randint(-(2**63), 2**63 - 1, (2,), dtype=torch.int64, device="cpu")
+    bits = torch.randint(0, 256, (KEY_BYTES,), dtype=torch.uint8, device="cpu")
     where = address(bits, number_of(stream))
     return apply(
         x,

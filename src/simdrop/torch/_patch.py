@@ -13,8 +13,7 @@ import torch
 from simdrop import Mask
 
 from . import functional
-from ._draws import next_address
-from ._tensors import array
+from ._eager import array, next_address
 
 
 def feature_dropout(input: torch.Tensor, p: float, train: bool, in_place: bool) -> torch.Tensor:

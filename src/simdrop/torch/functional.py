@@ -12,9 +12,9 @@ from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from simdrop._core.stream import Stream
 
-from . import _autograd, _fused, _ops
-from ._draws import next_address
-from ._tensors import check, check_in_place, is_plain
+from . import _autograd, _eager, _fused, _ops
+from ._eager import next_address
+from ._tensors import check
 from ._transforms import Transform
 
 __all__ = [
@@ -657,17 +657,16 @@ def transformed(
 ) -> torch.Tensor:
     """A transform's result, in autograd."""
     check_p(transform.p)
-    plain = is_plain(x)
-    if not plain:
-        check(x)
+    if not torch.compiler.is_compiling():
+        result: torch.Tensor | None = _eager.forward(
+            transform, x, training, in_place, stream, _autograd.apply
+        )
+        if result is not None:
+            return result
+    check(x)
     transform.check(x)
     if not training or transform.p == 0 or x.numel() == 0:
         return x
-    if plain:
-        if in_place:
-            check_in_place(x)
-        context = transform.context(next_address(stream), tuple(x.shape))
-        return _autograd.apply(x, context, in_place)
     if torch.compiler.is_compiling() or not torch._C._are_functorch_transforms_active():
         y = _ops.traced(x, transform, stream)
     else:
