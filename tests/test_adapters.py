@@ -6,7 +6,7 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    "framework", ["autograd", "dask", "distributed", "flax", "jax", "mpi4py", "torch"]
+    "framework", ["autograd", "dask", "distributed", "flax", "jax", "mpi4py", "numba", "torch"]
 )
 def test_framework_is_installed(framework):
     if find_spec(framework) is None:
