@@ -1,55 +1,23 @@
-"""The transforms in autograd: eager, and under the function transforms of torch.func."""
+"""Gradients that are differentiated themselves, and the function transforms of torch.func."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch._functorch.pyfunctorch import VmapInterpreter, retrieve_all_functorch_interpreters
 
-from . import _eager
 from ._draws import Address
-from ._eager import array, is_plain_gradient, next_address, tensor
+from ._eager import array, gradient, is_plain_gradient, next_address, tensor
 from ._transforms import Context, Transform
 
 
-def gradient(context: Context, dy: torch.Tensor) -> torch.Tensor:
-    """`context.backward`, as a function that can be differentiated where autograd records."""
-    dx: torch.Tensor | None = _eager.gradient(context, dy)
-    if dx is not None:
-        return dx
-    if not is_plain_gradient(dy):
-        like = torch.empty(dy.shape, dtype=dy.dtype, device="cpu")
-        return multiplied(dy, constants(context, like)[0])
-    return Gradient.apply(dy, context)
-
-
-class Apply(torch.autograd.Function):
-    """`context.apply`; of the input nothing is saved."""
-
-    @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, context: Context, in_place: bool) -> torch.Tensor:
-        ctx.context, ctx.in_place = context, in_place
-        if not in_place:
-            return _eager.applied(context, x)
-        ctx.mark_dirty(x)
-        context.apply(array(x), out=array(x))
-        return x
-
-    @staticmethod
-    def backward(ctx: Any, dy: torch.Tensor) -> tuple[torch.Tensor, None, None]:
-        return gradient(ctx.context, dy), None, None
-
-    @staticmethod
-    def jvp(ctx: Any, tangent: torch.Tensor, *_: None) -> torch.Tensor:
-        dy = gradient(ctx.context, tangent)
-        return tangent.copy_(dy) if ctx.in_place else dy
-
-
-# Without the checks for torch.func's transforms, which `_eager.forward` has made.
-apply: Callable[[torch.Tensor, Context, bool], torch.Tensor]
-apply = super(torch.autograd.Function, Apply).apply
+def recorded(context: Context, dy: torch.Tensor) -> torch.Tensor:
+    """`context.backward` where autograd records it, or a tensor stands for a batch of them."""
+    if is_plain_gradient(dy):
+        return Gradient.apply(dy, context)
+    like = torch.empty(dy.shape, dtype=dy.dtype, device="cpu")
+    return multiplied(dy, constants(context, like)[0])
 
 
 class Gradient(torch.autograd.Function):

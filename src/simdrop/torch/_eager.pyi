@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -7,8 +6,6 @@ from numpy.typing import NDArray
 from simdrop._core.stream import Stream
 
 from ._transforms import Context, Transform
-
-Record = Callable[[torch.Tensor, Context, bool], torch.Tensor]
 
 def is_plain(x: Any) -> bool: ...
 def is_plain_gradient(dy: Any) -> bool: ...
@@ -21,7 +18,7 @@ def forward(
     training: bool,
     in_place: bool,
     stream: Any,
-    record: Record,
 ) -> torch.Tensor | None: ...
-def applied(context: Context, x: torch.Tensor) -> torch.Tensor: ...
-def gradient(context: Context, dy: torch.Tensor) -> torch.Tensor | None: ...
+def gradient(context: Context, dy: torch.Tensor) -> torch.Tensor: ...
+
+class Apply(torch.autograd.Function): ...

@@ -107,12 +107,8 @@ cpdef tuple next_address(stream):
 # --- Forward and backward ---
 
 
-def forward(transform, x, bint training, bint in_place, stream, record):
-    """
-    A transform's result for a tensor that is plain; None for another.
-
-    `record` applies a context in autograd.
-    """
+def forward(transform, x, training, bint in_place, stream):
+    """A transform's result for a tensor that is plain, in autograd; None for another."""
     cdef Mask mask
     if not is_plain(x):
         return None
@@ -125,21 +121,44 @@ def forward(transform, x, bint training, bint in_place, stream, record):
         check_in_place(x)
     shape = tuple(x.shape)
     if kind != "dropout":
-        return record(x, transform.context(next_address(stream), shape), in_place)
+        return apply(x, transform.context(next_address(stream), shape), in_place)
     mask = Mask.__new__(Mask)
     key, draw = next_address(stream)
     mask.set_address(key, draw)
     mask.set_form(p, shape, shared_axes, scale)
-    return record(x, mask, in_place)
+    return apply(x, mask, in_place)
 
 
-def applied(context, x):
-    """The context's `apply` on a plain tensor."""
-    return tensor(context.apply(array(x)))
+cpdef gradient(context, dy):
+    """`context.backward`, as a function that can be differentiated where autograd records."""
+    if is_plain_gradient(dy) and not is_grad_enabled() and forward_ad._current_level < 0:
+        return tensor(context.backward(array(dy)))
+    from simdrop.torch._autograd import recorded  # which imports this file
+
+    return recorded(context, dy)
 
 
-def gradient(context, dy):
-    """The context's `backward` on a plain gradient; None for another, and where the gradient is differentiated."""
-    if not is_plain_gradient(dy) or is_grad_enabled() or forward_ad._current_level >= 0:
-        return None
-    return tensor(context.backward(array(dy)))
+class Apply(torch.autograd.Function):
+    """`context.apply`; of the input nothing is saved."""
+
+    @staticmethod
+    def forward(ctx, x, context, in_place):
+        ctx.context, ctx.in_place = context, in_place
+        if not in_place:
+            return tensor(context.apply(array(x)))
+        ctx.mark_dirty(x)
+        context.apply(array(x), out=array(x))
+        return x
+
+    @staticmethod
+    def backward(ctx, dy):
+        return gradient(ctx.context, dy), None, None
+
+    @staticmethod
+    def jvp(ctx, tangent, *_):
+        dy = gradient(ctx.context, tangent)
+        return tangent.copy_(dy) if ctx.in_place else dy
+
+
+# Without the checks for torch.func's transforms, which `forward` makes.
+cdef object apply = super(torch.autograd.Function, Apply).apply

@@ -12,9 +12,8 @@ from torch.nn import functional as F
 from simdrop import Draw, fused
 from simdrop._core.stream import stream_at
 
-from ._autograd import gradient
 from ._draws import Address
-from ._eager import array, is_plain, is_plain_gradient
+from ._eager import array, gradient, is_plain, is_plain_gradient
 
 Tensors: TypeAlias = tuple[torch.Tensor, ...]
 Step: TypeAlias = Callable[[torch.Tensor], torch.Tensor]

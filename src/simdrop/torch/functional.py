@@ -658,9 +658,7 @@ def transformed(
     """A transform's result, in autograd."""
     check_p(transform.p)
     if not torch.compiler.is_compiling():
-        result: torch.Tensor | None = _eager.forward(
-            transform, x, training, in_place, stream, _autograd.apply
-        )
+        result: torch.Tensor | None = _eager.forward(transform, x, training, in_place, stream)
         if result is not None:
             return result
     check(x)
