@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nets import every_activation
 
 import simdrop as sd
 from simdrop import nn
@@ -124,7 +125,7 @@ def test_mean_and_std_of_plain_numpy(kind, shared_masks, loss, rows, inverted):
 
 @every_kind
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid"])
+@every_activation
 def test_a_sample_is_a_forward_pass_in_training(kind, dtype, activation):
     net = mlp(dropout=kind, dtype=dtype, activation=activation, loss="squared_error")
     x = inputs(50)

@@ -33,6 +33,7 @@ from hypothesis import strategies as st
 import simdrop as sd
 from simdrop import _files, nn
 from simdrop.nn import checkpoint as nets
+from simdrop.nn.activations import ACTIVATIONS
 
 # Each test is in an empty folder of its own.
 pytestmark = pytest.mark.usefixtures("folder")
@@ -507,7 +508,7 @@ def test_what_is_for_training_alone_may_differ(saved, here):
     st.lists(
         st.fixed_dictionaries(
             {
-                "activation": st.sampled_from(["relu", "tanh", "sigmoid", "identity"]),
+                "activation": st.sampled_from(list(ACTIVATIONS)),
                 "p": st.sampled_from([0.1, 0.5, ramp]),
                 "p_input": st.sampled_from([0.0, 0.2]),
                 "inverted": st.booleans(),

@@ -20,6 +20,8 @@ def layers_of_every_kind():
         nn.ReLU(),
         nn.Tanh(),
         nn.Sigmoid(),
+        nn.GELU(),
+        nn.SiLU(),
         nn.Dropout(0.5, stream),
         nn.Dropout(0.3, stream, shared_axes=(0,)),
         nn.Dropout(0.3, stream, shared_axes=[-1]),
@@ -115,6 +117,14 @@ def test_relu_has_derivative_zero_at_zero():
     assert relu.backward(np.ones((1, 3))).tolist() == [[0, 0, 1]]
 
 
+@given(hnp.arrays(np.float64, (3, 4), elements=st.floats(-1e3, 1e3)))
+def test_gelu_and_silu_are_right(x):
+    normal = [v * math.erfc(-v / math.sqrt(2)) / 2 for v in x.ravel().tolist()]
+    logistic = [v / (1 + math.exp(-v)) if v > -700 else 0 for v in x.ravel().tolist()]
+    for layer, expected in ((nn.GELU(), normal), (nn.SiLU(), logistic)):
+        np.testing.assert_allclose(layer(x).ravel(), expected, rtol=1e-13, atol=1e-300)
+
+
 @given(hnp.arrays(np.float32, (3, 4), elements=st.floats(width=32, allow_nan=False)))
 def test_sigmoid_is_right_and_never_overflows(x):
     with np.errstate(over="raise", invalid="raise", divide="raise"):
@@ -128,6 +138,8 @@ def test_sigmoid_is_right_and_never_overflows(x):
     ("activation", "bound", "variance"),
     [
         ("relu", math.inf, 2 / 300),
+        ("gelu", math.inf, 2 / 300),
+        ("silu", math.inf, 2 / 300),
         ("tanh", math.sqrt(6 / 500), 2 / 500),
         ("sigmoid", math.sqrt(6 / 500), 2 / 500),
         ("identity", math.sqrt(6 / 500), 2 / 500),
@@ -146,7 +158,8 @@ def test_initial_weights(activation, bound, variance):
 
 def test_linear_refuses_an_activation():
     with pytest.raises(
-        ValueError, match="activation must be one of relu, tanh, sigmoid, identity, got 'softmax'"
+        ValueError,
+        match="activation must be one of relu, tanh, sigmoid, gelu, silu, identity, got 'softmax'",
     ):
         nn.Linear(2, 3, rng=0, activation="softmax")
 

@@ -179,8 +179,8 @@ def test_squared_error_learns_a_linear_map(activation):
         ({"p_input": 2}, "p = 2"),
         ({"p_input": math.nan}, "p = nan"),
         (
-            {"activation": "gelu"},
-            "activation must be one of relu, tanh, sigmoid, identity, got 'gelu'",
+            {"activation": "softmax"},
+            "activation must be one of relu, tanh, sigmoid, gelu, silu, identity, got 'softmax'",
         ),
         (
             {"loss": "l1"},

@@ -267,6 +267,8 @@ def test_a_network_needs_a_linear_layer():
         nn.ReLU(),
         nn.Tanh(),
         nn.Sigmoid(),
+        nn.GELU(),
+        nn.SiLU(),
         nn.Identity(),
         nn.ActivityL1(0.1),
         nn.Dropout(0.5),

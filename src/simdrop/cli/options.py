@@ -341,7 +341,10 @@ def _add_net(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     net = parser.add_argument_group("net")
     _add_setting(net, "hidden", "units of each hidden layer", metavar="N,N,...", type=sizes)
     _add_setting(
-        net, "activation", "activation of the hidden units", choices=("relu", "tanh", "sigmoid")
+        net,
+        "activation",
+        "activation of the hidden units",
+        choices=("relu", "tanh", "sigmoid", "gelu", "silu"),
     )
     _add_setting(
         net,

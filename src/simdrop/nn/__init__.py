@@ -8,7 +8,7 @@ dropout; batchwise: products of kept weights alone), optimizers, checkpoint, and
 sampling, of a layer, and prediction, of a net.
 """
 
-from .activations import ActivityL1, Identity, ReLU, Sigmoid, Tanh
+from .activations import GELU, ActivityL1, Identity, ReLU, Sigmoid, SiLU, Tanh
 from .batchwise import BatchwiseDense, KeptInputs, Units
 from .checkpoint import load, save
 from .dense import Dense
@@ -34,6 +34,7 @@ from .transforms import (
 )
 
 __all__ = [
+    "GELU",
     "MLP",
     "SGD",
     "ActivityL1",
@@ -61,6 +62,7 @@ __all__ = [
     "Prediction",
     "ReLU",
     "Shard",
+    "SiLU",
     "Sigmoid",
     "SoftmaxCrossEntropy",
     "SquaredError",

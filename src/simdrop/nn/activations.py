@@ -1,4 +1,4 @@
-"""Activations as layers, whose derivative is a function of y, and as functions for the losses."""
+"""Activations as layers, and as functions for the losses."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable
 
 import numpy as np
+
+from simdrop import fused
 
 from .layer import Layer
 from .parameter import Array
@@ -62,11 +64,47 @@ class Sigmoid(Layer):
         return dy * (y * (1 - y))
 
 
+class Smooth(Layer):
+    """What `GELU` and `SiLU` share: the kernels of `simdrop.fused`, which keep x for dy/dx."""
+
+    name: fused.Activation = None
+
+    def __call__(self, x: Array) -> Array:
+        bias = np.zeros(x.shape[-1], x.dtype)
+        y, self._saved = fused.bias_dropout(x, bias, activation=self.name, training=False)
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        dx: Array = self._from_forward().backward(dy)[0]
+        return dx
+
+
+class GELU(Smooth):
+    """y = x Phi(x), with Phi the standard normal distribution function.
+
+    Source: Hendrycks and Gimpel 2016, "Gaussian error linear units (GELUs)".
+    """
+
+    name = "gelu"
+
+
+class SiLU(Smooth):
+    """y = x / (1 + exp(-x)).
+
+    Source: Elfwing et al. 2018, "Sigmoid-weighted linear units for neural network function
+    approximation in reinforcement learning".
+    """
+
+    name = "silu"
+
+
 # By the names that `Linear`, `Dense`, `MLP` and the fused kernels take; nobody else has a list.
 ACTIVATIONS: dict[str, type[Layer]] = {
     "relu": ReLU,
     "tanh": Tanh,
     "sigmoid": Sigmoid,
+    "gelu": GELU,
+    "silu": SiLU,
     "identity": Identity,
 }
 

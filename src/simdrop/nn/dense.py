@@ -28,7 +28,7 @@ class Dense(Weighted):
     ----------
     n_in, n_out, rng, dtype
         As in `Linear`.
-    activation : "relu", "tanh", "sigmoid" or "identity"
+    activation : "relu", "tanh", "sigmoid", "gelu", "silu" or "identity"
         As in `Linear`.
     p, stream, inverted
         As in `Dropout`. A call in training takes one draw.
@@ -95,7 +95,7 @@ def activate(
     ----------
     y, bias, p, **options
         As in `simdrop.fused.bias_dropout`.
-    activation : "relu", "tanh", "sigmoid" or "identity"
+    activation : "relu", "tanh", "sigmoid", "gelu", "silu" or "identity"
     """
     name: Any = None if activation == "identity" else activation
     out = y if name in (None, "relu") else None

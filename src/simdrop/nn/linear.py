@@ -60,7 +60,7 @@ class Linear(Weighted):
         Gives the weights, by `numpy.random.default_rng`; the biases start at 0.
     dtype : float32 or float64
         Of W and b; x should have the same.
-    activation : "relu", "tanh", "sigmoid" or "identity"
+    activation : "relu", "tanh", "sigmoid", "gelu", "silu" or "identity"
         What follows, which sets the spread of the weights. ValueError for another one.
     """
 
@@ -87,7 +87,8 @@ def _initial_weight(n_in: int, n_out: int, rng: Seed, activation: str) -> Array:
     """Random weights that keep the spread of activations from layer to layer, float64."""
     check_choice("activation", activation, ACTIVATIONS)
     generator = np.random.default_rng(rng)
-    if activation == "relu":  # He et al. 2015, "Delving deep into rectifiers", equation 10
+    # He et al. 2015, "Delving deep into rectifiers", equation 10
+    if activation in ("relu", "gelu", "silu"):
         return generator.normal(0, np.sqrt(2 / n_in), (n_in, n_out))
     # Glorot and Bengio 2010, "Understanding the difficulty of training", equation 16
     limit = np.sqrt(6 / (n_in + n_out))

@@ -34,7 +34,7 @@ class MLP(Network):
     ----------
     sizes : iterable of ints
         Inputs, units of each hidden layer, outputs, as in (784, 1024, 1024, 10).
-    activation : "relu", "tanh", "sigmoid" or "identity"
+    activation : "relu", "tanh", "sigmoid", "gelu", "silu" or "identity"
         Of the hidden layers; the output has none.
     p, p_input : float or callable
         Probability of dropping a hidden unit and an input, in [0, 1], or a schedule of it
