@@ -6,12 +6,9 @@
 import ctypes
 import importlib.util
 import os
-import shutil
-import subprocess
-import sys
-import sysconfig
 
 import array_api_strict
+import jobs
 import numpy as np
 import oracle
 import pytest
@@ -265,6 +262,7 @@ def by_autograd(case):
 
 RANKS = """
 import sys
+sys.path.insert(0, sys.argv[2])
 import numpy as np
 from mpi4py import MPI
 from simdrop import mpi
@@ -285,14 +283,11 @@ if comm.Get_rank() == 0:
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory):
     """What three ranks of an MPI job make of all cases."""
-    mpiexec = shutil.which("mpiexec", path=sysconfig.get_path("scripts")) or shutil.which("mpiexec")
-    if mpiexec is None:
+    if jobs.MPIEXEC is None:
         pytest.skip("mpiexec is not installed")
     file = tmp_path_factory.mktemp("ranks") / "results.npz"
-    allowed = {f"OMPI_ALLOW_RUN_AS_ROOT{more}": "1" for more in ("", "_CONFIRM")}
-    environment = os.environ | allowed | {"PYTHONPATH": os.path.dirname(__file__)}
-    command = [mpiexec, "--oversubscribe", "-n", "3", sys.executable, "-m", "mpi4py", "-c", RANKS]
-    subprocess.run([*command, str(file)], env=environment, check=True)
+    code, _, err = jobs.run(3, RANKS, file, os.path.dirname(__file__))
+    assert code == 0, err
     with np.load(file) as results:
         return dict(results)
 
