@@ -12,8 +12,9 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
-from .loop import Run
-from .tables import Table, percent
+from .loop import Run, Trial
+from .tables import Table
+from .tasks import Task
 
 REFRESH = 0.1  # seconds, at least, between two updates in place
 STYLES = {"without": "dark_orange3", "with": "deep_sky_blue3"}  # the colours of the curves
@@ -117,29 +118,49 @@ class Display:
         return Group(Text(self.title, "bold"), Text(left, "dim"), self.table())
 
 
-def training_table(runs: Sequence[Run], epochs: int, steps: int) -> Table:
-    """A row and a bar for each net of a training of so many epochs, and steps in all of them."""
+def training_table(trials: Sequence[Trial], epochs: int, steps: int, task: Task) -> Table:
+    """A row and a bar for each net of a training of so many epochs, and steps in all of them.
+
+    With several seeds it shows the one at which a net is.
+    """
+    several = len(trials) > 1
     rows, bars = [], []
-    for run in runs:
+    for runs in zip(
+        *(trial.runs for trial in trials), strict=True
+    ):  # of nets that are called alike
+        number, run = next(
+            ((i, run) for i, run in enumerate(runs, start=1) if len(run.history) < epochs),
+            (len(runs), runs[-1]),
+        )
         style = STYLES[run.name]
         last = run.history[-1] if run.history else None
-        cells = (
+        cells = [f"{number}/{len(runs)}"] if several else []
+        cells += [
             f"{len(run.history)}/{epochs}",
             f"{last.training_loss:.4f}" if last else "-",
-            percent(last.validation_error if last else None),
-        )
+            task.spelled(last.validation_error if last else None),
+        ]
         rows.append([Text(run.label, style), *map(Text, cells)])
+        done = sum(each.batches for each in runs)
+        total = steps * len(runs)
         bars.append(
-            ProgressBar(steps, run.batches, style="dim", complete_style=style, finished_style=style)
+            ProgressBar(total, done, style="dim", complete_style=style, finished_style=style)
         )
-    return Table(("", "epoch", "training loss", "validation error"), rows, bars, box=None)
+    headings = ["", *(["seed"] if several else [])]
+    headings += ["epoch", "training loss", f"validation {task.error}"]
+    return Table(headings, rows, bars, box=None)
 
 
-def epoch_line(run: Run, epochs: int) -> str:
-    """What the last epoch of a net came to."""
-    last = run.history[-1]
-    line = f"epoch {len(run.history):{len(str(epochs))}}/{epochs}, {run.label}: "
+def epoch_line(run: Run, trials: Sequence[Trial], epochs: int, task: Task) -> str:
+    """What the last epoch of a net came to; with several seeds, that of a training alone."""
+    last, where = run.history[-1], ""
+    if len(trials) > 1:
+        if len(run.history) < epochs:
+            return ""
+        number = run.seed - trials[0].settings.seed + 1
+        where = f"seed {number:{len(str(len(trials)))}}/{len(trials)}, "
+    line = f"{where}epoch {len(run.history):{len(str(epochs))}}/{epochs}, {run.label}: "
     line += f"loss {last.training_loss:.4f}"
     if last.validation_error is not None:
-        line += f", validation error {percent(last.validation_error)}"
+        line += f", validation {task.error} {task.spelled(last.validation_error)}"
     return line

@@ -22,7 +22,9 @@ from .network import Network
 from .optimizers import SGD, Adam, Optimizer
 from .parameter import Parameter
 from .prediction import Prediction
+from .predictor import Predictor, open
 from .shard import Shard
+from .signature import Signature
 from .transform import Transform
 from .transforms import (
     AlphaDropout,
@@ -60,6 +62,8 @@ __all__ = [
     "Parameter",
     "Poisson",
     "Prediction",
+    "Predictor",
+    "Signature",
     "ReLU",
     "Shard",
     "SiLU",
@@ -71,5 +75,6 @@ __all__ = [
     "Units",
     "Weighted",
     "load",
+    "open",
     "save",
 ]
