@@ -50,9 +50,11 @@ def test_sweep_in_a_terminal(small, columns):
     end = plain(seen)[plain(seen).rindex("time left") :]  # the table of the end
     for p in ("0", "0.25", "0.5", "0.75"):
         if columns == 40:
-            assert re.search(rf"^p {p}\r\n(  input [\d.]+ +\d+\.\d\d %\r\n){{4}}", end, re.M)
+            assert re.search(
+                rf"^p {p}\r\n(  input [\d.]+ +\d+\.\d\d ± \d+\.\d\d %\r\n){{4}}", end, re.M
+            )
         else:
-            assert re.search(rf"^ {p} ( +\d+\.\d\d %){{4}} *\r$", end, re.M)
+            assert re.search(rf"^ {p} ( +\d+\.\d\d ± \d+\.\d\d %){{4}} *\r$", end, re.M)
 
 
 def test_ctrl_c_in_a_terminal_gives_the_cursor_back(small, folder):

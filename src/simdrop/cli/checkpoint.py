@@ -250,7 +250,8 @@ def resume(path: Path, trials: Sequence[Trial], about: dict[str, Any], steps: in
         extra = saved.extra
         if not isinstance(extra, dict) or "runs" not in extra:
             raise ValueError(f"{str(path)!r} is a checkpoint, but not one of simdrop train")
-        extra.setdefault("signature", None)  # that of an older one
+        if saved.version == 2:  # which had none
+            extra["signature"] = about["signature"]
         _schema.fields(
             settings=_schema.mapping(_schema.anything),
             data=_schema.mapping(_schema.text),
@@ -263,6 +264,9 @@ def resume(path: Path, trials: Sequence[Trial], about: dict[str, Any], steps: in
         if longer:
             now = about | {"settings": about["settings"] | {"epochs": epochs[0]}}
         unlike = differences(extra, now)
+        pair = {"signature": extra["signature"]}, {"signature": about["signature"]}
+        if not unlike and nets.unlike(*pair):
+            unlike = "its columns, scaling or classes are not those of these data"
         if unlike:
             raise ValueError(f"{str(path)!r} is from another training: {unlike}")
         if len(runs) > len(extra["runs"]) == len(trials[0].runs):  # a single seed, until now

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..nn.inputs import Column, listed
 from .errors import InputError
-from .files import reading
+from .files import reading, unreadable
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".data")  # of text; `.gz` may follow
 PARQUET_MAGIC = b"PAR1"
@@ -29,6 +29,11 @@ Table = dict[str, NDArray[Any]]  # columns of numbers (float64, or what Parquet 
 
 def is_table(path: Path) -> bool:
     """Whether a file has the suffix of a table of text, or is in Parquet's format."""
+    try:
+        if path.is_dir():
+            return False
+    except (OSError, ValueError) as error:
+        raise unreadable(path, error) from error
     if Path(path.name.lower().removesuffix(".gz")).suffix in SUFFIXES:
         return True
     with reading(path) as file:
@@ -259,11 +264,9 @@ def known(names: Sequence[str], columns: Sequence[Column], also: str | None) -> 
     needed = [column.name for column in columns]
     missing = [name for name in needed if name not in names]
     if missing:
-        raise ValueError(
-            f"it lacks the {'column' if len(missing) == 1 else 'columns'} {listed(missing)}; it has "
-            f"{listed(names)}"
-        )
-    return [*needed, *([also] if also in names else [])]
+        kind = "column" if len(missing) == 1 else "columns"
+        raise ValueError(f"it lacks the {kind} {listed(missing)}; it has {listed(names)}")
+    return [*needed, also] if also is not None and also in names else needed
 
 
 def columns_of(inputs: Mapping[str, NDArray[Any]]) -> tuple[Column, ...]:

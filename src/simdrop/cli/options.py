@@ -358,7 +358,7 @@ the entropy and the mutual information in nats.
 exit codes: 0 done, 2 bad input, 130 interrupted.
 """
     parser.add_argument(
-        "checkpoint", metavar="CHECKPOINT", type=Path, help="a file of --checkpoint"
+        "checkpoint", metavar="CHECKPOINT", type=Path, help="what train --checkpoint has written"
     )
     parser.add_argument(
         "--data",

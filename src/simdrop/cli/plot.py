@@ -105,7 +105,7 @@ def heat_maps(grid: Grid, title: str) -> Figure:
     cells = axes_.cells()
     means = {cell: task.shown(grid.statistic(np.mean, cell)) for cell in cells}
     deviations = {cell: task.shown(grid.statistic(_deviation, cell)) for cell in cells}
-    low, high = _colour_limits(list(means.values()), list(deviations.values()), grid.folds)
+    low, high = colour_limits(list(means.values()), list(deviations.values()), grid.folds)
     columns = min(len(axes_.hidden) if len(axes_.hidden) > 1 else len(panels), PANELS)
     lines = -(-len(panels) // columns)
     with matplotlib.style.context("default"):
@@ -152,7 +152,7 @@ def _deviation(errors: list[float]) -> float:
     return float(np.std(errors, ddof=1)) if len(errors) > 1 else 0.0
 
 
-def _colour_limits(
+def colour_limits(
     means: Sequence[float], deviations: Sequence[float], folds: int
 ) -> tuple[float, float]:
     """The ends of the colours: those of the means, or further apart where these are noise."""

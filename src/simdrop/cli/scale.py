@@ -54,7 +54,7 @@ def choose(
 
 def _auto(summary: Summary, images: bool) -> tuple[str, str]:
     """A kind of scaling, and why: what a statistician would choose who looks at the columns."""
-    varies = summary.deviation > 0
+    varies = summary.varies
     if not varies.any():
         return "unit", "they do not vary"
     magnitude, deviation = summary.magnitude[varies], summary.deviation[varies]

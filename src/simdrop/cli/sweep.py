@@ -61,11 +61,12 @@ def run(options: argparse.Namespace) -> None:
 
     title = f"{report.title(data, settings, axes.hidden)}, {options.folds} folds"
     missing = grid.missing()
-    report.print_notes(data)
     display = Display(title, grid.table, len(missing), quiet=options.quiet, transient=True)
     done = 0
     try:
         with display:
+            if not options.quiet:
+                report.print_notes(data)
             for done, (cell, held_out) in enumerate(missing):
                 record = train_one(data, options, cell, held_out)
                 records.append(options.results, record)

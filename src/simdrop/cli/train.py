@@ -58,7 +58,6 @@ def run(options: argparse.Namespace, team: Alone = ALONE) -> None:
         team.share(runs)
 
     title = report.title(data, settings)
-    report.print_notes(data)
     display = progress.Display(
         title,
         lambda: progress.training_table(trials, settings.epochs, steps, data.task),
@@ -76,6 +75,8 @@ def run(options: argparse.Namespace, team: Alone = ALONE) -> None:
     # An overflow makes the loss NaN or infinite, which is reported once, as DivergedError.
     with np.errstate(all="ignore"):
         with display, saver.watching() if saver else nullcontext():
+            if not options.quiet:
+                report.print_notes(data)
             for one, epoch_ended in loop.train_all(trials, data, team):
                 line = ""
                 if epoch_ended:

@@ -167,7 +167,7 @@ def read(path: Target) -> Checkpoint:
     except ValueError as error:
         raise ValueError(f"{name} is a damaged checkpoint: {error}") from error
     del arrays["about"]
-    return Checkpoint(name, about["nets"], arrays, about["extra"])
+    return Checkpoint(name, about["nets"], arrays, about["extra"], version)
 
 
 @dataclass(frozen=True)
@@ -178,6 +178,7 @@ class Checkpoint:
     about: dict[str, Any]
     arrays: dict[str, Array]
     extra: Any
+    version: int
 
     def restore(self, nets: Mapping[str, Pair]) -> None:
         """Set nets and optimizers to what the file holds, or change none of them.

@@ -54,6 +54,11 @@ class Summary:
         return cls(least, most, total, np.sqrt(spread / count))
 
     @property
+    def varies(self) -> NDArray[np.bool_]:
+        """Which columns are not constant, up to what rounding leaves of a deviation of 0."""
+        return self.deviation > 1e-12 * self.magnitude
+
+    @property
     def magnitude(self) -> NDArray[np.float64]:
         """The largest magnitude in each column."""
         return np.maximum(np.abs(self.least), np.abs(self.most))
@@ -84,9 +89,7 @@ class Scaling:
     @classmethod
     def standard(cls, summary: Summary, scaled: NDArray[np.bool_] | None = None) -> Self:
         """To mean 0 and deviation 1; a constant column becomes 0. Columns not `scaled` stay."""
-        # What rounding leaves of the deviation of a constant is not one.
-        varies = summary.deviation > 1e-12 * summary.magnitude
-        divisor = np.where(varies, summary.deviation, 1.0)
+        divisor = np.where(summary.varies, summary.deviation, 1.0)
         if scaled is None:
             return cls("standard", summary.mean, divisor)
         return cls("standard", np.where(scaled, summary.mean, 0), np.where(scaled, divisor, 1))
