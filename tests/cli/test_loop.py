@@ -112,7 +112,7 @@ def test_divergence(small, folder, capsys, too_much):
     assert main(["train", "--data", small, "--quiet", *too_much]) == 1
     form = (
         r"the net with(out)? dropout diverged in epoch \d+: its loss is (nan|inf); "
-        r"its inputs reach from \S+ to \S+ \(--scale none\): try --scale standard; else a smaller --lr"
+        r"its inputs reach from \S+ to \S+ \(--scale none\): try --scale standard; else a smaller"
     )
     assert re.match(form, one_error_line(capsys, silent=True))
     assert list(folder.iterdir()) == []

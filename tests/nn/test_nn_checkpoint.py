@@ -99,7 +99,7 @@ def test_a_net_alone_and_numbers_of_numpy():
     with np.load("a.npz", allow_pickle=False) as npz:  # a file that other programs can read
         about = json.loads(npz["about"].tobytes())
         assert npz["net/parameter/0"].shape == (4, 6)
-    assert (about["format"], about["version"]) == ("simdrop checkpoint", 2)
+    assert (about["format"], about["version"]) == ("simdrop checkpoint", 3)
 
 
 @pytest.mark.parametrize(
@@ -188,6 +188,8 @@ def test_whatever_is_wrong_in_a_checkpoint_is_an_error_that_changes_nothing(opti
         assert all_of(other, another) == before, what
 
     for where, what, wrong in variants(about, skip=[("extra",)]):
+        if where == ("nets", "net", "mlp") and what is None:  # what nets have that are no MLP
+            continue
         seen += 1
         refused((where, what), wrong, arrays)
         if seen % 10 == 0:

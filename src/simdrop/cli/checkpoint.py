@@ -244,7 +244,6 @@ def resume(path: Path, trials: Sequence[Trial], about: dict[str, Any], steps: in
     InputError
         If the file cannot be read, or is from other settings or other data.
     """
-    runs = named(trials)
     try:
         saved = nets.read(path)
         extra = saved.extra
@@ -269,12 +268,7 @@ def resume(path: Path, trials: Sequence[Trial], about: dict[str, Any], steps: in
             unlike = "its columns, scaling or classes are not those of these data"
         if unlike:
             raise ValueError(f"{str(path)!r} is from another training: {unlike}")
-        if len(runs) > len(extra["runs"]) == len(trials[0].runs):  # a single seed, until now
-            first = {run.name: run for run in trials[0].runs}
-            known, fresh = first, len(trials) - 1
-        else:
-            known = {name: run for name, run in runs.items() if name in extra["runs"]}
-            fresh = (len(runs) - len(known)) // len(trials[0].runs)
+        known = _known(extra["runs"], trials)
         lost = [name for name in extra["runs"] if name not in known]
         if lost:
             raise ValueError(
@@ -293,9 +287,23 @@ def resume(path: Path, trials: Sequence[Trial], about: dict[str, Any], steps: in
         run.batches, run.seconds = progress["batches"], progress["seconds"]
         run.history = [Epoch(**epoch) for epoch in progress["history"]]
     more = [f"from {epochs[0]} to {epochs[1]} epochs"] if longer else []
+    fresh = len(trials) - len(known) // len(trials[0].runs)
     if fresh:
         more.append(f"by {fresh} {'seed' if fresh == 1 else 'seeds'}")
     return f"; extended {' and '.join(more)}" if more else ""
+
+
+def _known(saved: Mapping[str, Any], trials: Sequence[Trial]) -> dict[str, Run]:
+    """The nets that go on from those with these names; at least those of the first seed."""
+    alone = {run.name: run for run in trials[0].runs}
+    if saved.keys() == alone.keys():  # a single seed, until now
+        return alone
+    known = {}
+    for number, trial in enumerate(trials):
+        of_seed = {run.key: run for run in trial.runs} if len(trials) > 1 else alone
+        if number == 0 or of_seed.keys() & saved.keys():
+            known |= of_seed
+    return known
 
 
 def _check_progress(
