@@ -298,7 +298,7 @@ def _known(saved: Mapping[str, Any], trials: Sequence[Trial]) -> dict[str, Run]:
     alone = {run.name: run for run in trials[0].runs}
     if saved.keys() == alone.keys():  # a single seed, until now
         return alone
-    known = {}
+    known: dict[str, Run] = {}
     for number, trial in enumerate(trials):
         of_seed = {run.key: run for run in trial.runs} if len(trials) > 1 else alone
         if number == 0 or of_seed.keys() & saved.keys():

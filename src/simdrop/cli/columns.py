@@ -66,7 +66,12 @@ def read_csv(file: BinaryIO, choose: Choose) -> Table:
     are str. ValueError, with the line's number, if a line has other fields than the first, or a
     value is missing.
     """
-    first = _text(file).readline(LONGEST)
+    try:
+        first = _text(file).readline(LONGEST)
+    except UnicodeDecodeError as error:
+        raise _not_text(error) from error
+    if not first:
+        raise ValueError("it is empty")
     if "\0" in first:
         raise ValueError("it is not a table of text: its first line holds a null character")
     starts = [next(csv.reader([first], delimiter=delimiter), []) for delimiter in DELIMITERS]
@@ -84,6 +89,10 @@ def read_csv(file: BinaryIO, choose: Choose) -> Table:
             return {name: table[name] for name in names if name in wanted}
         except _Strings as found:  # again, with these columns as strings from the first row on
             strings |= found.names
+
+
+def _not_text(error: UnicodeDecodeError) -> ValueError:
+    return ValueError(f"it is not UTF-8 text: {error.reason} {error.object[error.start]:#04x}")
 
 
 class _Strings(Exception):
@@ -150,7 +159,7 @@ def _read_rows(
     except csv.Error as error:
         raise ValueError(f"line {lines.line_num}: {error}") from error
     except UnicodeDecodeError as error:
-        raise ValueError(f"it is not UTF-8 text after line {lines.line_num}: {error}") from error
+        raise _not_text(error) from error
     finally:
         csv.field_size_limit(before)
     return {name: np.concatenate(part) if part else np.empty(0) for name, part in parts.items()}

@@ -43,7 +43,6 @@ def run(options: argparse.Namespace) -> None:
     except ValueError as error:
         raise InputError(str(error)) from error
     x, y = to_predict(options.data, predictor.signature)
-    _warn(x, predictor)
     try:
         header, rows = _table(predictor, x, options)
     except (TypeError, ValueError) as error:
@@ -55,11 +54,12 @@ def run(options: argparse.Namespace) -> None:
     write("--out", options.out, text.getvalue().encode(errors="surrogateescape"))
     if options.quiet:
         return
+    _warn(x, predictor)
     passes = f" with {options.mc} passes each" if options.mc else ""
     print(fitted(f"{predictor!r}"))
     print(f"Predicted {len(rows)} rows{passes}: {str(options.out)!r}")
     if y is not None:
-        print(_score(predictor, y, [row[0] for row in rows]))
+        print(_score(predictor, y, [row[: predictor.net.n_out] for row in rows]))
 
 
 def _table(
@@ -104,12 +104,12 @@ def _spelled(value: Any) -> Any:
     return f"{value:.7g}" if isinstance(value, float) else value
 
 
-def _score(predictor: nn.Predictor, y: NDArray[Any], answers: list[Any]) -> str:
+def _score(predictor: nn.Predictor, y: NDArray[Any], answers: list[list[Any]]) -> str:
     """How far the answers are from what is right."""
     if predictor.classes is not None:
-        wrong = sum(str(a) != str(b) for a, b in zip(answers, y.tolist(), strict=True))
+        wrong = sum(str(a[0]) != str(b) for a, b in zip(answers, y.tolist(), strict=True))
         return f"Error: {CLASSIFICATION.spelled(wrong / len(y))}, {wrong} of {len(y)} are wrong."
-    apart = np.array(answers, np.float64) - y.reshape(len(y), -1)[:, 0]
+    apart = np.array(answers, np.float64) - y.reshape(len(y), -1)
     return f"RMSE: {REGRESSION.spelled(float(np.sqrt(np.mean(apart**2))))}."
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -96,7 +97,7 @@ class Scaling:
 
     def __call__(self, x: NDArray[Any]) -> NDArray[np.float32]:
         """Rows of examples of any shape, as rows of float32."""
-        flat = x.reshape(len(x), -1)
+        flat = x.reshape(len(x), math.prod(x.shape[1:]))
         with np.errstate(over="ignore"):  # beyond float32: infinite
             if self.kind != "standard":
                 y = flat.astype(np.float32)
@@ -206,7 +207,7 @@ def kind_of(values: Any) -> str:
             try:
                 float(value)
             except (TypeError, ValueError):
-                return repr(value)
+                return repr(value.item() if isinstance(value, np.generic) else value)
     return str(array.dtype)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import pairwise
@@ -174,7 +175,7 @@ class Predictor:
             rows = _args.base(x)
             if rows.dtype.kind not in "biuf":
                 raise TypeError(f"x holds {rows.dtype}, but must hold numbers")
-        if rows.ndim < 2 or rows.reshape(len(rows), -1).shape[1:] != (self.net.n_in,):
+        if rows.ndim < 2 or math.prod(rows.shape[1:]) != self.net.n_in:
             raise ValueError(
                 f"x has shape {rows.shape}, but must be (rows, {self.net.n_in}), or have as many "
                 "numbers a row"

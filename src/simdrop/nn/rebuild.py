@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 from simdrop import _schema, schedule
@@ -88,7 +89,12 @@ def _p_to_json(p: Probability) -> float | dict[str, Any]:
     name = type(p).__name__
     if SCHEDULES.get(name) is not type(p):
         raise TypeError(f"{name} is not of simdrop.schedule")
-    return {"schedule": name, "values": [float(value) for value in p._values()]}
+    return {"schedule": name, "values": [_number(value) for value in p._values()]}
+
+
+def _number(value: Any) -> int | float:
+    """In JSON's types, as a whole number if it is one: 10 steps are not 10.0."""
+    return operator.index(value) if hasattr(value, "__index__") else float(value)
 
 
 def _p_from_json(value: Any, name: str) -> Probability:
