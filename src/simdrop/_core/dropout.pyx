@@ -26,8 +26,8 @@ def dropout(x, p=0.5, *, rng=None, shared_axes=(), training=True, scale=True, ou
         Probability of DROPPING an element, in [0, 1]; an array that broadcasts to x's shape, with the shared axes 1,
         gives samples or units their own.
     rng : None, int, sequence of ints, SeedSequence, BitGenerator, Generator or Stream, optional
-        None uses a process-wide stream seeded by the operating system; an int gives the same mask every time, so pass
-        a Stream in a loop, which takes its next draw; a Generator gives 128 bits and moves on.
+        None uses a process-wide stream seeded by the operating system, or by `simdrop.seed`; an int gives the same
+        mask every time, so pass a Stream in a loop, which takes its next draw; a Generator gives 128 bits and moves on.
     shared_axes : int or tuple of ints, optional
         Axes along which one decision is shared: ``(2, 3)`` drops channels of NCHW images, ``range(1, x.ndim)`` whole
         samples (stochastic depth), ``0`` the same units at all time steps of (T, B, F).

@@ -15,6 +15,13 @@ Probability = float | Callable[[int], float]
 Seed = int | Sequence[int] | np.random.SeedSequence | np.random.Generator | None
 
 
+def generator(rng: Seed) -> np.random.Generator:
+    """The generator that `rng` means; of None, one that `simdrop.seed` decides."""
+    if rng is None:
+        rng = int.from_bytes(Stream().key, "little")
+    return np.random.default_rng(rng)
+
+
 def at(argument: Any, step: int) -> Any:
     """A layer's argument at a step: what a schedule gives, else itself."""
     return argument(step) if callable(argument) else argument

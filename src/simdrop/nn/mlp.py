@@ -14,7 +14,7 @@ from numpy.typing import DTypeLike
 import simdrop as sd
 
 from .activations import ACTIVATIONS, ActivityL1, check_choice
-from .arguments import Probability, Seed
+from .arguments import Probability, Seed, generator
 from .batchwise import BatchwiseDense, KeptInputs, Units
 from .dense import Dense
 from .dropout import Dropout
@@ -52,7 +52,8 @@ class MLP(Network):
         Strength of the penalty on the outputs of hidden layers (`ActivityL1`); 0 is none.
     rng : None, int, sequence of ints, SeedSequence or Generator
         Two generators are spawned from ``numpy.random.default_rng(rng)``, one for the weights and
-        one for the stream: the same int gives the same net and the same draws.
+        one for the stream: the same int gives the same net and the same draws. None is a seed of
+        the process-wide stream (`simdrop.seed`).
     dtype : float32 or float64
         Of parameters and computation.
 
@@ -90,7 +91,7 @@ class MLP(Network):
         check_choice("loss", loss, LOSSES)
         check_choice("dropout", dropout, ("elementwise", "batchwise"))
 
-        weights, draws = np.random.default_rng(rng).spawn(2)
+        weights, draws = generator(rng).spawn(2)
         self.stream = sd.Stream(draws)
         dropping: dict[str, Any] = {"stream": self.stream, "inverted": inverted}
         learned: dict[str, Any] = {"rng": weights, "dtype": dtype}

@@ -99,9 +99,9 @@ class MonteCarlo:
         n : int
             Samples, at least 1.
         rng : None, int, sequence of ints, SeedSequence, BitGenerator, Generator or Stream
-            Gives the masks; the same int gives the same ones, and None those of a seed from the
-            operating system. Each sample takes a draw for each layer that drops, as a forward pass
-            in training does.
+            Gives the masks; the same int gives the same ones, and None is `simdrop.Stream()`, a new
+            stream. Each sample takes a draw for each layer that drops, as a forward pass in
+            training does.
         shared_masks : bool
             True: sample k drops the same units for every row, so it is one thinned net, and only
             its kept weights are multiplied. False: each row has masks of its own, by its number in
