@@ -11,6 +11,7 @@ from simdrop import _args, _arrays
 from simdrop._core.dropout import dropout
 from simdrop._core.mask import Mask
 from simdrop._core.stream import next_mask
+from simdrop._names import explained
 from simdrop._values import Values
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ Array = NDArray[Any]
 CHUNK = 2**18  # weights that are masked at a time, at least those of one sample: 1 MiB of float32
 
 
+@explained
 def drop_connect(
     W: ArrayLike,
     p: float,
@@ -144,6 +146,7 @@ class DropConnectMatmulContext(Values):
             dW += np.matmul(rows[:, None, :], masked.transpose(1, 0, 2))[:, 0]
 
 
+@explained
 def drop_connect_matmul(
     x: ArrayLike,
     W: ArrayLike,

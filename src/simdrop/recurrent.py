@@ -12,6 +12,7 @@ from simdrop import _args, _arrays
 from simdrop._core.dropout import dropout
 from simdrop._core.mask import Mask
 from simdrop._core.stream import next_mask
+from simdrop._names import explained
 from simdrop._values import Values
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 
+@explained
 def locked_dropout(
     x: ArrayLike,
     p: float,
@@ -134,6 +136,7 @@ class ZoneoutContext(Values):
         return _args.delivered_pair(given, array, (dh_prev, dh), out)
 
 
+@explained
 def zoneout(
     h_prev: ArrayLike,
     h: ArrayLike,

@@ -14,6 +14,7 @@ from simdrop._core.apply import operands
 from simdrop._core.dropout import dropout
 from simdrop._core.mask import Mask, probability
 from simdrop._core.stream import next_mask
+from simdrop._names import explained
 from simdrop._values import Values
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ PAGE = 4096  # bytes
 CHUNK = 2**16  # bytes of decisions at a time, which stay in the L1 and L2 caches
 
 
+@explained
 def drop_path(
     x: ArrayLike,
     p: float | Array,
@@ -122,6 +124,7 @@ class DropBlockContext(Values):
         return self.apply(dy, out=out)
 
 
+@explained
 def drop_block(
     x: ArrayLike,
     p: float,
@@ -325,6 +328,7 @@ class EmbeddingDropoutContext(Values):
         return result
 
 
+@explained
 def embedding_dropout(
     weight: ArrayLike,
     p: float | Array,

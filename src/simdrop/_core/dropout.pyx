@@ -2,6 +2,7 @@
 """Functions of the form ``y, mask = transform(x, ...)``, and their gradients."""
 
 from simdrop import _args
+from simdrop._core.named import explained
 
 cimport numpy as cnp
 
@@ -13,6 +14,7 @@ from simdrop._core.stream cimport next_mask_of
 cnp.import_array()
 
 
+@explained
 def dropout(x, p=0.5, *, rng=None, shared_axes=(), training=True, scale=True, out=None):
     """
     Set each element to zero with probability p, and scale the others by ``1 / (1 - p)`` (inverted dropout).
@@ -80,6 +82,7 @@ def dropout(x, p=0.5, *, rng=None, shared_axes=(), training=True, scale=True, ou
     return delivered(given, x, mask.apply(x, out=out), out), mask
 
 
+@explained
 def dropout_backward(dy, mask, *, out=None):
     """
     The gradient with respect to x of a loss whose gradient with respect to dropout's y is `dy`.

@@ -6,6 +6,7 @@ from inspect import Signature
 import numpy as np
 
 from simdrop import _args, _arrays, _pickle
+from simdrop._core.named import explained
 
 cimport numpy as cnp
 from libc.stdint cimport uint64_t
@@ -461,6 +462,7 @@ cdef int checked_activation(activation) except -1:
     return ACTIVATIONS[activation]
 
 
+@explained
 def bias_dropout(x, bias, p=0.5, *, activation=None, rng=None, training=True, scale=True, out=None):
     """
     Bias, activation and dropout: ``y = dropout(activation(x + bias))``, what follows a matrix product in a net.
@@ -545,6 +547,7 @@ def bias_dropout(x, bias, p=0.5, *, activation=None, rng=None, training=True, sc
     return delivered(given, x, y, out), ctx
 
 
+@explained
 def dropout_add(x, residual, p=0.5, *, rng=None, training=True, out=None):
     """
     Dropout and a residual connection: ``y = dropout(x) + residual``.
@@ -602,6 +605,7 @@ def dropout_add(x, residual, p=0.5, *, rng=None, training=True, out=None):
     return delivered(given, x, y, out), ctx
 
 
+@explained
 def relu_dropout(x, p=0.5, *, rng=None, training=True, out=None):
     """
     Dropout of a rectifier: ``y = dropout(max(x, 0))``, in place with ``out=x``.

@@ -8,6 +8,7 @@ from inspect import signature
 from simdrop import _pickle, _seeding
 from simdrop._core import signatures
 from simdrop._core.kernels import keystream
+from simdrop._core.named import explained
 
 cimport cython
 cimport numpy as cnp
@@ -228,6 +229,7 @@ cdef class Stream:
         return f"Stream(key={key.hex()}, draw={draw}, spawned={spawned})"
 
 
+explained(Stream.mask)
 _pickle.classes["Stream"] = Stream
 
 
@@ -297,7 +299,7 @@ cdef Stream stream_of(rng):
         return process_stream
     if isinstance(rng, Stream):
         return <Stream>rng
-    return Stream(rng)
+    return stream_from(_seeding.key_from(rng))
 
 
 cdef int next_draw(Draw draw, rng, bint training, shape, shared_axes) except -1:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 import simdrop as sd
+from simdrop._names import explained
 
 from .arguments import Probability, Seed, at, check_p, checked_stream, form
 from .dropout import scaled
@@ -17,6 +18,7 @@ from .parameter import Array
 from .shard import Shard, unsharded
 
 
+@explained
 class DropConnect(Weighted):
     """y = x W + b, of which each weight is dropped with probability p in training, else scaled.
 

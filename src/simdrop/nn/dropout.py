@@ -10,6 +10,7 @@ import numpy as np
 import simdrop as sd
 from simdrop import _args, _arrays
 from simdrop._core.draw import Draw
+from simdrop._names import explained
 from simdrop._values import Values
 
 from .arguments import Probability, at, check_p, form
@@ -63,6 +64,7 @@ class Dropping(Transform):
         return [repr(self.p), *super()._shown(), *form(self.inverted)]
 
 
+@explained
 class Dropout(Dropping):
     """Training: each element is dropped with probability p, else scaled by 1/(1-p). Eval: y is x.
 

@@ -7,12 +7,15 @@ from abc import abstractmethod
 import numpy as np
 from numpy.typing import DTypeLike
 
+from simdrop._names import explained
+
 from .activations import ACTIVATIONS, check_choice
 from .arguments import Seed, generator
 from .layer import Layer
 from .parameter import Array, Parameter
 
 
+@explained
 class Weighted(Layer):
     """What layers that compute x W + b share: `weight` (n_in, n_out), `bias` (n_out,), gradients.
 

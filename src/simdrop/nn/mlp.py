@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 import simdrop as sd
+from simdrop._names import explained
 
 from .activations import ACTIVATIONS, ActivityL1, check_choice
 from .arguments import Probability, Seed, generator, p_of_each
@@ -25,6 +26,7 @@ from .network import Network
 from .parameter import move_together
 
 
+@explained
 class MLP(Network):
     """Dropout on the input, then Linear, activation and dropout a hidden layer, then Linear.
 

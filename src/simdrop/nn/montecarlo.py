@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 import simdrop as sd
 from simdrop._core.draw import Draw
 from simdrop._core.stream import next_draws
+from simdrop._names import explained
 from simdrop.submatrix import Kept, gather
 
 from .activations import ACTIVATIONS
@@ -78,6 +79,7 @@ class MonteCarlo:
     n_out: int
     dtype: np.dtype[Any]
 
+    @explained
     def predict_mc(
         self,
         x: ArrayLike,

@@ -16,6 +16,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from .. import nn
+from .._names import explained
 from .data import Array, Samples
 from .parameters import dropout_of_layers
 from .training import TrainedMLP
@@ -130,6 +131,7 @@ class BaseDropoutMLP(TrainedMLP, ABC):
         """
         return self._fit(X, y, sample_weight, incremental=True)
 
+    @explained
     def predict_mc(
         self,
         X: Any,
@@ -187,7 +189,7 @@ class BaseDropoutMLP(TrainedMLP, ABC):
             warnings.warn(
                 "the net was fitted with dropout=0 and input_dropout=0: all passes are the same, "
                 "and std is 0",
-                stacklevel=2,
+                stacklevel=3,
             )
         if rng is None:
             random_state = check_random_state(self.random_state)

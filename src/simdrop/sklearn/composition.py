@@ -13,6 +13,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from .. import nn
+from .._names import explained
 from .base import BaseDropoutMLP
 from .data import Array
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from simdrop._core.stream import Rng
 
 
+@explained
 def predict_mc(
     estimator: Any,
     X: Any,
