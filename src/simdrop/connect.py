@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,10 +16,35 @@ from simdrop._values import Values
 
 if TYPE_CHECKING:
     from simdrop._core.stream import Rng
+    from simdrop._typing import Scalar
 
 Array = NDArray[Any]
 
 CHUNK = 2**18  # weights that are masked at a time, at least those of one sample: 1 MiB of float32
+
+
+@overload
+def drop_connect(
+    W: NDArray[Scalar],
+    p: float,
+    *,
+    rng: Rng = None,
+    training: bool = True,
+    scale: bool = True,
+    out: NDArray[Scalar] | None = None,
+) -> tuple[NDArray[Scalar], Mask]: ...
+
+
+@overload
+def drop_connect(
+    W: ArrayLike,
+    p: float,
+    *,
+    rng: Rng = None,
+    training: bool = True,
+    scale: bool = True,
+    out: Array | None = None,
+) -> tuple[Array, Mask]: ...
 
 
 @explained
@@ -92,6 +117,19 @@ class DropConnectMatmulContext(Values):
     x: Array
     W: Array
 
+    @overload
+    def backward(
+        self,
+        dy: NDArray[Scalar],
+        *,
+        out: tuple[NDArray[Scalar] | None, NDArray[Scalar] | None] = (None, None),
+    ) -> tuple[NDArray[Scalar], NDArray[Scalar]]: ...
+
+    @overload
+    def backward(
+        self, dy: ArrayLike, *, out: tuple[Array | None, Array | None] = (None, None)
+    ) -> tuple[Array, Array]: ...
+
     def backward(
         self, dy: ArrayLike, *, out: tuple[Array | None, Array | None] = (None, None)
     ) -> tuple[Array, Array]:
@@ -144,6 +182,32 @@ class DropConnectMatmulContext(Values):
             masked = chunk.masked(gradients[part], first)
             rows = np.ascontiguousarray(self.x[part].T)
             dW += np.matmul(rows[:, None, :], masked.transpose(1, 0, 2))[:, 0]
+
+
+@overload
+def drop_connect_matmul(
+    x: NDArray[Scalar],
+    W: NDArray[Scalar],
+    p: float,
+    *,
+    rng: Rng = None,
+    training: bool = True,
+    scale: bool = True,
+    out: NDArray[Scalar] | None = None,
+) -> tuple[NDArray[Scalar], DropConnectMatmulContext]: ...
+
+
+@overload
+def drop_connect_matmul(
+    x: ArrayLike,
+    W: ArrayLike,
+    p: float,
+    *,
+    rng: Rng = None,
+    training: bool = True,
+    scale: bool = True,
+    out: Array | None = None,
+) -> tuple[Array, DropConnectMatmulContext]: ...
 
 
 @explained

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,11 +19,36 @@ from simdrop._values import Values
 
 if TYPE_CHECKING:
     from simdrop._core.stream import Rng
+    from simdrop._typing import Scalar
 
 Array = NDArray[Any]
 
 PAGE = 4096  # bytes
 CHUNK = 2**16  # bytes of decisions at a time, which stay in the L1 and L2 caches
+
+
+@overload
+def drop_path(
+    x: NDArray[Scalar],
+    p: float | Array,
+    *,
+    rng: Rng = None,
+    training: bool = True,
+    scale: bool = True,
+    out: NDArray[Scalar] | None = None,
+) -> tuple[NDArray[Scalar], Mask]: ...
+
+
+@overload
+def drop_path(
+    x: ArrayLike,
+    p: float | Array,
+    *,
+    rng: Rng = None,
+    training: bool = True,
+    scale: bool = True,
+    out: Array | None = None,
+) -> tuple[Array, Mask]: ...
 
 
 @explained
@@ -112,6 +137,14 @@ class DropBlockContext(Values):
         """True where an element is kept; of shape `shape`."""
         return ~np.broadcast_to(covered(self.corners, self.block_size), self.shape)
 
+    @overload
+    def apply(
+        self, x: NDArray[Scalar], *, out: NDArray[Scalar] | None = None
+    ) -> NDArray[Scalar]: ...
+
+    @overload
+    def apply(self, x: ArrayLike, *, out: Array | None = None) -> Array: ...
+
     def apply(self, x: ArrayLike, *, out: Array | None = None) -> Array:
         """``x * scale`` where kept, exactly +0 where dropped: as `Mask.apply`."""
         source, y = operands(x, out, self.shape, self.corners.scaled)
@@ -119,9 +152,45 @@ class DropBlockContext(Values):
         result: Array = _args.delivered(x, source, y, out)
         return result
 
+    @overload
+    def backward(
+        self, dy: NDArray[Scalar], *, out: NDArray[Scalar] | None = None
+    ) -> NDArray[Scalar]: ...
+
+    @overload
+    def backward(self, dy: ArrayLike, *, out: Array | None = None) -> Array: ...
+
     def backward(self, dy: ArrayLike, *, out: Array | None = None) -> Array:
         """The gradient with respect to x, `scale` taken as a constant: ``apply(dy, out=out)``."""
         return self.apply(dy, out=out)
+
+
+@overload
+def drop_block(
+    x: NDArray[Scalar],
+    p: float,
+    block_size: int,
+    *,
+    shared_axes: int | Sequence[int] = (),
+    rng: Rng = None,
+    training: bool = True,
+    scale: bool = True,
+    out: NDArray[Scalar] | None = None,
+) -> tuple[NDArray[Scalar], DropBlockContext]: ...
+
+
+@overload
+def drop_block(
+    x: ArrayLike,
+    p: float,
+    block_size: int,
+    *,
+    shared_axes: int | Sequence[int] = (),
+    rng: Rng = None,
+    training: bool = True,
+    scale: bool = True,
+    out: Array | None = None,
+) -> tuple[Array, DropBlockContext]: ...
 
 
 @explained
@@ -305,6 +374,14 @@ class EmbeddingDropoutContext(Values):
         """Shape of y and dy."""
         return self.indices.shape + self.mask.shape[1:]
 
+    @overload
+    def backward(
+        self, dy: NDArray[Scalar], *, out: NDArray[Scalar] | None = None
+    ) -> NDArray[Scalar]: ...
+
+    @overload
+    def backward(self, dy: ArrayLike, *, out: Array | None = None) -> Array: ...
+
     def backward(self, dy: ArrayLike, *, out: Array | None = None) -> Array:
         """
         The gradient with respect to the embedding matrix, of its shape and dy's dtype.
@@ -326,6 +403,58 @@ class EmbeddingDropoutContext(Values):
         self.mask.backward(dweight, out=dweight)
         result: Array = _args.delivered(given, dy, dweight, out)
         return result
+
+
+@overload
+def embedding_dropout(
+    weight: NDArray[Scalar],
+    p: float | Array,
+    *,
+    indices: None = None,
+    rng: Rng = None,
+    training: bool = True,
+    scale: bool = True,
+    out: NDArray[Scalar] | None = None,
+) -> tuple[NDArray[Scalar], Mask]: ...
+
+
+@overload
+def embedding_dropout(
+    weight: ArrayLike,
+    p: float | Array,
+    *,
+    indices: None = None,
+    rng: Rng = None,
+    training: bool = True,
+    scale: bool = True,
+    out: Array | None = None,
+) -> tuple[Array, Mask]: ...
+
+
+@overload
+def embedding_dropout(
+    weight: NDArray[Scalar],
+    p: float | Array,
+    *,
+    indices: ArrayLike,
+    rng: Rng = None,
+    training: bool = True,
+    scale: bool = True,
+    out: NDArray[Scalar] | None = None,
+) -> tuple[NDArray[Scalar], EmbeddingDropoutContext]: ...
+
+
+@overload
+def embedding_dropout(
+    weight: ArrayLike,
+    p: float | Array,
+    *,
+    indices: ArrayLike,
+    rng: Rng = None,
+    training: bool = True,
+    scale: bool = True,
+    out: Array | None = None,
+) -> tuple[Array, EmbeddingDropoutContext]: ...
 
 
 @explained
