@@ -12,7 +12,7 @@ from simdrop._core.dropout import dropout
 from simdrop._core.mask import Mask
 from simdrop._core.stream import next_mask
 from simdrop._names import explained
-from simdrop._values import Values
+from simdrop._values import OfArrays
 
 if TYPE_CHECKING:
     from simdrop._core.stream import Rng
@@ -99,7 +99,7 @@ def drop_connect(
     return dropout(W, p, rng=rng, training=training, scale=scale, out=out)
 
 
-class DropConnectMatmulContext(Values):
+class DropConnectMatmulContext(OfArrays):
     """
     What `drop_connect_matmul` leaves for its backward pass, ``dx, dW = ctx.backward(dy)``.
 
@@ -112,7 +112,6 @@ class DropConnectMatmulContext(Values):
     """
 
     __slots__ = ("mask", "x", "W")
-    __eq__, __hash__ = object.__eq__, object.__hash__  # arrays do not compare
     mask: Mask
     x: Array
     W: Array
@@ -299,6 +298,9 @@ class Chunk:
     More samples at a time make fewer and larger matrix products, but the buffer must stay in the
     caches.
     """
+
+    most: int
+    buffer: Array
 
     def __init__(self, mask: Mask, dtype: np.dtype[Any]) -> None:
         batch, n_in, n_out = mask.shape

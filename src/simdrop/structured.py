@@ -15,7 +15,7 @@ from simdrop._core.dropout import dropout
 from simdrop._core.mask import Mask, probability
 from simdrop._core.stream import next_mask
 from simdrop._names import explained
-from simdrop._values import Values
+from simdrop._values import OfArrays, Values
 
 if TYPE_CHECKING:
     from simdrop._core.stream import Rng
@@ -352,7 +352,7 @@ def select(x: Array, drop: NDArray[np.bool_], scale: float | Array, y: Array) ->
     np.copyto(y, np.zeros((), y.dtype), where=drop)
 
 
-class EmbeddingDropoutContext(Values):
+class EmbeddingDropoutContext(OfArrays):
     """
     The words that `embedding_dropout` dropped, and those that it looked up.
 
@@ -365,7 +365,6 @@ class EmbeddingDropoutContext(Values):
     """
 
     __slots__ = ("mask", "indices")
-    __eq__, __hash__ = object.__eq__, object.__hash__  # arrays do not compare
     mask: Mask
     indices: NDArray[np.intp]
 

@@ -157,6 +157,10 @@ def monte_carlo(
 class Moments:
     """Mean and sum of squares about the mean of samples that are added in chunks."""
 
+    weight: float
+    mean: Any
+    squares: Any
+
     def __init__(self) -> None:
         self.weight, self.mean, self.squares = 0.0, 0.0, 0.0
 

@@ -51,7 +51,11 @@ class Units:
     """
 
     kept: Kept | None = None
-    factor = 1.0
+    factor: float = 1.0
+    n: int
+    p: Probability
+    stream: sd.Stream | None
+    inverted: bool
 
     def __init__(
         self, n: int, p: Probability, stream: sd.Stream | None = None, *, inverted: bool = True
@@ -118,6 +122,8 @@ class BatchwiseDense(Weighted):
     activation, rng, dtype
         As in `Linear`.
     """
+
+    units_out: Units | None
 
     def __init__(
         self,

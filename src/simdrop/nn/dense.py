@@ -36,6 +36,10 @@ class Dense(Weighted):
         As in `Dropout`. A call in training takes one draw.
     """
 
+    p: Probability
+    stream: sd.Stream | None
+    inverted: bool
+
     def __init__(
         self,
         n_in: int,

@@ -36,6 +36,10 @@ class DropConnect(Weighted):
         takes about as long as a product with each; False: one for the batch (`drop_connect`).
     """
 
+    p: Probability
+    stream: sd.Stream | None
+    per_sample: bool
+
     def __init__(
         self,
         n_in: int,

@@ -27,6 +27,9 @@ class Dropping(Transform):
     The transform gets p before its other arguments, and `inverted` as ``scale=``.
     """
 
+    p: Probability
+    inverted: bool
+
     def __init__(
         self,
         transform: Callable[..., tuple[Array, Any]],
@@ -86,6 +89,8 @@ class Dropout(Dropping):
         the paper (section 4): training leaves kept elements as they are, and eval multiplies all by
         the probability of being kept. The mean over masks is the output of eval in both.
     """
+
+    shared_axes: tuple[int, ...]
 
     def __init__(
         self,

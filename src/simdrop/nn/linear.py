@@ -22,6 +22,9 @@ class Weighted(Layer):
     The first and the last of a net set its n_in and n_out. The arguments are those of `Linear`.
     """
 
+    weight: Parameter
+    bias: Parameter
+
     def __init__(
         self,
         n_in: int,

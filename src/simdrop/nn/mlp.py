@@ -70,6 +70,9 @@ class MLP(Network):
         For an argument that is not one of those above.
     """
 
+    sizes: tuple[int, ...]
+    stream: sd.Stream
+
     def __init__(
         self,
         sizes: Iterable[int],

@@ -52,6 +52,9 @@ class BaseDropoutMLP(TrainedMLP, ABC):
 
     _settings: dict[str, Any]  # arguments of the net
     _seeded_by: Any  # the random_state that seeded the net's stream of masks
+    n_layers_: int
+    n_outputs_: int
+    out_activation_: str
 
     @abstractmethod
     def _objective(

@@ -18,10 +18,10 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 T = TypeVar("T")
 
-FRACTION = Interval(Real, 0, 1, closed="left")
-POSITIVE = Interval(Real, 0, None, closed="neither")
-NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
-COUNT = Interval(Integral, 1, None, closed="left")
+FRACTION: Any = Interval(Real, 0, 1, closed="left")
+POSITIVE: Any = Interval(Real, 0, None, closed="neither")
+NOT_NEGATIVE: Any = Interval(Real, 0, None, closed="left")
+COUNT: Any = Interval(Integral, 1, None, closed="left")
 
 
 def parameter(default: Any, *allowed: Any) -> Any:
