@@ -90,6 +90,7 @@ def test_fused() -> None:
     check(assert_type(rectified, Float32), np.float32)
     check(assert_type(relu.backward(x), Float32), np.float32)
     check(assert_type(fused.relu_dropout(listed)[0], Unknown), np.float64)
+    check(assert_type(fused.relu_dropout(x16)[0], Float16), np.float16)
 
 
 def test_structured() -> None:
