@@ -124,7 +124,7 @@ def _explained(function: Any, of_class: bool) -> Any:
         try:
             return function(*args, **named)
         except TypeError:
-            name = type(args[0]).__name__ if of_class else function.__name__
+            name = type(args[0]).__name__ if of_class and args else function.__name__
             error = explanation_of(function, name, named)
             if error is None:
                 raise

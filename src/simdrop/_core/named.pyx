@@ -64,7 +64,10 @@ cdef int explain(function, names) noexcept:
     cdef PyObject *value
     cdef PyObject *traceback
     PyErr_Fetch(&kind, &value, &traceback)
-    message = _names.explanation_of(function, function.__name__, names)
+    try:
+        message = _names.explanation_of(function, function.__name__, names)
+    except Exception:  # where memory or the stack ends: the error stays as it is
+        message = None
     if message is not None:
         Py_XDECREF(value)
         Py_XDECREF(traceback)

@@ -272,17 +272,17 @@ def seed(seed=None, /):
 
     Notes
     -----
-    The stream begins anew, whatever has been drawn from it. It decides the masks of functions, ``Stream()``, the weights
-    and masks of layers and nets of `simdrop.nn` and the bits of ``BitGenerator()``, if these are made without a seed
-    after the call. It does not change what was made before; nor the weights and masks of the estimators of
-    `simdrop.sklearn` (`random_state`) or the layers of PyTorch and JAX, which follow the rules of those libraries.
+    The stream begins anew, whatever has been drawn from it. It decides the masks of functions, ``Stream()``, the
+    weights and masks of layers and nets of `simdrop.nn` and the bits of ``BitGenerator()``, if these are made without a
+    seed after the call. It changes nothing that was made before; nor the weights and masks of the estimators of
+    `simdrop.sklearn` (`random_state`) or the layers for PyTorch and JAX, which follow the rules of those libraries.
 
     The order of the draws decides who gets which: threads that draw at the same time get the same set of masks in each
-    run, in another order.
+    run, but not each the same ones.
 
-    A forked child draws from a new stream, with entropy of the operating system, as Python's `random` does: otherwise it
-    would repeat its parent's masks. Workers that shall have the same masks in each run call this themselves, with a seed
-    of their own, such as ``simdrop.seed([seed, number])``.
+    A forked child draws from a new stream, with entropy of the operating system, as Python's `random` does: otherwise
+    it would repeat its parent's masks. Workers that shall have the same masks in each run call this themselves, with a
+    seed of their own, such as ``simdrop.seed([seed, number])``.
 
     Examples
     --------
