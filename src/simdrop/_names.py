@@ -5,88 +5,82 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import wraps
 from inspect import Parameter, signature
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 
-class Meaning(NamedTuple):
-    """What an argument of other libraries means in a function with one of these parameters."""
-
-    elsewhere: str  # names, with spaces between them
-    here: tuple[str, ...]  # parameters, of which the first that the function has is meant
-    hint: str  # with {here} and {elsewhere}
-
-
 P = ("p", "p_max", "dropout")
 
-MEANINGS = (
-    Meaning(
+# Names of arguments in other libraries, the parameters that they mean (the first that a function has
+# of these), and what to say. Constants, since each import of simdrop reads this.
+MEANINGS: tuple[tuple[str, tuple[str, ...], str], ...] = (
+    (
         "p rate drop_rate dropout_rate droprate drop_prob dropout_prob drop_probability "
         "dropout_probability prob probability p_drop dropout_p drop dropout ratio drop_ratio",
         P,
         "pass {here}, the probability of dropping",
     ),
-    Meaning(
+    (
         "keep_prob keep_rate keep_probability keep p_keep keep_p retain_prob retain_rate "
         "survival_prob survival_probability survival_rate",
         P,
         "pass {here}, the probability of dropping: {here} = 1 - {elsewhere}",
     ),
-    Meaning(
+    (
         "seed rng random_state generator random_seed stream rngs prng_key",
         ("draw",),
         "pass key and draw; of a simdrop.Stream(seed), `mask` takes the next ones",
     ),
-    Meaning(
+    (
         "seed rng key random_state generator random_seed stream rngs prng_key",
         ("rng", "random_state", "stream", "key"),
         "pass {here}, where random numbers come from",
     ),
-    Meaning("train is_training is_train train_mode", ("training",), "pass {here}"),
-    Meaning(
+    ("train is_training is_train train_mode", ("training",), "pass {here}"),
+    (
         "deterministic eval evaluate evaluation inference test is_test",
         ("training",),
         "pass {here} = not {elsewhere}",
     ),
-    Meaning(
+    (
         "noise_shape",
         ("shared_axes",),
         "pass {here}, the axes along which a decision is shared: those where noise_shape has 1",
     ),
-    Meaning(
+    (
         "broadcast_dims broadcast_axes axis axes dim dims shared_axis",
         ("shared_axes", "time_axis"),
         "pass {here}, the axes along which a decision is shared",
     ),
-    Meaning("batch_first", ("time_axis",), "pass {here}=1 for batch_first=True"),
-    Meaning(
+    ("batch_first", ("time_axis",), "pass {here}=1 for batch_first=True"),
+    (
         "inplace in_place output",
         ("out",),
         "pass {here}, the array to write to, which may be the input itself",
     ),
-    Meaning("in_place out", ("inplace",), "pass {here}=True to write over the input"),
-    Meaning(
+    ("in_place out", ("inplace",), "pass {here}=True to write over the input"),
+    (
         "scale inverted rescale scaling upscale scale_by_keep",
         ("scale", "inverted"),
         "pass {here}, which says whether kept elements are multiplied by 1 / (1 - p)",
     ),
-    Meaning(
+    (
         "stddev stdev sigma standard_deviation noise_std scale",
         ("std",),
         "pass {here}, the standard deviation",
     ),
-    Meaning("input inputs tensor data array a X", ("x", "W", "weight", "h"), "pass {here}"),
-    Meaning("x inputs tensor data array a X", ("input",), "pass {here}"),
-    Meaning("n_samples num_samples passes n_passes num_passes", ("n",), "pass {here}"),
-    Meaning("blocksize block kernel_size size", ("block_size",), "pass {here}"),
-    Meaning("p_start start_p initial initial_p begin", ("start",), "pass {here}"),
-    Meaning("p_end end_p final final_p", ("end",), "pass {here}"),
-    Meaning("n_steps num_steps total_steps", ("steps",), "pass {here}"),
-    Meaning("input_dropout input_p p_in", ("p_input",), "pass {here}"),
-    Meaning("p_input input_p", ("input_dropout",), "pass {here}"),
-    Meaning("in_features", ("n_in",), "pass {here}"),
-    Meaning("out_features units", ("n_out",), "pass {here}"),
+    ("input inputs tensor data array a X", ("x", "W", "weight", "h"), "pass {here}"),
+    ("x inputs tensor data array a X", ("input",), "pass {here}"),
+    ("n_samples num_samples passes n_passes num_passes", ("n",), "pass {here}"),
+    ("blocksize block kernel_size size", ("block_size",), "pass {here}"),
+    ("p_start start_p initial initial_p begin", ("start",), "pass {here}"),
+    ("p_end end_p final final_p", ("end",), "pass {here}"),
+    ("n_steps num_steps total_steps", ("steps",), "pass {here}"),
+    ("input_dropout input_p p_in", ("p_input",), "pass {here}"),
+    ("p_input input_p", ("input_dropout",), "pass {here}"),
+    ("in_features", ("n_in",), "pass {here}"),
+    ("out_features units", ("n_out",), "pass {here}"),
 )
 
 
@@ -100,10 +94,10 @@ def explanation(name: str, parameters: Iterable[str], given: Iterable[str]) -> s
     for wrong in given:
         if wrong in known:
             continue
-        for meaning in MEANINGS:
-            here = next((one for one in meaning.here if one in known), None)
-            if here is not None and wrong in meaning.elsewhere.split():
-                hint = meaning.hint.format(here=here, elsewhere=wrong)
+        for elsewhere, parameters_here, hint in MEANINGS:
+            here = next((one for one in parameters_here if one in known), None)
+            if here is not None and wrong in elsewhere.split():
+                hint = hint.format(here=here, elsewhere=wrong)
                 return f"{name}() got an unexpected keyword argument {wrong!r}: {hint}"
     return None
 

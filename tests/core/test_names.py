@@ -88,7 +88,7 @@ def public():
 @pytest.mark.parametrize(("name", "call", "parameters"), list(public()), ids=lambda v: str(v)[:24])
 def test_every_name_of_the_table(name, call, parameters):
     """The first entry that fits speaks, whatever else is right or wrong in the call."""
-    for wrong in {word for meaning in _names.MEANINGS for word in meaning.elsewhere.split()}:
+    for wrong in {word for elsewhere, *_ in _names.MEANINGS for word in elsewhere.split()}:
         expected = _names.explanation(call.__name__, parameters, [wrong])
         if wrong in parameters or expected is None:
             continue
@@ -171,7 +171,7 @@ def test_an_explanation_is_about_a_name_that_is_wrong_and_one_that_is_right(para
 
 def test_no_entry_is_hidden_by_an_earlier_one():
     seen = set()
-    for meaning in _names.MEANINGS:
-        pairs = {(word, here) for word in meaning.elsewhere.split() for here in meaning.here}
+    for elsewhere, parameters, _ in _names.MEANINGS:
+        pairs = {(word, here) for word in elsewhere.split() for here in parameters}
         assert not pairs & seen, pairs & seen
         seen |= pairs
