@@ -12,8 +12,8 @@ T = TypeVar("T")
 
 P = ("p", "p_max", "dropout")
 
-# Names of arguments in other libraries, the parameters that they mean (the first that a function has
-# of these), and what to say. Constants, since each import of simdrop reads this.
+# Names of arguments in other libraries, the parameters that they mean (of these the first that a
+# function has), and what to say. Constants, since each import of simdrop reads this.
 MEANINGS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     (
         "p rate drop_rate dropout_rate droprate drop_prob dropout_prob drop_probability "

@@ -18,17 +18,17 @@ KEY_BYTES = 16
 
 def key_from(rng: Any) -> bytes:
     """The key of a new stream (SPEC 7: https://scientific-python.org/specs/spec-0007/)."""
+    key = key_from_constant(rng)
+    if key is not None:
+        return key
     if isinstance(rng, np.random.BitGenerator):
         rng = np.random.Generator(rng)
     if isinstance(rng, np.random.Generator | np.random.RandomState):
         return rng.bytes(KEY_BYTES)
-    key = key_from_constant(rng)
-    if key is None:
-        raise TypeError(
-            "rng must be None, an int, a sequence of ints, a NumPy SeedSequence, BitGenerator, "
-            f"Generator or RandomState, or a simdrop Stream, not {rng!r}"
-        )
-    return key
+    raise TypeError(
+        "rng must be None, an int, a sequence of ints, a NumPy SeedSequence, BitGenerator, "
+        f"Generator or RandomState, or a simdrop Stream, not {rng!r}"
+    )
 
 
 def key_from_a_seed(seed: Any) -> bytes:
