@@ -105,8 +105,8 @@ class MLP(Network):
         if dropout == "elementwise":
             layers = [Dropout(p_input, **dropping)]
             layers += [
-                Dense(*shape, one, activation=activation, **dropping, **learned)
-                for shape, one in zip(pairwise(self.sizes[:-1]), hidden_p, strict=True)
+                Dense(n_in, n_out, one, activation=activation, **dropping, **learned)
+                for (n_in, n_out), one in zip(pairwise(self.sizes[:-1]), hidden_p, strict=True)
             ]
             layers += [Linear(*self.sizes[-2:], activation="identity", **learned)]
         else:
