@@ -8,6 +8,7 @@ import numpy as np
 
 from simdrop import _args, _arrays, _pickle
 from simdrop._core import signatures
+from simdrop._core.named import explained
 
 cimport cython
 cimport numpy as cnp
@@ -307,6 +308,7 @@ cdef class Mask(Draw):
         }
 
 
+explained(Mask.from_keep)
 _pickle.classes["Mask"] = Mask
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from simdrop import _args, _pickle
 from simdrop._core import signatures
+from simdrop._core.named import explained
 
 cimport numpy as cnp
 
@@ -159,6 +160,7 @@ cdef class StoredMask:
 _pickle.classes["StoredMask"] = StoredMask
 
 
+@explained
 def apply_packed(x, bits, p=0.5, *, scale=True, out=None):
     """
     Apply a mask that was stored, or came from elsewhere, as one bit an element.

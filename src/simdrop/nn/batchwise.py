@@ -15,6 +15,7 @@ from numpy.typing import DTypeLike
 
 import simdrop as sd
 from simdrop._core.stream import next_mask
+from simdrop._names import explained
 from simdrop.submatrix import Kept, gather
 
 from .activations import ACTIVATIONS
@@ -26,6 +27,7 @@ from .linear import Linear, Weighted
 from .parameter import Array
 
 
+@explained
 class Units:
     """The units of a layer, or the inputs of a net, some of which each batch in training drops.
 
@@ -49,7 +51,11 @@ class Units:
     """
 
     kept: Kept | None = None
-    factor = 1.0
+    factor: float = 1.0
+    n: int
+    p: Probability
+    stream: sd.Stream | None
+    inverted: bool
 
     def __init__(
         self, n: int, p: Probability, stream: sd.Stream | None = None, *, inverted: bool = True
@@ -102,6 +108,7 @@ class KeptInputs(Layer):
         return [str(self.units.n), f"p={self.units.p}", *form(self.units.inverted)]
 
 
+@explained
 class BatchwiseDense(Weighted):
     """y = activation(f x W + b) for kept inputs and units only: (batch, kept inputs) becomes
     (batch, kept units). Bias and activation are one pass over memory, as in `Dense`.
@@ -115,6 +122,8 @@ class BatchwiseDense(Weighted):
     activation, rng, dtype
         As in `Linear`.
     """
+
+    units_out: Units | None
 
     def __init__(
         self,

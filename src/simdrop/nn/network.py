@@ -39,6 +39,10 @@ class Network(MonteCarlo):
         layer remembers only its latest call, and a parameter has one gradient.
     """
 
+    n_in: int
+    n_out: int
+    dtype: np.dtype[Any]
+
     def __init__(self, layers: Iterable[Layer], criterion: type[Loss]) -> None:
         self._layers = tuple(layers)
         self.criterion = criterion

@@ -53,6 +53,13 @@ class Optimizer(ABC):
     """
 
     states: int  # arrays for each parameter
+    parameters: list[Parameter]
+    lr: float
+    l2: float
+    l1: float
+    max_norm: float | None
+    steps: int
+    state: list[list[Array]]
 
     def __init__(
         self,
@@ -160,6 +167,8 @@ class SGD(Optimizer):
     """
 
     states = 1
+    momentum: float
+    nesterov: bool
 
     def __init__(
         self,
@@ -203,6 +212,9 @@ class Adam(Optimizer):
     """
 
     states = 2
+    beta1: float
+    beta2: float
+    eps: float
 
     def __init__(
         self,

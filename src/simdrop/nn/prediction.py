@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from simdrop._values import Values
+from simdrop._values import OfArrays
 
 from .losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntropy
 from .parameter import Array
 
 
-class Prediction(Values):
+class Prediction(OfArrays):
     """What `Network.predict_mc` returns. All arrays but `label` are float64.
 
     Outputs are what the net's loss predicts: with cross entropy the classes' probabilities (the
@@ -42,7 +42,6 @@ class Prediction(Values):
     """
 
     __slots__ = ("mean", "std", "samples", "_label", "_entropy", "_expected_entropy")
-    __eq__, __hash__ = object.__eq__, object.__hash__  # arrays do not compare
     mean: Array
     std: Array
     samples: Array | None
@@ -83,6 +82,15 @@ class Tally:
     So a large mean costs no precision (Chan, Golub and LeVeque 1983, "Algorithms for computing the
     sample variance"), and outputs that do not vary have a deviation of exactly 0.
     """
+
+    n: int
+    n_out: int
+    criterion: type[Loss]
+    entropy: Callable[[Array], Array] | None
+    first: Array
+    sums: Array
+    squares: Array
+    samples: Array | None
 
     def __init__(self, rows: int, n_out: int, criterion: type[Loss], n: int, samples: bool) -> None:
         self.n, self.n_out, self.criterion = n, n_out, criterion
