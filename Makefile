@@ -64,6 +64,7 @@ $(VENV)/.made:
 	touch $@
 
 $(VENV)/.installed: $(VENV)/.made $(SOURCES)
+	@echo "Installing simdrop in $(VENV): its C library and extensions are compiled, which takes a minute or two."
 	$(PIP) install --quiet $(BUILD) '.[train]'
 	touch $@
 
