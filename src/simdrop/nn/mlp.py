@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from itertools import pairwise
 from typing import Any, Self
@@ -14,7 +14,7 @@ from numpy.typing import DTypeLike
 import simdrop as sd
 
 from .activations import ACTIVATIONS, ActivityL1, check_choice
-from .arguments import Probability, Seed
+from .arguments import Probability, Seed, p_of_each
 from .batchwise import BatchwiseDense, KeptInputs, Units
 from .dense import Dense
 from .dropout import Dropout
@@ -38,8 +38,8 @@ class MLP(Network):
         Of the hidden layers; the output has none.
     p, p_input : float or callable
         Probability of dropping a hidden unit and an input, in [0, 1], or a schedule of it
-        (`simdrop.schedule`). The defaults are the typical values of Srivastava et al. 2014,
-        "Dropout", appendix A.4.
+        (`simdrop.schedule`). p may be a sequence of them, one for each hidden layer. The defaults
+        are the typical values of Srivastava et al. 2014, "Dropout", appendix A.4.
     dropout : "elementwise" or "batchwise"
         Whether each sample of a batch has decisions of its own (`Dense`), or all share them, so
         that only kept rows and columns of the weights are multiplied and updated
@@ -72,7 +72,7 @@ class MLP(Network):
         sizes: Iterable[int],
         *,
         activation: str = "relu",
-        p: Probability = 0.5,
+        p: Probability | Sequence[Probability] = 0.5,
         p_input: Probability = 0.2,
         dropout: str = "elementwise",
         inverted: bool = True,
@@ -89,6 +89,7 @@ class MLP(Network):
         check_choice("activation", activation, ACTIVATIONS)
         check_choice("loss", loss, LOSSES)
         check_choice("dropout", dropout, ("elementwise", "batchwise"))
+        hidden_p = p_of_each(p, len(self.sizes) - 2)
 
         weights, draws = np.random.default_rng(rng).spawn(2)
         self.stream = sd.Stream(draws)
@@ -98,13 +99,14 @@ class MLP(Network):
         if dropout == "elementwise":
             layers = [Dropout(p_input, **dropping)]
             layers += [
-                Dense(n_in, n_out, p, activation=activation, **dropping, **learned)
-                for n_in, n_out in pairwise(self.sizes[:-1])
+                Dense(*shape, one, activation=activation, **dropping, **learned)
+                for shape, one in zip(pairwise(self.sizes[:-1]), hidden_p, strict=True)
             ]
             layers += [Linear(*self.sizes[-2:], activation="identity", **learned)]
         else:
             units = [
-                Units(n, p if i else p_input, **dropping) for i, n in enumerate(self.sizes[:-1])
+                Units(n, one, **dropping)
+                for n, one in zip(self.sizes[:-1], [p_input, *hidden_p], strict=True)
             ]
             layers = [KeptInputs(units[0])]
             layers += [
