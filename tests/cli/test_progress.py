@@ -6,8 +6,6 @@ from pathlib import Path
 import pytest
 from command import CURSOR_UP, HIDE_CURSOR, QUICK, SHOW_CURSOR, in_terminal, plain
 
-from simdrop.cli import progress
-
 # Each test is in an empty folder of its own.
 pytestmark = pytest.mark.usefixtures("folder")
 
@@ -68,15 +66,3 @@ def test_terminal_that_cannot_move_its_cursor_gets_lines(small):
     code, seen, err = in_terminal("train", "--data", small, *QUICK, TERM="dumb")
     assert (code, err) == (0, "")
     assert "\x1b" not in seen and "epoch 3/3, with dropout: loss" in seen
-
-
-def test_time_left(monkeypatch):
-    now = 1000.0
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
-    display = progress.Display("title", None, total=250, done=50, quiet=True)  # 50: a checkpoint
-    display.show(100)  # a quarter of the rest
-    for seconds, wanted in ((20, "1:00"), (25, "1:15"), (1300, "1:05:00")):
-        now = 1000.0 + seconds
-        assert display.time_left() == wanted
-    display.show(250)
-    assert display.time_left() == "0:00"
