@@ -66,3 +66,19 @@ def test_terminal_that_cannot_move_its_cursor_gets_lines(small):
     code, seen, err = in_terminal("train", "--data", small, *QUICK, TERM="dumb")
     assert (code, err) == (0, "")
     assert "\x1b" not in seen and "epoch 3/3, with dropout: loss" in seen
+
+
+def test_fit_in_a_terminal():
+    """`nn.Network.fit` uses the same display."""
+    code = """
+from simdrop import nn
+net = nn.MLP((2, 3, 2), rng=0)
+net.fit([[1, 2], [3, 4]], [0, 1], epochs=300, validation=0.5, rng=0)
+"""
+    code, seen, err = in_terminal(code=code, columns=60)
+    assert (code, err) == (0, "")
+    assert seen.index(HIDE_CURSOR) < seen.index("time left") < seen.index(SHOW_CURSOR)
+    *_, title, state, bar, first, second = plain(seen.split(CURSOR_UP)[-1]).splitlines()
+    assert title.rstrip() == "MLP(2-3-2, relu, p=0.5, p_input=0.2): 1 row in 1 batch"
+    assert (state.rstrip(), bar.rstrip()) == ("done", "━" * 40)
+    assert f"{first.rstrip()} {second.rstrip()}".startswith("epoch 300/300, loss ")

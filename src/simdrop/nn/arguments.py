@@ -25,23 +25,23 @@ def check_p(p: Probability) -> None:
     probability(at(p, 0))
 
 
-def p_of_each(p: Probability | Sequence[Probability], layers: int) -> list[Probability]:
+def p_of_each(p: Any, layers: int) -> list[Probability]:
     """p of each hidden layer: the same for all, or from a sequence with one for each."""
-    given: Any = p.tolist() if isinstance(p, np.ndarray) else p
-    if isinstance(given, str) or not isinstance(given, Sequence):
-        check_p(given)
-        return [given] * layers
-    if len(given) != layers:
+    if isinstance(p, np.ndarray):
+        p = p.tolist()
+    if not isinstance(p, Sequence):
+        check_p(p)
+        return [p] * layers
+    if len(p) != layers:
         raise ValueError(
-            f"p must be one probability or one for each of the {layers} hidden layers, "
-            f"got {len(given)}"
+            f"p must be one probability or one for each of the {layers} hidden layers, got {len(p)}"
         )
-    for i, one in enumerate(given):
+    for i, one in enumerate(p):
         try:
             check_p(one)
         except (TypeError, ValueError) as error:
             raise type(error)(f"p[{i}]: {error}") from None
-    return list(given)
+    return list(p)
 
 
 def form(inverted: bool) -> list[str]:
