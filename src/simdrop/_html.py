@@ -5,9 +5,18 @@ All text is escaped here. Colours are those of the page, or are seen on black an
 
 from __future__ import annotations
 
+import base64
 import html
+import struct
+import zlib
 from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from simdrop import Mask, StoredMask, Stream
 
 T = TypeVar("T")
 
@@ -15,10 +24,12 @@ MOST_ROWS = 12  # of a table; those in the middle are left out
 GAP = "…"
 
 
-def table(headings: Sequence[str], rows: Sequence[Sequence[object]], caption: str = "") -> str:
-    """A table with a title above it; the first column is left-aligned, the others right-aligned."""
-    head = _row("th", headings)
-    body = "".join(_row("td", row) for row in without_middle(rows, [GAP] * len(headings)))
+def table(
+    headings: Sequence[str], rows: Sequence[Sequence[object]], caption: str = "", left: int = 1
+) -> str:
+    """A table with a title above it; all but the first `left` columns are right-aligned."""
+    head = _row("th", headings, left)
+    body = "".join(_row("td", row, left) for row in without_middle(rows, [GAP] * len(headings)))
     title = f"<div><b>{html.escape(caption)}</b></div>" if caption else ""
     return f"<div>{title}<table><thead>{head}</thead><tbody>{body}</tbody></table></div>"
 
@@ -49,9 +60,100 @@ def without_middle(rows: Sequence[T], gap: T, most: int = MOST_ROWS) -> list[T]:
     return [*rows[:first], gap, *rows[len(rows) - (most - 1 - first) :]]
 
 
-def _row(tag: str, cells: Iterable[object]) -> str:
-    written = (
-        f'<{tag} style="text-align: {"right" if i else "left"}">{html.escape(str(cell))}</{tag}>'
-        for i, cell in enumerate(cells)
-    )
+def _row(tag: str, cells: Iterable[object], left: int) -> str:
+    written = []
+    for i, cell in enumerate(cells):
+        side = "left" if i < left else "right"
+        written.append(f'<{tag} style="text-align: {side}">{html.escape(str(cell))}</{tag}>')
     return f"<tr>{''.join(written)}</tr>"
+
+
+# --- Masks and streams ---
+
+CORNER = 64  # rows and columns of a mask, at most, in its picture
+PICTURE = 256  # pixels, about, of its longer side
+MOST_COUNTED = 2**18  # elements that are drawn to be counted, which takes a millisecond
+
+
+def of_mask(mask: Mask | StoredMask) -> str:
+    """A mask's numbers, and a picture of its first elements. No draw is taken."""
+    pairs: list[tuple[str, object]] = [("shape", mask.shape)]
+    if mask.shared_axes:
+        pairs.append(("shared axes", mask.shared_axes))
+    pairs.append(("p", _range(mask.p)))
+    if mask.scaled:
+        is_array = isinstance(mask.p, np.ndarray)  # whose scales would be computed
+        pairs.append(("scale", "1 / (1 - p)" if is_array else _range(mask.scale)))
+    pairs.append(("kept", _kept(mask)))
+    drawn: Any = mask if hasattr(mask, "key") else None
+    if drawn is not None:
+        pairs += [("key", drawn.key.hex()), ("draw", drawn.draw)]
+        if any(drawn.start):
+            pairs.append(("window from", drawn.start))
+    return numbers(type(mask).__name__, pairs, _picture(mask) if mask.size else "")
+
+
+def of_stream(stream: Stream) -> str:
+    """A stream's numbers."""
+    state = stream.state
+    pairs = [("key", state["key"]), ("next draw", state["draw"]), ("children", state["spawned"])]
+    return numbers(type(stream).__name__, pairs)
+
+
+def _range(values: Any) -> str:
+    """A number, or the smallest and the largest of an array."""
+    if not isinstance(values, np.ndarray):
+        return f"{values:.6g}"
+    described = f"an array of shape {values.shape}"
+    if not 0 < values.size <= MOST_COUNTED:
+        return described
+    return f"{values.min():.6g} to {values.max():.6g}, {described}"
+
+
+def _kept(mask: Mask | StoredMask) -> str:
+    """How many elements are kept: of a small mask, counted, and what is expected."""
+    size, p = mask.size, mask.p
+    expected = ""
+    if 0 < np.size(p) <= MOST_COUNTED:  # an array has each of its values equally often
+        expected = f"about {size * (1 - float(np.mean(p))):.6g} expected"
+    if size > MOST_COUNTED:
+        return f"of {size:,}, {expected}" if expected else f"of {size:,}"
+    counted = int(np.bitwise_count(mask.packbits()).sum(dtype=np.int64))
+    return f"{counted:,} of {size:,}, {expected}" if expected else f"{counted:,} of {size:,}"
+
+
+def _picture(mask: Mask | StoredMask) -> str:
+    """The corner of a mask's last two axes as a picture, with what it shows below."""
+    lengths = (1,) * (len(mask.shape) - 2) + tuple(min(n, CORNER) for n in mask.shape[-2:])
+    corner = mask.window((0,) * len(lengths), lengths).keep()
+    rows = corner.reshape(-1, lengths[-1] if lengths else 1)
+    side = max(PICTURE // max(rows.shape), 1)
+    cells = np.repeat(np.repeat(rows, side, axis=0), side, axis=1)
+    shown = ", ".join(f":{n}" if n > 1 else "0" for n in lengths) or "()"
+    image = f'<img alt="kept elements" src="data:image/png;base64,{png(cells)}">'
+    legend = f'<div style="opacity: 0.7">mask[{shown}], blue is kept</div>'
+    return f"<div>{image}{legend}</div>"
+
+
+def png(cells: NDArray[np.bool_]) -> str:
+    """A PNG of two colours in base64: blue where true, a transparent grey elsewhere.
+
+    Portable Network Graphics specification, third edition, sections 5, 10 and 11; one bit a pixel.
+    """
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        body = kind + content
+        return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
+
+    height, width = cells.shape
+    packed = np.packbits(cells, axis=1)
+    lines = np.hstack([np.zeros((height, 1), np.uint8), packed])  # each begins with its filter, 0
+    content = (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 1, 3, 0, 0, 0))
+        + chunk(b"PLTE", bytes([128, 128, 128, 0, 114, 178]))
+        + chunk(b"tRNS", bytes([64, 255]))
+        + chunk(b"IDAT", zlib.compress(lines.tobytes()))
+        + chunk(b"IEND", b"")
+    )
+    return base64.b64encode(content).decode()

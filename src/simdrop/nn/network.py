@@ -318,4 +318,5 @@ class Network(MonteCarlo):
             size = sum(parameter.value.size for parameter in layer.parameters())
             arguments = layer._shown()[2:] if isinstance(layer, Weighted) else layer._shown()
             rows.append((i, type(layer).__name__, ", ".join(arguments), shapes, f"{size:,}"))
-        return table(("", "layer", "arguments", "weights", "parameters"), rows, repr(self))
+        headings = ("", "layer", "arguments", "weights", "parameters")
+        return table(headings, rows, repr(self), left=3)

@@ -6,10 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 
+from simdrop import _html
 from simdrop._values import Values
 
 from .losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntropy
 from .parameter import Array
+
+ROWS_SHOWN, OUTPUTS_SHOWN = 6, 8  # at most, in a notebook
 
 
 class Prediction(Values):
@@ -69,6 +72,27 @@ class Prediction(Values):
 
     def __repr__(self) -> str:
         return f"Prediction(mean and std {self.mean.shape})"
+
+    def _repr_html_(self) -> str:
+        """The first rows, with the first outputs of each."""
+        batch, n_out = self.mean.shape
+        columns: dict[str, list[str]] = {"row": [str(i) for i in range(min(batch, ROWS_SHOWN))]}
+        of_rows = self._label is not None and self._label.ndim == 1
+        if of_rows:
+            columns["label"] = [str(label) for label in self.label[:ROWS_SHOWN]]
+        for k in range(min(n_out, OUTPUTS_SHOWN)):
+            pairs = zip(self.mean[:ROWS_SHOWN, k], self.std[:ROWS_SHOWN, k], strict=True)
+            columns[f"output {k}"] = [f"{mean:.3g} ± {std:.2g}" for mean, std in pairs]
+        if n_out > OUTPUTS_SHOWN:
+            columns[_html.GAP] = [_html.GAP] * len(columns["row"])
+        if of_rows:
+            for name in ("entropy", "mutual_information"):
+                values = getattr(self, name)[:ROWS_SHOWN]
+                columns[name.replace("_", " ")] = [f"{value:.3g}" for value in values]
+        rows = list(zip(*columns.values(), strict=True))
+        if batch > ROWS_SHOWN:
+            rows.append((_html.GAP,) * len(columns))
+        return _html.table(list(columns), rows, f"Prediction, mean ± std {self.mean.shape}")
 
 
 def _of_classes(array: Array | None, name: str) -> Array:
