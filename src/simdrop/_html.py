@@ -63,15 +63,16 @@ def without_middle(rows: Sequence[T], gap: T, most: int = MOST_ROWS) -> list[T]:
 def _row(tag: str, cells: Iterable[object], left: int) -> str:
     written = []
     for i, cell in enumerate(cells):
-        side = "left" if i < left else "right"
-        written.append(f'<{tag} style="text-align: {side}">{html.escape(str(cell))}</{tag}>')
+        style = f"text-align: {'left' if i < left else 'right'}; white-space: nowrap"
+        written.append(f'<{tag} style="{style}">{html.escape(str(cell))}</{tag}>')
     return f"<tr>{''.join(written)}</tr>"
 
 
 # --- Masks and streams ---
 
 CORNER = 64  # rows and columns of a mask, at most, in its picture
-PICTURE = 256  # pixels, about, of its longer side
+PICTURE = 256  # pixels, at most, of its longer side
+LARGEST_CELL = 16  # pixels of the side of an element
 MOST_COUNTED = 2**18  # elements that are drawn to be counted, which takes a millisecond
 
 
@@ -84,7 +85,9 @@ def of_mask(mask: Mask | StoredMask) -> str:
     if mask.scaled:
         is_array = isinstance(mask.p, np.ndarray)  # whose scales would be computed
         pairs.append(("scale", "1 / (1 - p)" if is_array else _range(mask.scale)))
-    pairs.append(("kept", _kept(mask)))
+    kept = _kept(mask)
+    if kept:
+        pairs.append(("kept", kept))
     drawn: Any = mask if hasattr(mask, "key") else None
     if drawn is not None:
         pairs += [("key", drawn.key.hex()), ("draw", drawn.draw)]
@@ -111,24 +114,31 @@ def _range(values: Any) -> str:
 
 
 def _kept(mask: Mask | StoredMask) -> str:
-    """How many elements are kept: of a small mask, counted, and what is expected."""
-    size, p = mask.size, mask.p
+    """How many elements are kept: of a small mask, counted; of a drawn one, what is expected."""
     expected = ""
-    if 0 < np.size(p) <= MOST_COUNTED:  # an array has each of its values equally often
-        expected = f"about {size * (1 - float(np.mean(p))):.6g} expected"
-    if size > MOST_COUNTED:
-        return f"of {size:,}, {expected}" if expected else f"of {size:,}"
+    if hasattr(mask, "key") and 0 < np.size(mask.p) <= MOST_COUNTED:
+        # An array p has each of its values equally often in the mask.
+        mean = mask.size * (1 - float(np.mean(mask.p)))
+        expected = f"{mean:,.1f}".removesuffix(".0")
+    if mask.size > MOST_COUNTED:
+        return f"{expected} of {mask.size:,} expected" if expected else ""
     counted = int(np.bitwise_count(mask.packbits()).sum(dtype=np.int64))
-    return f"{counted:,} of {size:,}, {expected}" if expected else f"{counted:,} of {size:,}"
+    return f"{counted:,} of {mask.size:,}" + (f", {expected} expected" if expected else "")
 
 
 def _picture(mask: Mask | StoredMask) -> str:
-    """The corner of a mask's last two axes as a picture, with what it shows below."""
-    lengths = (1,) * (len(mask.shape) - 2) + tuple(min(n, CORNER) for n in mask.shape[-2:])
+    """The beginning of a mask as a picture of two axes, with what it shows below.
+
+    These are the last two along which decisions differ.
+    """
+    differ = [i for i, n in enumerate(mask.shape) if n > 1 and i not in mask.shared_axes]
+    lengths = tuple(min(n, CORNER) if i in differ[-2:] else 1 for i, n in enumerate(mask.shape))
     corner = mask.window((0,) * len(lengths), lengths).keep()
-    rows = corner.reshape(-1, lengths[-1] if lengths else 1)
-    side = max(PICTURE // max(rows.shape), 1)
-    cells = np.repeat(np.repeat(rows, side, axis=0), side, axis=1)
+    rows = corner.reshape([lengths[i] for i in differ[-2:]] or [1])
+    rows = rows.reshape(-1, rows.shape[-1])
+    side = min(PICTURE // max(rows.shape), LARGEST_CELL)
+    height = side if len(rows) > 1 else LARGEST_CELL
+    cells = np.repeat(np.repeat(rows, height, axis=0), side, axis=1)
     shown = ", ".join(f":{n}" if n > 1 else "0" for n in lengths) or "()"
     image = f'<img alt="kept elements" src="data:image/png;base64,{png(cells)}">'
     legend = f'<div style="opacity: 0.7">mask[{shown}], blue is kept</div>'

@@ -12,7 +12,7 @@ from simdrop._values import Values
 from .losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntropy
 from .parameter import Array
 
-ROWS_SHOWN, OUTPUTS_SHOWN = 6, 8  # at most, in a notebook
+ROWS_SHOWN, OUTPUTS_SHOWN = 6, 4  # at most, in a notebook
 
 
 class Prediction(Values):
@@ -80,15 +80,15 @@ class Prediction(Values):
         of_rows = self._label is not None and self._label.ndim == 1
         if of_rows:
             columns["label"] = [str(label) for label in self.label[:ROWS_SHOWN]]
-        for k in range(min(n_out, OUTPUTS_SHOWN)):
-            pairs = zip(self.mean[:ROWS_SHOWN, k], self.std[:ROWS_SHOWN, k], strict=True)
-            columns[f"output {k}"] = [f"{mean:.3g} ± {std:.2g}" for mean, std in pairs]
-        if n_out > OUTPUTS_SHOWN:
-            columns[_html.GAP] = [_html.GAP] * len(columns["row"])
-        if of_rows:
             for name in ("entropy", "mutual_information"):
                 values = getattr(self, name)[:ROWS_SHOWN]
-                columns[name.replace("_", " ")] = [f"{value:.3g}" for value in values]
+                columns[name.replace("_", " ")] = [f"{value:.3f}" for value in values]
+        form = ".3f" if self._entropy is not None else ".4g"  # of probabilities, or of numbers
+        for k in range(min(n_out, OUTPUTS_SHOWN)):
+            pairs = zip(self.mean[:ROWS_SHOWN, k], self.std[:ROWS_SHOWN, k], strict=True)
+            columns[f"output {k}"] = [f"{mean:{form}} ± {std:{form}}" for mean, std in pairs]
+        if n_out > OUTPUTS_SHOWN:
+            columns[_html.GAP] = [_html.GAP] * len(columns["row"])
         rows = list(zip(*columns.values(), strict=True))
         if batch > ROWS_SHOWN:
             rows.append((_html.GAP,) * len(columns))

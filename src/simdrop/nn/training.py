@@ -258,16 +258,18 @@ def _diverged(
     """What an error says of a loss that is not finite: the likely causes, and what is left."""
     x, y, _ = batch
     causes = []
+    finite = True
     for name, array in (("x", dense(x, net.dtype)), ("y", np.asarray(y, np.float64))):
         largest = np.abs(array).max(initial=0)
-        is_input = name == "x"
         if not math.isfinite(largest):
+            finite = False
             causes.append(f"{name} has elements that are not finite in {net.dtype}")
-        elif largest > LARGE and (is_input or net.criterion is not SoftmaxCrossEntropy):
+        elif largest > LARGE and (name == "x" or net.criterion is not SoftmaxCrossEntropy):
             causes.append(f"{name} reaches {largest:.3g}: scale it, say to mean 0 and deviation 1")
     if not causes:
         causes.append("inputs that are not scaled, say to mean 0 and deviation 1, are one cause")
-    causes.append(f"a learning rate below lr={optimizer.lr:g}, or max_norm, may help, too")
+    if finite:
+        causes.append(f"a learning rate below lr={optimizer.lr:g}, or max_norm, may help, too")
     return (
         f"the loss is {loss} in epoch {len(watch.history) + 1}, batch {watch.batch + 1} of "
         f"{watch.batches}: {'; '.join(causes)}. The net is as it was before this batch, and "
