@@ -378,6 +378,13 @@ def test_data_that_are_refused(x, y, message):
         quiet(net, X[:1], Y[:1], validation=0.5)
 
 
+def test_targets_without_an_axis_of_outputs():
+    net = nn.MLP((7, 1), loss="squared_error")
+    with pytest.raises(ValueError, match=r"must be \(30, 1\), got \(30,\); y\[:, np.newaxis\] is$"):
+        quiet(net, X, Y)
+    quiet(net, X, Y[:, np.newaxis])
+
+
 # --- The history ---
 
 

@@ -48,7 +48,8 @@ class Network(MonteCarlo):
     Attributes
     ----------
     history : History or None
-        That of the latest `fit`, also if it was interrupted or raised an error.
+        That of the latest `fit`, also if it was interrupted or raised an error. It keeps the
+        optimizer's state in memory, until it is set to None.
     """
 
     history: History | None = None
