@@ -67,8 +67,14 @@ def verdict(without, dropped, task=CLASSIFICATION):
 def test_verdicts():
     of = "points (mean ± standard error of 3 paired differences)"
     low, high = [0.10, 0.12, 0.11], [0.20, 0.21, 0.22]
-    assert verdict(high, low) == f"Dropout lowers the test error by 10.00 ± 0.58 {of}, with 3 of 3 seeds."
-    assert verdict(low, high) == f"Dropout raises the test error by 10.00 ± 0.58 {of}, with 3 of 3 seeds."
+    assert (
+        verdict(high, low)
+        == f"Dropout lowers the test error by 10.00 ± 0.58 {of}, with 3 of 3 seeds."
+    )
+    assert (
+        verdict(low, high)
+        == f"Dropout raises the test error by 10.00 ± 0.58 {of}, with 3 of 3 seeds."
+    )
     noise = verdict([0.1, 0.2, 0.3], [0.11, 0.18, 0.31])
     assert noise == f"Dropout changes the test error by -0.00 ± 1.00 {of}: noise."
     assert verdict([3.0, 4.0], [1.0, 2.1], REGRESSION) == (

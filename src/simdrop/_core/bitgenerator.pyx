@@ -236,6 +236,10 @@ cdef class BitGenerator(NumpyBitGenerator):
         other.state = state
         return other
 
+    def __repr__(self):
+        place = self.state["state"]
+        return f"{type(self).__name__}(key={place['key']}, draw={place['draw']}, word={place['word']})"
+
     def __reduce__(self):
         return _pickle.restore_bit_generator, (self.state, self._seed_seq)
 

@@ -270,6 +270,11 @@ cdef class Context:
     def __array_ufunc__(self, ufunc, method, *inputs, **named):
         _args.refuse_ufunc(self, ufunc)
 
+    def __repr__(self):
+        activation = getattr(self, "activation", None)
+        shown = "" if activation is None else f", activation={activation!r}"
+        return f"{type(self).__name__}({self.mask!r}, dtype={self.dtype}{shown})"
+
     cdef tuple kept(self):
         """What a subclass has besides."""
         return ()

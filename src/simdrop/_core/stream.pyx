@@ -228,6 +228,11 @@ cdef class Stream:
         key, draw, spawned = self.numbers()
         return f"Stream(key={key.hex()}, draw={draw}, spawned={spawned})"
 
+    def _repr_html_(self):
+        from simdrop import _html  # in a notebook alone
+
+        return _html.of_stream(self)
+
 
 explained(Stream.mask)
 _pickle.classes["Stream"] = Stream

@@ -5,7 +5,8 @@ dropout, losses, network; mlp puts them together. They call arguments (of layers
 memory (for blocks of arrays) and shard (for some rows of a batch). Beside them are the other layers
 that drop (transforms, dropconnect), the fast paths (dense: one pass for bias, activation and
 dropout; batchwise: products of kept weights alone), optimizers, checkpoint, and montecarlo with
-sampling, of a layer, and prediction, of a net.
+sampling, of a layer, and prediction, of a net. training is the loop of `Network.fit`, and history
+its record.
 """
 
 from .activations import GELU, ActivityL1, Identity, ReLU, Sigmoid, SiLU, Tanh
@@ -14,6 +15,7 @@ from .checkpoint import load, save
 from .dense import Dense
 from .dropconnect import DropConnect
 from .dropout import Dropout
+from .history import History
 from .layer import Layer
 from .linear import Linear, Weighted
 from .losses import BinaryCrossEntropy, Loss, Poisson, SoftmaxCrossEntropy, SquaredError
@@ -51,6 +53,7 @@ __all__ = [
     "Dropout",
     "GaussianDropout",
     "GaussianNoise",
+    "History",
     "Identity",
     "KeptInputs",
     "Layer",

@@ -77,6 +77,13 @@ class Units:
         """The same as a layer that leaves x its shape: dropped units are zero."""
         return Dropout(at(self.p, steps), shared_axes=(0,), inverted=self.inverted)
 
+    def __repr__(self) -> str:
+        return f"Units({', '.join(self.shown())})"
+
+    def shown(self) -> list[str]:
+        """The arguments in `repr`."""
+        return [str(self.n), f"p={self.p}", *form(self.inverted)]
+
 
 class KeptInputs(Layer):
     """The kept columns of x, drawn by each call: (batch, n) becomes (batch, units.kept.count)."""
@@ -105,7 +112,7 @@ class KeptInputs(Layer):
         return [self.units.dropout(self.steps)]
 
     def _shown(self) -> list[str]:
-        return [str(self.units.n), f"p={self.units.p}", *form(self.units.inverted)]
+        return self.units.shown()
 
 
 @explained

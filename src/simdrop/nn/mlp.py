@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 import simdrop as sd
+from simdrop._html import GAP, without_middle
 from simdrop._names import explained
 
 from .activations import ACTIVATIONS, ActivityL1, check_choice
-from .arguments import Probability, Seed, generator, p_of_each
+from .arguments import Probability, Seed, form, generator, p_of_each
 from .batchwise import BatchwiseDense, KeptInputs, Units
 from .dense import Dense
 from .dropout import Dropout
@@ -125,6 +126,33 @@ class MLP(Network):
             layers[1:-1] = [part for layer in hidden for part in (layer, ActivityL1(activity_l1))]
         super().__init__(layers, LOSSES[loss])
         move_together(self.parameters())
+
+    def _shown(self) -> list[str]:
+        """Arguments, read from the layers, where they may have been changed; most defaults are left
+        out."""
+        first = self.layers[0]
+        is_batchwise = isinstance(first, KeptInputs)
+        dropping: list[Any] = [first.units if isinstance(first, KeptInputs) else first]
+        activations = []
+        for layer in self.layers[1:]:
+            units = layer.units_out if isinstance(layer, BatchwiseDense) else layer
+            if isinstance(layer, (BatchwiseDense, Dense)) and units is not None:
+                dropping.append(units)
+                activations.append(layer.activation)
+        given = (one.p for one in dropping)
+        p_input, *ps = [f"{p:.4g}" if isinstance(p, float) else str(p) for p in given]
+        if len(set(ps)) > 1:
+            ps = [f"({', '.join(without_middle(ps, GAP, 6))})"]
+        shown = activations[:1] + [f"p={p}" for p in ps[:1]] + [f"p_input={p_input}"]
+        if is_batchwise:
+            shown.append("dropout='batchwise'")
+        shown += form(dropping[0].inverted)
+        penalties = (layer for layer in self.layers if isinstance(layer, ActivityL1))
+        shown += [f"activity_l1={penalty.strength}" for penalty in penalties][:1]
+        if self.criterion is not LOSSES["cross_entropy"]:
+            names = {loss: name for name, loss in LOSSES.items()}
+            shown.append(f"loss={names.get(self.criterion, self.criterion.__name__)!r}")
+        return shown
 
     def __copy__(self) -> Self:
         """Of the same layers, whose memory stays where it is."""

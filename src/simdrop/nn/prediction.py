@@ -6,10 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 
+from simdrop import _html
 from simdrop._values import OfArrays
 
 from .losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntropy
 from .parameter import Array
+
+ROWS_SHOWN, OUTPUTS_SHOWN = 6, 4  # at most, in a notebook
 
 
 class Prediction(OfArrays):
@@ -68,6 +71,27 @@ class Prediction(OfArrays):
 
     def __repr__(self) -> str:
         return f"Prediction(mean and std {self.mean.shape})"
+
+    def _repr_html_(self) -> str:
+        """The first rows, with the first outputs of each."""
+        batch, n_out = self.mean.shape
+        columns: dict[str, list[str]] = {"row": [str(i) for i in range(min(batch, ROWS_SHOWN))]}
+        of_rows = self._label is not None and self._label.ndim == 1
+        if of_rows:
+            columns["label"] = [str(label) for label in self.label[:ROWS_SHOWN]]
+            for name in ("entropy", "mutual_information"):
+                values = getattr(self, name)[:ROWS_SHOWN]
+                columns[name.replace("_", " ")] = [f"{value:.3f}" for value in values]
+        form = ".3f" if self._entropy is not None else ".4g"  # of probabilities, or of numbers
+        for k in range(min(n_out, OUTPUTS_SHOWN)):
+            pairs = zip(self.mean[:ROWS_SHOWN, k], self.std[:ROWS_SHOWN, k], strict=True)
+            columns[f"output {k}"] = [f"{mean:{form}} ± {std:{form}}" for mean, std in pairs]
+        if n_out > OUTPUTS_SHOWN:
+            columns[_html.GAP] = [_html.GAP] * len(columns["row"])
+        rows = list(zip(*columns.values(), strict=True))
+        if batch > ROWS_SHOWN:
+            rows.append((_html.GAP,) * len(columns))
+        return _html.table(list(columns), rows, f"Prediction, mean ± std {self.mean.shape}")
 
 
 def _of_classes(array: Array | None, name: str) -> Array:

@@ -78,7 +78,7 @@ def check(value: Any, name: str) -> None:
 def rebuilt(value: dict[str, Any]) -> MLP:
     """The net of arguments that passed `check`; its weights and streams are those of no seed."""
     p = [_p_from_json(one, "p") for one in value["p"]]
-    given = value | {"p": p[0] if p else 0.0, "p_input": _p_from_json(value["p_input"], "p_input")}
+    given = value | {"p": p or 0.0, "p_input": _p_from_json(value["p_input"], "p_input")}
     return MLP(**given, rng=0)
 
 
