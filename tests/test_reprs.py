@@ -93,6 +93,13 @@ INSTANCES = {
     nn.Parameter: [lambda n: nn.Parameter(WIDE.copy(), "weight")],
     nn.Prediction: [lambda n: prediction(1, 2), lambda n: prediction(1000, 50)],
     nn.History: [lambda n: history(), lambda n: history(1000)],
+    nn.Predictor: [
+        lambda n: nn.Predictor(net(2, 2)),
+        lambda n: nn.Predictor(net(*range(100, 151)), signature()),
+    ],
+    nn.Signature: [lambda n: nn.Signature(), lambda n: signature()],
+    nn.Scaling: [lambda n: nn.Scaling("none"), lambda n: signature().scaling],
+    nn.Column: [lambda n: nn.Column("size"), lambda n: signature().columns[0]],
     nn.Shard: [lambda n: nn.Shard(10**6, 10**9)],
     nn.Units: [lambda n: units(), lambda n: units(10**6, schedule.linear(0, 1 / 3, 10**6))],
     nn.KeptInputs: [lambda n: nn.KeptInputs(units(10**6))],
@@ -119,6 +126,14 @@ INSTANCES = {
         for cls in (nn.GELU, nn.Identity, nn.ReLU, nn.SiLU, nn.Sigmoid, nn.Tanh)
     },
 }
+
+
+def signature():
+    columns = tuple(nn.Column("x" * 1000, tuple(map(str, range(100)))) for _ in range(1000))
+    scaling = nn.Scaling("standard", np.arange(10_000.0) / 3, np.ones(10_000) / 3)
+    return nn.Signature(tuple(range(1000)), scaling, columns=columns, target="y" * 1000)
+
+
 CASES = [(cls, make) for cls, makes in INSTANCES.items() for make in makes]
 MOST = 240  # characters: two lines
 

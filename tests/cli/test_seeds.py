@@ -75,8 +75,8 @@ def test_verdicts():
         verdict(low, high)
         == f"Dropout raises the test error by 10.00 ± 0.58 {of}, with 3 of 3 seeds."
     )
-    noise = verdict([0.1, 0.2, 0.3], [0.11, 0.18, 0.31])
-    assert noise == f"Dropout changes the test error by -0.00 ± 1.00 {of}: noise."
+    noise = verdict([0.1, 0.2, 0.3], [0.11, 0.17, 0.31])
+    assert noise == f"Dropout changes the test error by -0.33 ± 1.33 {of}: noise."
     assert verdict([3.0, 4.0], [1.0, 2.1], REGRESSION) == (
         "Dropout lowers the test RMSE by 1.9 ± 0.05 (mean ± standard error of 2 paired "
         "differences), with 2 of 2 seeds."

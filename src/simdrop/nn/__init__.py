@@ -16,6 +16,7 @@ from .dense import Dense
 from .dropconnect import DropConnect
 from .dropout import Dropout
 from .history import History
+from .inputs import Column, Scaling
 from .layer import Layer
 from .linear import Linear, Weighted
 from .losses import BinaryCrossEntropy, Loss, Poisson, SoftmaxCrossEntropy, SquaredError
@@ -46,6 +47,7 @@ __all__ = [
     "AlphaDropout",
     "BatchwiseDense",
     "BinaryCrossEntropy",
+    "Column",
     "Dense",
     "DropBlock",
     "DropConnect",
@@ -68,6 +70,7 @@ __all__ = [
     "Predictor",
     "Signature",
     "ReLU",
+    "Scaling",
     "Shard",
     "SiLU",
     "Sigmoid",

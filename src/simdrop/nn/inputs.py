@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simdrop import _schema
+from simdrop._values import shown
 
 ROWS = 4096  # taken at a time, so that the statistics of a large array take little memory
 SCALES = ("none", "unit", "standard")
@@ -109,6 +110,9 @@ class Scaling:
         """The numbers, float64, that are scaled to y."""
         return y.astype(np.float64) * self.divisor + self.shift
 
+    def __repr__(self) -> str:
+        return f"Scaling({self.kind!r}, {shown(self.shift)}, {shown(self.divisor)})"
+
     def as_json(self) -> dict[str, Any]:
         """What `from_json` reads."""
         numbers = (np.asarray(number).tolist() for number in (self.shift, self.divisor))
@@ -142,6 +146,11 @@ class Column:
 
     name: str
     categories: tuple[str, ...] | None = None
+
+    def __repr__(self) -> str:
+        if self.categories is None:
+            return f"Column({self.name[:40]!r})"
+        return f"Column({self.name[:40]!r}, {len(self.categories)} categories)"
 
     @property
     def width(self) -> int:
@@ -213,5 +222,5 @@ def kind_of(values: Any) -> str:
 
 def listed(names: Sequence[object], most: int = 20) -> str:
     """Names as a sentence lists them: the first ones, and how many more there are."""
-    shown = ", ".join(repr(name) for name in names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+    text = ", ".join(repr(name) for name in names[:most])
+    return text if len(names) <= most else f"{text} and {len(names) - most} more"

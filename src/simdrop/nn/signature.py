@@ -40,6 +40,15 @@ class Signature:
     target: str | None = None
     span: tuple[float, float] = (0.0, 0.0)
 
+    def __repr__(self) -> str:
+        parts = [f"{len(self.classes)} classes"] if self.classes else []
+        parts += [f"inputs scaled: {self.scaling.kind}"]
+        if self.columns is not None:
+            parts.append(f"{len(self.columns)} columns")
+        if self.target is not None:
+            parts.append(f"target {self.target[:40]!r}")
+        return f"Signature({', '.join(parts)})"
+
     def as_json(self) -> dict[str, Any]:
         """What `from_json` reads."""
         columns = self.columns
