@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from simdrop import _args
 from simdrop._files import Target
+from simdrop._html import GAP, without_middle
 
 from . import checkpoint, rebuild
 from .inputs import encoded
@@ -283,7 +284,7 @@ class Predictor:
                 layer.train(mode)
 
     def __repr__(self) -> str:
-        sizes = "-".join(map(str, self.net.sizes))
+        sizes = "-".join(without_middle(list(map(str, self.net.sizes)), GAP))
         scaling = self.signature.scaling.kind
         what = f"{len(self.classes)} classes" if self.classes is not None else "numbers"
         return f"Predictor({self.name!r}, {sizes}, inputs scaled: {scaling}, predicts {what})"
