@@ -13,7 +13,8 @@ import simdrop._core.dropout
 import simdrop._core.stream
 from simdrop import fused
 from simdrop._core import kernels
-from simdrop.cli import data, idx
+from simdrop.cli import data
+from simdrop.cli.data import idx
 from simdrop.cli.options import PRESETS
 
 ROOT = pathlib.Path(__file__).parent.parent
