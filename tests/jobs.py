@@ -28,7 +28,9 @@ sys.exit(main())
 UNDRAWN = """
 import sys, types
 sys.modules["simdrop.cli.plot"] = types.SimpleNamespace(
-    check_path=lambda path: None, curves=lambda results, title: None, save=lambda figure, path: None
+    check_path=lambda path: None,
+    curves=lambda results, title, task: None,
+    save=lambda figure, path: None,
 )
 """
 

@@ -180,10 +180,10 @@ from simdrop.cli.main import main
 comm = mpi.MPI.COMM_WORLD
 load = data.load
 
-def loaded(path):
+def loaded(path, **options):
     if comm.rank == 1 and path.name == "elsewhere.npz":
         raise InputError("'there' cannot be read")
-    found = load(path)
+    found = load(path, **options)
     found.x_train[0] += comm.rank == 1 and path.name == "other.npz"
     return found
 

@@ -39,6 +39,8 @@ def curves(results: Results, title: str, task: Task) -> Figure:
     """
     with matplotlib.style.context("default"):
         figure = Figure(figsize=(10, 5), dpi=150, layout="constrained")
+        if len(results[0]) > 1:
+            title += f"\nmean of {len(results[0])} seeds; bands from the smallest to the largest"
         figure.suptitle(title, parse_math=False)
         loss, error = figure.subplots(1, 2)
         for several in results:
