@@ -109,7 +109,8 @@ def main():
         machines[name] = W
     print(
         "\nBits are minus the log of an image's pseudo-likelihood; h are hidden units, given new\n"
-        "images. With dropout new images are more likely, fewer units are on, and hardly any are dead."
+        "images. With dropout new images are more likely, fewer units are on, and hardly any are\n"
+        "dead."
     )
     return machines
 
