@@ -25,8 +25,9 @@ are those of the papers or were chosen on 10,000 of the training examples. On th
 `mnist-maxnorm` is 1.33 % after 40 epochs, 1.23 % after 110 and 1.21 % after 240: it trains for as
 long as an hour and a half on one core allows. (Earlier runs of 120 and 200 epochs had test errors
 of 1.13 % and 1.08 %.)
-[The command line](/reference/command-line.md#presets) describes the presets. `.venv/bin/python -m bench.mnist --data mnist.npz`
-writes this page; these runs were made on {cpu}. Minutes are those of the training
+[The command line](/reference/command-line.md#presets) describes the presets.
+`.venv/bin/python -m bench.mnist --data mnist.npz` writes this page;
+these runs were made on {cpu}. Minutes are those of the training
 alone, in the fastest run. All runs are in `bench/results/mnist.csv`, their curves in
 `bench/results/mnist-curves.csv`.
 

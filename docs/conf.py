@@ -14,7 +14,7 @@ from sphinx.ext.autodoc.mock import _MockObject  # noqa: E402
 
 import simdrop  # noqa: E402
 
-# Frameworks are mocked; adapters that are imported register rules in them, enter their contexts, and join their types.
+# Frameworks are mocked. Adapters register rules in them, enter their contexts and join their types.
 _MockObject.__setitem__ = lambda self, key, value: None
 _MockObject.__or__ = _MockObject.__ror__ = lambda self, other: self
 _MockObject.__enter__ = lambda self: self
@@ -38,7 +38,12 @@ extensions = [
     "generated",
     "names",
 ]
-exclude_patterns = ["gallery/sg_execution_times.rst", "sg_execution_times.rst", "_ext", "_templates"]
+exclude_patterns = [
+    "gallery/sg_execution_times.rst",
+    "sg_execution_times.rst",
+    "_ext",
+    "_templates",
+]
 templates_path = ["_templates"]
 
 # Everything that can be checked without a network is an error if it is wrong.
@@ -58,9 +63,11 @@ myst_heading_anchors = 3
 
 # --- Reference ---
 
-# Documented from the sources whether they are installed or not, so that the site needs none of them.
+# The site needs none of them, and is the same where they are installed.
 autodoc_mock_imports = ["autograd", "dask", "flax", "jax", "jaxlib", "mpi4py", "torch"]
-autodoc_mock_imports += ["simdrop.torch._eager"]  # compiled; it derives a class of PyTorch's when it is imported
+autodoc_mock_imports += [
+    "simdrop.torch._eager"
+]  # compiled; it derives a class of PyTorch's when it is imported
 autodoc_typehints = "none"  # docstrings say it in words
 autodoc_member_order = "bysource"
 autosummary_generate = True
@@ -71,8 +78,6 @@ add_module_names = False
 toc_object_entries_show_parents = "hide"
 
 # --- Gallery ---
-
-
 
 
 sphinx_gallery_conf = {

@@ -1,4 +1,4 @@
-"""Directives whose content is made when the site is built: figures, options, the header, uniforms."""
+"""Directives whose content is made by the build: figures, options, the header, uniforms."""
 
 import argparse
 import json
@@ -28,7 +28,7 @@ def results() -> dict[str, str]:
 
 
 class Results(SphinxDirective):
-    """A table of bench/results/results.md, by its title; without one, the facts about the machine."""
+    """A table of bench/results/results.md, by its title; without one, facts about the machine."""
 
     has_content = True
 
@@ -102,9 +102,13 @@ class CHeader(SphinxDirective):
     def section(self, title, text):
         section = nodes.section(ids=[nodes.make_id(f"c {title}")], names=[title])
         section += nodes.title(text=title)
-        for comment, code in re.findall(
-            r"^/\*(.*?)\*/\n+((?:(?!^/\*).*\n?)*)|\Z", f"{text}\n", re.MULTILINE | re.DOTALL
-        ) if text.startswith("/*") else [("", text)]:
+        for comment, code in (
+            re.findall(
+                r"^/\*(.*?)\*/\n+((?:(?!^/\*).*\n?)*)|\Z", f"{text}\n", re.MULTILINE | re.DOTALL
+            )
+            if text.startswith("/*")
+            else [("", text)]
+        ):
             section += self.prose(comment)
             if code.strip():
                 section += nodes.literal_block(text=code.strip(), language="c")

@@ -1,9 +1,8 @@
 """What `name` means in docstrings and pages: a link where the name is public, else code."""
 
 from docutils import nodes
-from sphinx.addnodes import pending_xref
-
 from public import public_names
+from sphinx.addnodes import pending_xref
 
 PUBLIC = {f"{module}.{name}" for module, names in public_names().items() for name in names}
 
@@ -15,8 +14,13 @@ def link_or_code(name, rawtext, text, lineno, inliner, options=None, content=())
     for target in (plain, f"{inside}.{plain}", f"simdrop.{plain}"):
         if any(".".join(target.split(".")[:n]) in PUBLIC for n in (2, 3, 4)):
             node = pending_xref(
-                rawtext, refdomain="py", reftype="obj", reftarget=target, refexplicit=True,
-                refdoc=env.docname, refwarn=True,
+                rawtext,
+                refdomain="py",
+                reftype="obj",
+                reftarget=target,
+                refexplicit=True,
+                refdoc=env.docname,
+                refwarn=True,
             )
             node += nodes.literal(rawtext, text, classes=["xref", "py", "py-obj"])
             return [node], []

@@ -20,7 +20,7 @@ def public_names(package: Path = PACKAGE) -> dict[str, list[str]]:
         for statement in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "__all__":
                 found[".".join(parts)] = ast.literal_eval(statement.value)
-    # Modules of a package whose names the package has; and modules among the names, which are no objects of their own.
+    # Left out: modules whose names their package has, too, and modules among the names.
     parents = {module: set(found.get(module.rpartition(".")[0], ())) for module in found}
     found = {
         module: [name for name in names if f"{module}.{name}" not in modules]

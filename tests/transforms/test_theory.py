@@ -181,7 +181,9 @@ def test_too_many_elements_and_bad_functions():
 
 def test_the_pages_code_runs():
     names = {}
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/explanation/theory.md").read_text(), re.DOTALL)
+    blocks = re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs/explanation/theory.md").read_text(), re.DOTALL
+    )
     assert len(blocks) == 2
     for block in blocks:
         exec(block, names)

@@ -47,6 +47,7 @@ class Loss(ABC):
     def fn(
         cls, output: Array, target: Array, share: Array | None = None, rows: int | None = None
     ) -> float:
+        """The mean loss over the batch."""
         losses = cls.each(output, target)
         if share is not None:
             return float(np.dot(losses, share))
@@ -56,6 +57,7 @@ class Loss(ABC):
     def delta(
         cls, output: Array, target: Array, share: Array | None = None, rows: int | None = None
     ) -> Array:
+        """The gradient of the mean loss with respect to the outputs, (batch, n_out)."""
         delta = cls.residual(output, target)
         if share is None:
             delta /= len(delta) if rows is None else rows
