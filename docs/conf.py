@@ -65,9 +65,7 @@ myst_heading_anchors = 3
 
 # The site needs none of them, and is the same where they are installed.
 autodoc_mock_imports = ["autograd", "dask", "flax", "jax", "jaxlib", "mpi4py", "torch"]
-autodoc_mock_imports += [
-    "simdrop.torch._eager"
-]  # compiled; it derives a class of PyTorch's when it is imported
+autodoc_mock_imports += ["simdrop.torch._eager"]  # compiled, with a base class of PyTorch's
 autodoc_typehints = "none"  # docstrings say it in words
 autodoc_member_order = "bysource"
 autosummary_generate = True
@@ -120,8 +118,8 @@ html_theme_options = {
     "show_prev_next": True,
     "footer_start": ["copyright"],
     "footer_end": [],
-    "pygments_light_style": "a11y-high-contrast-light",
-    "pygments_dark_style": "a11y-high-contrast-dark",
+    "pygments_light_style": "github-light",
+    "pygments_dark_style": "github-dark",
     "back_to_top_button": True,
 }
 html_sidebars = {"index": [], "pitfalls": [], "changelog": []}

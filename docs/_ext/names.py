@@ -1,10 +1,14 @@
 """What `name` means in docstrings and pages: a link where the name is public, else code."""
 
+import re
+
 from docutils import nodes
 from public import public_names
 from sphinx.addnodes import pending_xref
+from sphinx.transforms import SphinxTransform
 
 PUBLIC = {f"{module}.{name}" for module, names in public_names().items() for name in names}
+CALL = re.compile(r"(?:simdrop|sd)\.([\w.]+)(?:\(.*\))?$")
 
 
 def link_or_code(name, rawtext, text, lineno, inliner, options=None, content=()):
@@ -13,20 +17,34 @@ def link_or_code(name, rawtext, text, lineno, inliner, options=None, content=())
     inside = env.ref_context.get("py:module") or "simdrop"
     for target in (plain, f"{inside}.{plain}", f"simdrop.{plain}"):
         if any(".".join(target.split(".")[:n]) in PUBLIC for n in (2, 3, 4)):
-            node = pending_xref(
-                rawtext,
-                refdomain="py",
-                reftype="obj",
-                reftarget=target,
-                refexplicit=True,
-                refdoc=env.docname,
-                refwarn=True,
-            )
-            node += nodes.literal(rawtext, text, classes=["xref", "py", "py-obj"])
-            return [node], []
+            node = nodes.literal(rawtext, text, classes=["xref", "py", "py-obj"])
+            return [linked(node, target, env.docname)], []
     return [nodes.literal(rawtext, text)], []
+
+
+class LinkNames(SphinxTransform):
+    """In Markdown, code that is a public name or a call of one links to it: `sd.dropout(x, p)`."""
+
+    default_priority = 5
+
+    def apply(self, **_):
+        for node in list(self.document.findall(nodes.literal)):
+            found = CALL.match(node.astext())
+            name = f"simdrop.{found[1]}" if found else ""
+            if name not in PUBLIC or isinstance(node.parent, pending_xref | nodes.reference):
+                continue
+            node["classes"] += ["xref", "py", "py-obj"]
+            node.replace_self(linked(node, name, self.env.docname))
+
+
+def linked(node, target, docname):
+    link = pending_xref("", refdomain="py", reftype="obj", reftarget=target, refexplicit=True)
+    link["refdoc"], link["refwarn"] = docname, True
+    link += node.deepcopy()
+    return link
 
 
 def setup(app):
     app.add_role("public", link_or_code)
+    app.add_transform(LinkNames)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
