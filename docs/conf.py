@@ -75,6 +75,9 @@ default_role = "public"
 add_module_names = False
 toc_object_entries_show_parents = "hide"
 
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+
 # --- Gallery ---
 
 

@@ -54,7 +54,7 @@ class Commands(SphinxDirective):
     def command(self, name, parser):
         section = nodes.section(ids=[f"simdrop-{name}"], names=[f"simdrop {name}"])
         section += nodes.title(text=f"simdrop {name}")
-        section += nodes.paragraph(text=parser.description)
+        section += nodes.paragraph("", "", *in_code(parser.description, OPTION))
         for group in parser._action_groups:
             options = [a for a in group._group_actions if a.help != argparse.SUPPRESS]
             if options == [] or {a.dest for a in options} == {"help"}:
@@ -71,14 +71,14 @@ class Commands(SphinxDirective):
 
     def option(self, action):
         names = ", ".join(action.option_strings) or action.dest
-        if action.choices:
-            names += " {" + ",".join(map(str, action.choices)) + "}"
-        elif action.nargs != 0 and action.metavar:
+        if action.metavar:
             names += f" {action.metavar}"
+        elif action.choices:
+            names += " {" + ",".join(map(str, action.choices)) + "}"
         item = nodes.definition_list_item()
         item += nodes.term("", "", nodes.literal(text=names))
         text = (action.help or "") % (vars(action) | {"prog": "simdrop"})
-        item += nodes.definition("", nodes.paragraph(text=text))
+        item += nodes.definition("", nodes.paragraph("", "", *in_code(text, OPTION)))
         return item
 
 
@@ -89,35 +89,36 @@ class CHeader(SphinxDirective):
         self.env.note_dependency(str(HEADER))
         text = HEADER.read_text(encoding="utf-8")
         text = text[text.index("#define SIMDROP_VERSION") : text.index("#ifdef __cplusplus\n}")]
-        title, sections = "Version", []
-        for part in re.split(r"(?=^/\* --- )", text, flags=re.MULTILINE):
-            heading = re.match(r"/\* --- (.*?) ---\s*", part)
-            if heading:
-                title, rest = heading[1], part[heading.end() :]
-                # What follows the title in its comment is text.
-                part = rest.removeprefix("*/\n") if rest.startswith("*/") else f"/* {rest}"
-            sections.append(self.section(title, part))
-        return sections
+        head, *parts = re.split(r"^/\* --- (.*?) ---", text, flags=re.MULTILINE)
+        titles = ["Version", *parts[::2]]
+        return [*map(self.section, titles, [head, *("/*" + part for part in parts[1::2])])]
 
     def section(self, title, text):
         section = nodes.section(ids=[nodes.make_id(f"c {title}")], names=[title])
         section += nodes.title(text=title)
-        for comment, code in (
-            re.findall(
-                r"^/\*(.*?)\*/\n+((?:(?!^/\*).*\n?)*)|\Z", f"{text}\n", re.MULTILINE | re.DOTALL
-            )
-            if text.startswith("/*")
-            else [("", text)]
-        ):
-            section += self.prose(comment)
+        for comment, code in re.findall(r"/\*(.*?)\*/|((?:^(?!/\*)[^\n]*\n)+)", text, re.M | re.S):
+            for paragraph in re.split(r"\n\s*\n", comment.strip()):
+                if paragraph:
+                    section += nodes.paragraph(
+                        "", "", *in_code(" ".join(paragraph.split()), C_NAME)
+                    )
             if code.strip():
                 section += nodes.literal_block(text=code.strip(), language="c")
         return section
 
-    def prose(self, comment):
-        for paragraph in re.split(r"\n\s*\n", comment.strip()):
-            if paragraph.strip():
-                yield nodes.paragraph(text=" ".join(paragraph.split()))
+
+C_NAME = re.compile(r"`.*?`|\b(?:simdrop|SIMDROP)_\w+|\b\w+\[[^]]*\]")
+OPTION = re.compile(r"(?<![\w-])--?[a-z][\w-]*|(?<!\w)mpiexec\b.*|\.npz")
+
+
+def in_code(text, pattern):
+    """A text whose matches are code."""
+    at = 0
+    for found in pattern.finditer(text):
+        yield nodes.Text(text[at : found.start()])
+        yield nodes.literal(text=found[0].strip("`"))
+        at = found.end()
+    yield nodes.Text(text[at:])
 
 
 def uniforms(draw: int, n: int, seed: int = 0) -> list[str]:

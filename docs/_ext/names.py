@@ -8,7 +8,7 @@ from sphinx.addnodes import pending_xref
 from sphinx.transforms import SphinxTransform
 
 PUBLIC = {f"{module}.{name}" for module, names in public_names().items() for name in names}
-CALL = re.compile(r"(?:simdrop|sd)\.([\w.]+)(?:\(.*\))?$")
+CALL = re.compile(r"(?:[\w, ]+ = )?(?:simdrop|sd)\.([\w.]+)(?:\(.*\))?$")
 
 
 def link_or_code(name, rawtext, text, lineno, inliner, options=None, content=()):
