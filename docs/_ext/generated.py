@@ -108,7 +108,7 @@ class CHeader(SphinxDirective):
 
 
 C_NAME = re.compile(r"`.*?`|\b(?:simdrop|SIMDROP)_\w+|\b\w+\[[^]]*\]")
-OPTION = re.compile(r"(?<![\w-])--?[a-z][\w-]*|(?<!\w)mpiexec\b.*|\.npz")
+OPTION = re.compile(r"(?<![\w-])--?[a-z][\w-]*|(?<!\w)mpiexec -.*|\.npz")
 
 
 def in_code(text, pattern):

@@ -1,5 +1,6 @@
 """What `name` means in docstrings and pages: a link where the name is public, else code."""
 
+import inspect
 import re
 
 from docutils import nodes
@@ -8,7 +9,7 @@ from sphinx.addnodes import pending_xref
 from sphinx.transforms import SphinxTransform
 
 PUBLIC = {f"{module}.{name}" for module, names in public_names().items() for name in names}
-CALL = re.compile(r"(?:[\w, ]+ = )?(?:simdrop|sd)\.([\w.]+)(?:\(.*\))?$")
+CALL = re.compile(r"(?:[\w, ]+ = )?(?:simdrop|sd)\.([\w.]+)(?:\((?:(?!\)\.).)*\))?$")
 
 
 def link_or_code(name, rawtext, text, lineno, inliner, options=None, content=()):
@@ -44,7 +45,19 @@ def linked(node, target, docname):
     return link
 
 
+def signature_of_subclass(app, what, name, obj, options, signature, returns):
+    """The arguments of a class of ours, where autodoc shows those of a mocked base class."""
+    if what != "class" or signature != "(*args, **kwargs)":
+        return None
+    if not obj.__init__.__module__.startswith("simdrop"):  # a mocked one: it says nothing
+        return "", returns
+    own = inspect.signature(obj.__init__)
+    plain = [one.replace(annotation=one.empty) for one in [*own.parameters.values()][1:]]
+    return str(own.replace(parameters=plain, return_annotation=own.empty)), returns
+
+
 def setup(app):
     app.add_role("public", link_or_code)
+    app.connect("autodoc-process-signature", signature_of_subclass)
     app.add_transform(LinkNames)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
