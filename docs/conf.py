@@ -8,7 +8,7 @@ from pathlib import Path
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 DOCS = Path(__file__).parent
-sys.path[:0] = [str(DOCS / "_ext"), str(DOCS.parent)]  # the second for `bench`
+sys.path.insert(0, str(DOCS / "_ext"))
 
 from sphinx.ext.autodoc.mock import _MockObject  # noqa: E402
 
