@@ -67,6 +67,7 @@ myst_heading_anchors = 3
 autodoc_mock_imports = ["autograd", "dask", "flax", "jax", "jaxlib", "mpi4py", "torch"]
 autodoc_mock_imports += ["simdrop.torch._eager"]  # compiled, with a base class of PyTorch's
 autodoc_typehints = "none"  # docstrings say it in words
+autodoc_preserve_defaults = True
 autodoc_member_order = "bysource"
 autosummary_generate = True
 numpydoc_show_class_members = False  # the template of classes lists them

@@ -1,6 +1,5 @@
 """What the documentation says: every block of code in its pages runs, every example holds."""
 
-import ctypes.util
 import doctest
 import importlib
 import inspect
@@ -137,19 +136,6 @@ def test_the_page_of_formulas():
     for name in {*transforms, "zoneout", "gaussian_noise"}:
         assert f"`{name}(" in page
     assert all(f"`schedule.{name}(" in page for name in NAMES["simdrop.schedule"])
-
-
-@pytest.mark.unsanitized  # a program without sanitizers cannot load a library that has them
-@pytest.mark.skipif(not (shutil.which("cc") and ctypes.util.find_library("m")), reason="no cc")
-def test_the_c_program(tmp_path):
-    (program,) = re.findall(r"```c\n(.*?)```", text_of("docs/how-to/embedding.md"), re.DOTALL)
-    (tmp_path / "program.c").write_text(program)
-    command = ["cc", "program.c", f"-I{sd.get_include()}", sd.get_library(static=True), "-lm"]
-    subprocess.run([*command, "-o", "program"], cwd=tmp_path, check=True)
-    printed = subprocess.run(tmp_path / "program", capture_output=True, text=True, check=True)
-    mask = sd.Mask(bytes([42] + [0] * 15), 0, 0.5, 8)
-    expected = mask.apply(np.arange(1, 9, dtype=np.float32))
-    assert [float(number) for number in printed.stdout.split()] == expected.tolist()
 
 
 # --- pages say what the code says ---
