@@ -18,7 +18,7 @@ from .parameter import Array
 
 
 class Loss(ABC):
-    """What the losses share; each defines `each`, and what differs from the squared error's.
+    """Base class of losses: each defines `each`, and what differs from the squared error.
 
     `share` is None for the plain mean over the rows, or (batch,), the share of each row in a
     weighted mean; shares sum to 1. Of a batch in shards, each has its part of the mean, and `rows`
