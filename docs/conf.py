@@ -53,7 +53,6 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(numpy|torch|jax|flax|dask|sklearn|autograd|mpi4py|ml_dtypes)\b.*"),
 ]
 suppress_warnings = ["config.cache"]  # functions in the configuration of the gallery
-linkcheck_ignore = [r"https://doi\.org/.*"]  # publishers answer programs with 403
 linkcheck_timeout = 20
 
 # --- Markdown ---
@@ -126,4 +125,4 @@ html_theme_options = {
     "pygments_dark_style": "github-dark",
     "back_to_top_button": True,
 }
-html_sidebars = {"index": [], "pitfalls": [], "changelog": []}
+html_sidebars = {page: [] for page in ("index", "install", "pitfalls", "contributing", "changelog")}
