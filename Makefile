@@ -52,6 +52,8 @@ lint: $(VENV)/.installed $(VENV)/.lint
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/clang-format --dry-run --Werror $(C_FILES) examples/embed/*.c examples/embed/*.cpp tests/*.c tests/cross/*.c
 	$(VENV)/bin/mypy
+	$(VENV)/bin/mypy tests/test_types.py
+	$(VENV)/bin/python .ci/check_types.py
 	$(VENV)/bin/stubtest --concise --mypy-config-file .ci/stubtest.ini --allowlist .ci/stubs-allowed.txt \
 		--ignore-disjoint-bases --ignore-positional-only --ignore-unused-allowlist $(STUBS)
 
@@ -70,6 +72,7 @@ $(VENV)/.made:
 	touch $@
 
 $(VENV)/.installed: $(VENV)/.made $(SOURCES)
+	@echo "Installing simdrop in $(VENV): its C library and extensions are compiled, which takes a minute or two."
 	$(PIP) install --quiet $(BUILD) '.[train]'
 	touch $@
 

@@ -73,8 +73,8 @@ def test_the_version_is_that_of_the_package():
 
 def test_no_module_imports_one_above_it(run_python):
     """Each compiled module can be the first that is imported."""
-    modules = "seedsequence kernels draw task apply stored mask stream dropout elements".split()
-    modules += "gaussian alpha fused submatrix".split()
+    modules = "named seedsequence kernels draw task apply stored mask stream dropout".split()
+    modules += "elements gaussian alpha fused submatrix".split()
     for module in modules:
         code = f"""
 import sys, types

@@ -16,7 +16,7 @@ from simdrop._core.gaussian import (
 )
 from simdrop._core.mask import Mask
 from simdrop._core.stored import StoredMask, apply_packed
-from simdrop._core.stream import Stream
+from simdrop._core.stream import Stream, seed
 from simdrop._threads import get_num_threads, set_num_threads
 from simdrop._version import __version__ as __version__
 from simdrop.config import get_include, get_library, show_config
@@ -75,6 +75,7 @@ __all__ = [
     "get_num_threads",
     "locked_dropout",
     "schedule",
+    "seed",
     "set_num_threads",
     "show_config",
     "theory",

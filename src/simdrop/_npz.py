@@ -1,4 +1,4 @@
-"""Reads the arrays of an `.npz` file without pickles, and without trusting their headers.
+"""Reads the arrays of `.npz` and `.npy` files without pickles, and without trusting their headers.
 
 A few kilobytes of compressed data can expand to gigabytes, and a damaged header can ask for more
 memory than there is. So only the arrays asked for are read, and memory is allocated only for bytes
@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import io
 import math
+import os
+import stat
 import warnings
 import zipfile
 from collections.abc import Collection, Iterator
@@ -75,14 +77,7 @@ class Npz:
                 raise ValueError("its compression is not supported")
             with self._archive.open(member) as file:
                 start = io.BytesIO(file.read(HEADER))
-                if not start.getvalue().startswith(npy.MAGIC_PREFIX):
-                    raise ValueError("it is not in NumPy's format")
-                version = npy.read_magic(start)
-                if version not in READ_HEADER:
-                    raise ValueError(f"format version {version} is not one for numbers and strings")
-                shape, fortran, dtype = READ_HEADER[version](start)
-                if dtype.hasobject:
-                    raise ValueError("object arrays are pickles; wanted numbers or strings")
+                shape, fortran, dtype = _read_header(start)
                 order: Literal["C", "F"] = "F" if fortran else "C"
                 return read_numbers(file, dtype, shape, order=order, start=start.read())
 
@@ -128,6 +123,51 @@ def read_numbers(
             f"{wanted} bytes, and there are {len(content) if short else 'more'}"
         )
     return np.ndarray(shape, dtype, content, order=order)
+
+
+def map_npy(path: str | os.PathLike[str]) -> np.memmap[Any, Any]:
+    """
+    The array of an `.npy` file, read-only, which stays in the file until parts of it are used.
+
+    Raises
+    ------
+    ValueError
+        If the file is not of NumPy's format, holds objects, is empty, or has fewer or more bytes
+        than its header asks for.
+    OSError
+        If it cannot be read.
+    """
+    # Without O_NONBLOCK, opening a pipe waits for someone to write to it.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    with open(os.open(path, flags), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError("it is not a file")
+        with _parsing("it cannot be read: "):
+            start = io.BytesIO(file.read(HEADER))
+            shape, fortran, dtype = _read_header(start)
+            offset, size = start.tell(), os.fstat(file.fileno()).st_size
+            wanted = math.prod(shape) * dtype.itemsize
+            if wanted != size - offset:
+                raise ValueError(
+                    f"its header (shape {shape}, {dtype.itemsize} bytes a number) asks for "
+                    f"{wanted} bytes, and there are {size - offset}"
+                )
+            if not wanted:
+                raise ValueError(f"it is empty: its shape is {shape}")
+            return np.memmap(file, dtype, "r", offset, shape, "F" if fortran else "C")
+
+
+def _read_header(start: io.BytesIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether in Fortran order, and type; ValueError for a type of objects."""
+    if not start.getvalue().startswith(npy.MAGIC_PREFIX):
+        raise ValueError("it is not in NumPy's format")
+    version = npy.read_magic(start)
+    if version not in READ_HEADER:
+        raise ValueError(f"format version {version} is not one for numbers and strings")
+    shape, fortran, dtype = READ_HEADER[version](start)
+    if dtype.hasobject:
+        raise ValueError("object arrays are pickles; wanted numbers or strings")
+    return shape, fortran, dtype
 
 
 @contextmanager

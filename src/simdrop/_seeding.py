@@ -18,25 +18,46 @@ KEY_BYTES = 16
 
 def key_from(rng: Any) -> bytes:
     """The key of a new stream (SPEC 7: https://scientific-python.org/specs/spec-0007/)."""
-    if rng is None:
-        return os.urandom(KEY_BYTES)
-    if isinstance(rng, int | np.integer):
-        return key_from_seed(int(rng))
-    if isinstance(rng, np.random.SeedSequence):
-        return key_from_sequence(rng)
+    key = key_from_constant(rng)
+    if key is not None:
+        return key
     if isinstance(rng, np.random.BitGenerator):
         rng = np.random.Generator(rng)
     if isinstance(rng, np.random.Generator | np.random.RandomState):
         return rng.bytes(KEY_BYTES)
-    if is_sequence(rng):
-        try:
-            return key_from_sequence(np.random.SeedSequence(seeds_of(rng)))
-        except TypeError:
-            pass  # not of ints
     raise TypeError(
         "rng must be None, an int, a sequence of ints, a NumPy SeedSequence, BitGenerator, "
         f"Generator or RandomState, or a simdrop Stream, not {rng!r}"
     )
+
+
+def key_from_a_seed(seed: Any) -> bytes:
+    """The key for what seeds a stream and has no state of its own, or an error."""
+    key = key_from_constant(seed)
+    if key is None:
+        raise TypeError(
+            "seed must be None, an int, a sequence of ints or a NumPy SeedSequence, not "
+            f"{seed!r}: Generators and Streams are passed to functions, as rng"
+        )
+    return key
+
+
+def key_from_constant(seed: Any) -> bytes | None:
+    """The same, or None for what is no seed."""
+    if isinstance(seed, int | np.integer):
+        return key_from_seed(int(seed))
+    if isinstance(seed, np.random.SeedSequence):
+        return key_from_sequence(seed)
+    if is_sequence(seed):
+        try:
+            return key_from_sequence(np.random.SeedSequence(seeds_of(seed)))
+        except TypeError:
+            pass  # not of ints
+    return None
+
+
+def key_from_system() -> bytes:
+    return os.urandom(KEY_BYTES)
 
 
 def is_sequence(rng: Any) -> bool:
@@ -53,7 +74,7 @@ def seeds_of(rng: Any) -> Any:
 @lru_cache(maxsize=256)  # a seed each call is common, and hashing it takes as long as a small mask
 def key_from_seed(seed: int) -> bytes:
     if seed < 0:
-        raise ValueError(f"rng = {seed}, but a seed must not be negative")
+        raise ValueError(f"{seed} was given as a seed, but seeds must not be negative")
     return seed_bytes(seed)
 
 

@@ -8,6 +8,8 @@ import numpy as np
 
 from simdrop import _args
 
+MOST_SHOWN = 64  # characters of an array
+
 
 class Values:
     """
@@ -49,5 +51,27 @@ class Values:
         return type(self), self._values()
 
     def __repr__(self) -> str:
-        values = (f"{name}={getattr(self, name)!r}" for name in self.__slots__)
+        values = (f"{name}={shown(getattr(self, name))}" for name in self.__slots__)
         return f"{type(self).__name__}({', '.join(values)})"
+
+
+class OfArrays(Values):
+    """Values with arrays among them, which do not compare: an object equals itself alone."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return object.__hash__(self)
+
+
+def shown(value: Any) -> str:
+    """A value as Python has it; an array that would fill lines by its shape alone."""
+    if not isinstance(value, np.ndarray):
+        return repr(value)
+    if value.size == 0:
+        return f"np.zeros({value.shape})"
+    written = f"np.array({value.tolist()})" if value.size <= MOST_SHOWN else ""
+    return written if 0 < len(written) <= MOST_SHOWN else f"<array of shape {value.shape}>"

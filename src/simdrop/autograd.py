@@ -13,6 +13,7 @@ from simdrop import _args
 from simdrop._contexts import Axes, next_context, next_mask_of
 from simdrop._core.alpha import AlphaDropoutContext
 from simdrop._core.gaussian import GaussianDropoutContext, GaussianNoiseContext
+from simdrop._names import explained
 
 if TYPE_CHECKING:
     from simdrop._core.stream import Rng
@@ -58,6 +59,7 @@ defjvp(apply, lambda dx, y, x, context: backward(dx, context), argnums=(0,))
 defjvp(backward, lambda v, dx, dy, context: backward(v, context), argnums=(0,))
 
 
+@explained
 def dropout(
     x: Any,
     p: Any = 0.5,
@@ -99,6 +101,7 @@ def dropout(
     return apply(x, mask)
 
 
+@explained
 def alpha_dropout(
     x: Any, p: float = 0.5, *, rng: Rng = None, shared_axes: Axes = (), training: bool = True
 ) -> Any:
@@ -106,6 +109,7 @@ def alpha_dropout(
     return apply(x, next_context(AlphaDropoutContext, x, p, rng, shared_axes, training))
 
 
+@explained
 def gaussian_dropout(
     x: Any, p: float = 0.5, *, rng: Rng = None, shared_axes: Axes = (), training: bool = True
 ) -> Any:
@@ -113,6 +117,7 @@ def gaussian_dropout(
     return apply(x, next_context(GaussianDropoutContext, x, p, rng, shared_axes, training))
 
 
+@explained
 def gaussian_noise(
     x: Any, std: float, *, rng: Rng = None, shared_axes: Axes = (), training: bool = True
 ) -> Any:
@@ -120,12 +125,14 @@ def gaussian_noise(
     return apply(x, next_context(GaussianNoiseContext, x, std, rng, shared_axes, training))
 
 
+@explained
 def drop_path(x: Any, p: Any, *, rng: Rng = None, training: bool = True, scale: bool = True) -> Any:
     """`simdrop.drop_path`; otherwise as `dropout`."""
     axes = _args.axes_of_a_sample(x.ndim)
     return dropout(x, p, rng=rng, shared_axes=axes, training=training, scale=scale)
 
 
+@explained
 def locked_dropout(
     x: Any,
     p: float,

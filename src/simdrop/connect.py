@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,16 +11,43 @@ from simdrop import _args, _arrays
 from simdrop._core.dropout import dropout
 from simdrop._core.mask import Mask
 from simdrop._core.stream import next_mask
-from simdrop._values import Values
+from simdrop._names import explained
+from simdrop._values import OfArrays
 
 if TYPE_CHECKING:
     from simdrop._core.stream import Rng
+    from simdrop._typing import Scalar
 
 Array = NDArray[Any]
 
 CHUNK = 2**18  # weights that are masked at a time, at least those of one sample: 1 MiB of float32
 
 
+@overload
+def drop_connect(
+    W: NDArray[Scalar],
+    p: float,
+    *,
+    rng: Rng = None,
+    training: bool = True,
+    scale: bool = True,
+    out: NDArray[Scalar] | None = None,
+) -> tuple[NDArray[Scalar], Mask]: ...
+
+
+@overload
+def drop_connect(
+    W: ArrayLike,
+    p: float,
+    *,
+    rng: Rng = None,
+    training: bool = True,
+    scale: bool = True,
+    out: Array | None = None,
+) -> tuple[Array, Mask]: ...
+
+
+@explained
 def drop_connect(
     W: ArrayLike,
     p: float,
@@ -72,7 +99,7 @@ def drop_connect(
     return dropout(W, p, rng=rng, training=training, scale=scale, out=out)
 
 
-class DropConnectMatmulContext(Values):
+class DropConnectMatmulContext(OfArrays):
     """
     Returned by `drop_connect_matmul` for its backward pass, ``dx, dW = ctx.backward(dy)``.
 
@@ -85,10 +112,22 @@ class DropConnectMatmulContext(Values):
     """
 
     __slots__ = ("mask", "x", "W")
-    __eq__, __hash__ = object.__eq__, object.__hash__  # arrays do not compare
     mask: Mask
     x: Array
     W: Array
+
+    @overload
+    def backward(
+        self,
+        dy: NDArray[Scalar],
+        *,
+        out: tuple[NDArray[Scalar] | None, NDArray[Scalar] | None] = (None, None),
+    ) -> tuple[NDArray[Scalar], NDArray[Scalar]]: ...
+
+    @overload
+    def backward(
+        self, dy: ArrayLike, *, out: tuple[Array | None, Array | None] = (None, None)
+    ) -> tuple[Array, Array]: ...
 
     def backward(
         self, dy: ArrayLike, *, out: tuple[Array | None, Array | None] = (None, None)
@@ -144,6 +183,33 @@ class DropConnectMatmulContext(Values):
             dW += np.matmul(rows[:, None, :], masked.transpose(1, 0, 2))[:, 0]
 
 
+@overload
+def drop_connect_matmul(
+    x: NDArray[Scalar],
+    W: NDArray[Scalar],
+    p: float,
+    *,
+    rng: Rng = None,
+    training: bool = True,
+    scale: bool = True,
+    out: NDArray[Scalar] | None = None,
+) -> tuple[NDArray[Scalar], DropConnectMatmulContext]: ...
+
+
+@overload
+def drop_connect_matmul(
+    x: ArrayLike,
+    W: ArrayLike,
+    p: float,
+    *,
+    rng: Rng = None,
+    training: bool = True,
+    scale: bool = True,
+    out: Array | None = None,
+) -> tuple[Array, DropConnectMatmulContext]: ...
+
+
+@explained
 def drop_connect_matmul(
     x: ArrayLike,
     W: ArrayLike,
@@ -232,6 +298,9 @@ class Chunk:
     More samples at a time make fewer and larger matrix products, but the buffer must stay in the
     caches.
     """
+
+    most: int
+    buffer: Array
 
     def __init__(self, mask: Mask, dtype: np.dtype[Any]) -> None:
         batch, n_in, n_out = mask.shape

@@ -17,6 +17,7 @@ from simdrop._core.alpha import AlphaDropoutContext
 from simdrop._core.draw import Draw
 from simdrop._core.gaussian import GaussianDropoutContext, GaussianNoiseContext
 from simdrop._core.mask import Mask
+from simdrop._names import explained
 
 if TYPE_CHECKING:
     from simdrop._core.stream import Rng
@@ -33,6 +34,7 @@ __all__ = [
 ]
 
 
+@explained
 def dropout(
     x: da.Array,
     p: Any = 0.5,
@@ -80,6 +82,7 @@ def dropout(
     return apply(x, mask), mask
 
 
+@explained
 def alpha_dropout(
     x: da.Array,
     p: float = 0.5,
@@ -94,6 +97,7 @@ def alpha_dropout(
     return apply(x, context), context
 
 
+@explained
 def gaussian_dropout(
     x: da.Array,
     p: float = 0.5,
@@ -108,6 +112,7 @@ def gaussian_dropout(
     return apply(x, context), context
 
 
+@explained
 def gaussian_noise(
     x: da.Array,
     std: float,
@@ -122,6 +127,7 @@ def gaussian_noise(
     return apply(x, context), context
 
 
+@explained
 def drop_path(
     x: da.Array,
     p: Any,
@@ -136,6 +142,7 @@ def drop_path(
     return dropout(x, p, rng=rng, shared_axes=axes, training=training, scale=scale)
 
 
+@explained
 def locked_dropout(
     x: da.Array,
     p: float,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,14 +12,43 @@ from simdrop import _args, _arrays
 from simdrop._core.dropout import dropout
 from simdrop._core.mask import Mask
 from simdrop._core.stream import next_mask
+from simdrop._names import explained
 from simdrop._values import Values
 
 if TYPE_CHECKING:
     from simdrop._core.stream import Rng
+    from simdrop._typing import Scalar
 
 Array = NDArray[Any]
 
 
+@overload
+def locked_dropout(
+    x: NDArray[Scalar],
+    p: float,
+    *,
+    time_axis: int | Sequence[int] = 0,
+    rng: Rng = None,
+    training: bool = True,
+    scale: bool = True,
+    out: NDArray[Scalar] | None = None,
+) -> tuple[NDArray[Scalar], Mask]: ...
+
+
+@overload
+def locked_dropout(
+    x: ArrayLike,
+    p: float,
+    *,
+    time_axis: int | Sequence[int] = 0,
+    rng: Rng = None,
+    training: bool = True,
+    scale: bool = True,
+    out: Array | None = None,
+) -> tuple[Array, Mask]: ...
+
+
+@explained
 def locked_dropout(
     x: ArrayLike,
     p: float,
@@ -94,6 +123,19 @@ class ZoneoutContext(Values):
     p: float
     training: bool
 
+    @overload
+    def backward(
+        self,
+        dy: NDArray[Scalar],
+        *,
+        out: tuple[NDArray[Scalar] | None, NDArray[Scalar] | None] = (None, None),
+    ) -> tuple[NDArray[Scalar], NDArray[Scalar]]: ...
+
+    @overload
+    def backward(
+        self, dy: ArrayLike, *, out: tuple[Array | None, Array | None] = (None, None)
+    ) -> tuple[Array, Array]: ...
+
     def backward(
         self, dy: ArrayLike, *, out: tuple[Array | None, Array | None] = (None, None)
     ) -> tuple[Array, Array]:
@@ -134,6 +176,31 @@ class ZoneoutContext(Values):
         return _args.delivered_pair(given, array, (dh_prev, dh), out)
 
 
+@overload
+def zoneout(
+    h_prev: NDArray[Scalar],
+    h: NDArray[Scalar],
+    p: float,
+    *,
+    rng: Rng = None,
+    training: bool = True,
+    out: NDArray[Scalar] | None = None,
+) -> tuple[NDArray[Scalar], ZoneoutContext]: ...
+
+
+@overload
+def zoneout(
+    h_prev: ArrayLike,
+    h: ArrayLike,
+    p: float,
+    *,
+    rng: Rng = None,
+    training: bool = True,
+    out: Array | None = None,
+) -> tuple[Array, ZoneoutContext]: ...
+
+
+@explained
 def zoneout(
     h_prev: ArrayLike,
     h: ArrayLike,

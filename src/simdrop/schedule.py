@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from simdrop._core.mask import probability
+from simdrop._names import explained
 from simdrop._values import Values
 
 
@@ -16,6 +17,7 @@ def check(name: str, p: float) -> None:
         raise type(error)(f"{name}: {error}") from None
 
 
+@explained
 class Ramp(Values):
     """A schedule from `start` to `end` over `steps` steps, which stays there."""
 
@@ -89,6 +91,7 @@ class cosine(Ramp):
         return left * self.start + (1 - left) * self.end
 
 
+@explained
 class curriculum(Values):
     """
     Curriculum dropout: from no dropout towards `p_max`, ever more slowly.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,10 +14,12 @@ from simdrop._core.apply import operands
 from simdrop._core.dropout import dropout
 from simdrop._core.mask import Mask, probability
 from simdrop._core.stream import next_mask
-from simdrop._values import Values
+from simdrop._names import explained
+from simdrop._values import OfArrays, Values
 
 if TYPE_CHECKING:
     from simdrop._core.stream import Rng
+    from simdrop._typing import Scalar
 
 Array = NDArray[Any]
 
@@ -25,6 +27,31 @@ PAGE = 4096  # bytes
 CHUNK = 2**16  # bytes of decisions at a time, which stay in the L1 and L2 caches
 
 
+@overload
+def drop_path(
+    x: NDArray[Scalar],
+    p: float | Array,
+    *,
+    rng: Rng = None,
+    training: bool = True,
+    scale: bool = True,
+    out: NDArray[Scalar] | None = None,
+) -> tuple[NDArray[Scalar], Mask]: ...
+
+
+@overload
+def drop_path(
+    x: ArrayLike,
+    p: float | Array,
+    *,
+    rng: Rng = None,
+    training: bool = True,
+    scale: bool = True,
+    out: Array | None = None,
+) -> tuple[Array, Mask]: ...
+
+
+@explained
 def drop_path(
     x: ArrayLike,
     p: float | Array,
@@ -110,6 +137,14 @@ class DropBlockContext(Values):
         """True where an element is kept; of shape `shape`."""
         return ~np.broadcast_to(covered(self.corners, self.block_size), self.shape)
 
+    @overload
+    def apply(
+        self, x: NDArray[Scalar], *, out: NDArray[Scalar] | None = None
+    ) -> NDArray[Scalar]: ...
+
+    @overload
+    def apply(self, x: ArrayLike, *, out: Array | None = None) -> Array: ...
+
     def apply(self, x: ArrayLike, *, out: Array | None = None) -> Array:
         """``x * scale`` where kept, exactly +0 where dropped: as `Mask.apply`."""
         source, y = operands(x, out, self.shape, self.corners.scaled)
@@ -117,11 +152,48 @@ class DropBlockContext(Values):
         result: Array = _args.delivered(x, source, y, out)
         return result
 
+    @overload
+    def backward(
+        self, dy: NDArray[Scalar], *, out: NDArray[Scalar] | None = None
+    ) -> NDArray[Scalar]: ...
+
+    @overload
+    def backward(self, dy: ArrayLike, *, out: Array | None = None) -> Array: ...
+
     def backward(self, dy: ArrayLike, *, out: Array | None = None) -> Array:
         """The gradient with respect to x, `scale` taken as a constant: ``apply(dy, out=out)``."""
         return self.apply(dy, out=out)
 
 
+@overload
+def drop_block(
+    x: NDArray[Scalar],
+    p: float,
+    block_size: int,
+    *,
+    shared_axes: int | Sequence[int] = (),
+    rng: Rng = None,
+    training: bool = True,
+    scale: bool = True,
+    out: NDArray[Scalar] | None = None,
+) -> tuple[NDArray[Scalar], DropBlockContext]: ...
+
+
+@overload
+def drop_block(
+    x: ArrayLike,
+    p: float,
+    block_size: int,
+    *,
+    shared_axes: int | Sequence[int] = (),
+    rng: Rng = None,
+    training: bool = True,
+    scale: bool = True,
+    out: Array | None = None,
+) -> tuple[Array, DropBlockContext]: ...
+
+
+@explained
 def drop_block(
     x: ArrayLike,
     p: float,
@@ -280,7 +352,7 @@ def select(x: Array, drop: NDArray[np.bool_], scale: float | Array, y: Array) ->
     np.copyto(y, np.zeros((), y.dtype), where=drop)
 
 
-class EmbeddingDropoutContext(Values):
+class EmbeddingDropoutContext(OfArrays):
     """
     The words that `embedding_dropout` dropped, and those that it looked up.
 
@@ -293,7 +365,6 @@ class EmbeddingDropoutContext(Values):
     """
 
     __slots__ = ("mask", "indices")
-    __eq__, __hash__ = object.__eq__, object.__hash__  # arrays do not compare
     mask: Mask
     indices: NDArray[np.intp]
 
@@ -301,6 +372,14 @@ class EmbeddingDropoutContext(Values):
     def shape(self) -> tuple[int, ...]:
         """Shape of y and dy."""
         return self.indices.shape + self.mask.shape[1:]
+
+    @overload
+    def backward(
+        self, dy: NDArray[Scalar], *, out: NDArray[Scalar] | None = None
+    ) -> NDArray[Scalar]: ...
+
+    @overload
+    def backward(self, dy: ArrayLike, *, out: Array | None = None) -> Array: ...
 
     def backward(self, dy: ArrayLike, *, out: Array | None = None) -> Array:
         """
@@ -325,6 +404,59 @@ class EmbeddingDropoutContext(Values):
         return result
 
 
+@overload
+def embedding_dropout(
+    weight: NDArray[Scalar],
+    p: float | Array,
+    *,
+    indices: None = None,
+    rng: Rng = None,
+    training: bool = True,
+    scale: bool = True,
+    out: NDArray[Scalar] | None = None,
+) -> tuple[NDArray[Scalar], Mask]: ...
+
+
+@overload
+def embedding_dropout(
+    weight: ArrayLike,
+    p: float | Array,
+    *,
+    indices: None = None,
+    rng: Rng = None,
+    training: bool = True,
+    scale: bool = True,
+    out: Array | None = None,
+) -> tuple[Array, Mask]: ...
+
+
+@overload
+def embedding_dropout(
+    weight: NDArray[Scalar],
+    p: float | Array,
+    *,
+    indices: ArrayLike,
+    rng: Rng = None,
+    training: bool = True,
+    scale: bool = True,
+    out: NDArray[Scalar] | None = None,
+) -> tuple[NDArray[Scalar], EmbeddingDropoutContext]: ...
+
+
+@overload
+def embedding_dropout(
+    weight: ArrayLike,
+    p: float | Array,
+    *,
+    indices: ArrayLike,
+    rng: Rng = None,
+    training: bool = True,
+    scale: bool = True,
+    out: Array | None = None,
+) -> tuple[Array, EmbeddingDropoutContext]: ...
+
+
+@explained
 def embedding_dropout(
     weight: ArrayLike,
     p: float | Array,

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from simdrop import _args
 from simdrop._core.stream import Stream
+from simdrop._names import explained
 
 if TYPE_CHECKING:
     from simdrop._core.stream import Rng
@@ -22,6 +23,7 @@ MOST_ELEMENTS = 20  # 2**20 masks take seconds for a small net; each further ele
 CHUNK = 4096  # masks at a time, which bounds the memory
 
 
+@explained
 def expectation(f: Function, x: ArrayLike, p: ArrayLike, *, scale: bool = False) -> tuple[Any, Any]:
     """
     Exact mean and variance of f(masked x) over all masks, each with its probability.
@@ -90,6 +92,7 @@ def expectation(f: Function, x: ArrayLike, p: ArrayLike, *, scale: bool = False)
     return moments.mean, moments.squares / moments.weight
 
 
+@explained
 def monte_carlo(
     f: Function,
     x: ArrayLike,
@@ -154,6 +157,10 @@ def monte_carlo(
 class Moments:
     """Mean and sum of squares about the mean of samples that are added in chunks."""
 
+    weight: float
+    mean: Any
+    squares: Any
+
     def __init__(self) -> None:
         self.weight, self.mean, self.squares = 0.0, 0.0, 0.0
 
@@ -166,6 +173,7 @@ class Moments:
         self.mean = self.mean + difference * (weight / total)
 
 
+@explained
 def weight_scaling(f: Function, x: ArrayLike, p: ArrayLike) -> Any:
     """
     f at the expected input, ``f((1 - p) x)``: what a net computes at inference.

@@ -209,7 +209,7 @@ def test_going_on_from_every_batch(small, words, monkeypatch):
 def test_a_signal_writes_a_last_checkpoint(small, which, code):
     words = ["--data", small, "--epochs", "1000000", "--checkpoint", "run.npz"]
     process = start("train", "--hidden", "8", *words)
-    for _ in range(6):  # the title and five epochs' lines
+    for _ in range(7):  # the title, a note and five epochs' lines
         assert process.stdout.readline()
     process.send_signal(getattr(signal, which))
     ended, out, err = finish(process)
@@ -227,7 +227,7 @@ def test_a_system_without_one_of_the_signals(small, monkeypatch):
 def test_a_reader_that_goes_away_writes_a_last_checkpoint(small):
     words = ["--hidden", "8", "--epochs", "1000000", "--checkpoint", "run.npz"]
     process = start("train", "--data", small, *words)
-    for _ in range(6):  # the title and five epochs' lines
+    for _ in range(7):  # the title, a note and five epochs' lines
         assert process.stdout.readline()
     process.stdout.close()
     process.wait(600)
@@ -292,10 +292,9 @@ def test_resume_from_whatever_is_wrong_is_one_line(small, capsys, validation):
     images = data.load(small)
     chosen_settings = chosen("--data", small, *SMALL, *words)
     described = checkpoint.describe(images, chosen_settings)
-    per_epoch = loop.batches_an_epoch(
-        data.hold_out(images, chosen_settings.validation, 0), chosen_settings
-    )
-    runs = loop.make_runs(images, chosen_settings)
+    trials = loop.make_trials(images, chosen_settings, 1)
+    per_epoch = loop.batches_an_epoch(trials[0].rows, chosen_settings)
+    runs = trials[0].runs
     before = all_of(runs[0].net, runs[0].optimizer)
     seen = 0
     seconds = ("extra", "runs", "with", "seconds")
@@ -306,7 +305,7 @@ def test_resume_from_whatever_is_wrong_is_one_line(small, capsys, validation):
         seen += 1
         forge("b.npz", about | {"extra": wrong}, arrays)
         with pytest.raises(errors.InputError, match="^--resume: "):
-            checkpoint.resume(Path("b.npz"), runs, described, per_epoch)
+            checkpoint.resume(Path("b.npz"), trials, described, per_epoch)
             pytest.fail(f"accepted: {where} {what}")
         assert all_of(runs[0].net, runs[0].optimizer) == before and not runs[0].history
         if seen % 50 == 0:

@@ -16,6 +16,7 @@ from hypothesis.extra import numpy as hnp
 
 from simdrop.cli import data
 from simdrop.cli.errors import InputError
+from simdrop.cli.sources import Found
 
 MNIST = Path(
     os.environ.get("SIMDROP_MNIST")
@@ -33,6 +34,10 @@ def npz(tmp_path):
         return tmp_path / "small.npz"
 
     return write
+
+
+def checked(arrays):
+    return data.checked(Found("small", arrays))
 
 
 def npy(array):
@@ -130,12 +135,16 @@ def test_npz_is_told_by_its_content_not_by_its_name(npz):
 
 @pytest.mark.parametrize(
     "missing, found",
-    [(["x_train"], "y_train, x_test, y_test"), (IDX_FILES, "none")],
-    ids=["one", "all"],
+    [
+        (["x_train"], "y_train, x_test, y_test"),
+        (["x_test"], "x_train, y_train, y_test"),
+        (IDX_FILES, "none"),
+    ],
+    ids=["one", "test", "all"],
 )
 def test_npz_without_an_array(npz, missing, found):
     path = npz(**dict.fromkeys(missing))
-    names = " or ".join(missing)
+    names = " or ".join(list(missing)[:2])
     with pytest.raises(InputError, match=f"has no array {names}; wanted x_train, .* found {found}"):
         data.load(path)
 
@@ -213,9 +222,8 @@ def test_npz_arrays_are_read_as_numpy_reads_them(tmp_path, array, order):
     path = tmp_path / "small.npz"
     array = np.asarray(array, order=order)
     np.savez(path, **small_set() | {"x_train": array, "x_test": array[:4]})
-    loaded = data.load(path)
-    scale = data.pixel_scale(array)
-    wanted = array.reshape(6, -1).astype(np.float32) / np.float32(scale)
+    loaded = data.load(path, scale="none")
+    wanted = array.reshape(6, -1).astype(np.float32)
     np.testing.assert_array_equal(loaded.x_train, wanted)
 
 
@@ -280,14 +288,14 @@ def test_npz_member_that_is_no_array(tmp_path):
 def test_file_that_is_no_npz(tmp_path, content):
     path = tmp_path / "data.npz"
     path.write_bytes(content)
-    with pytest.raises(InputError, match="data.npz' is not an .npz file; wanted one, or a folder"):
+    with pytest.raises(InputError, match="data.npz' is not an .npz file; wanted one, a folder"):
         data.load(path)
 
 
 def test_gzip_file_that_is_no_npz(tmp_path):
     path = tmp_path / "data.npz.gz"
     path.write_bytes(gzip.compress(b"text"))
-    with pytest.raises(InputError, match="data.npz.gz' is not an .npz file; wanted one, or a"):
+    with pytest.raises(InputError, match="data.npz.gz' is not an .npz file; wanted one, a fold"):
         data.load(path)
 
 
@@ -345,7 +353,8 @@ def with_value(value, shape=(4, 5)):
         ),
         (FLOATS | {"x_test": with_value(np.nan)}, "x_test holds nan in example 2; wanted finite"),
         (FLOATS | {"x_test": with_value(-np.inf)}, "x_test holds -inf in example 2; wanted finite"),
-        (FLOATS | {"x_train": with_value(1e39, (6, 5))}, r"x_train holds 1e\+39 in example 2"),
+        (FLOATS | {"x_train": with_value(np.nan, (6, 5))}, "x_train holds nan in example 2"),
+        (FLOATS | {"x_test": with_value(1e39)}, r"x_test holds 1e\+39 in example 2"),
         ({"y_train": np.full(6, "a")}, "y_train holds strings and y_test whole numbers; wanted th"),
         ({"y_test": np.full(4, True)}, "y_train holds whole numbers and y_test booleans; wanted"),
         ({"y_train": np.full(6, 1j)}, "y_train holds complex128; wanted whole numbers, strings"),
@@ -354,7 +363,9 @@ def with_value(value, shape=(4, 5)):
         ({"y_train": np.full((6, 2), "a")}, r"y_train has shape \(6, 2\); wanted one label an"),
         ({"y_train": np.eye(6)[:, :5]}, r"y_train has shape \(6, 5\).*row 5 is not"),
         ({"y_train": np.eye(6) + np.eye(6)[0]}, r"y_train has shape \(6, 6\).*row 0 is not"),
-        ({"y_train": np.full((6, 2), 0.5)}, r"y_train has shape \(6, 2\).*row 0 is not"),
+        ({"y_train": np.full((6, 2), 0.5)}, "y_train has 2 numbers an example, and y_test 1"),
+        ({"y_train": np.full(6, 0.5), "y_test": np.full(4, np.nan)}, "y_test holds nan in exampl"),
+        ({"y_train": np.full(6, 0.5), "y_test": np.full(4, "a")}, "y_test holds <U1, shape "),
         ({"y_train": np.full((6, 2), np.nan)}, r"y_train has shape \(6, 2\).*row 0 is not"),
         (
             {"y_train": np.eye(6), "y_test": np.eye(4)},
@@ -396,9 +407,9 @@ def test_arrays_that_do_not_fit(npz, changes, message):
         ("int64", 0, 255, 255),
         ("int64", -(2**63), 5, 2**63),
         ("int32", 0, 0, 1),
-        ("float32", -2.5, 80, 1),
-        ("float64", 0, 1e30, 1),
-        ("float16", 0, 60000, 1),
+        ("float32", -2.5, 80, 80),
+        ("float64", 0, 1e30, 1e30),
+        ("float16", 0, 60000, 60000),
         ("bool", 0, 1, 1),
     ],
 )
@@ -445,13 +456,13 @@ def test_labels_are_the_sorted_ones_of_the_training_set(labels, shape):
     known = sorted(set(labels.tolist()))
     if len(known) == 1:
         with pytest.raises(InputError, match="wanted two or more"):
-            data.checked("small", arrays)
+            checked(arrays)
         return
-    loaded = data.checked("small", arrays)
+    loaded = checked(arrays)
     assert loaded.labels == tuple(known) and all(type(label) is int for label in loaded.labels)
     assert [known[y] for y in loaded.y_train] == labels.tolist()
     assert [known[y] for y in loaded.y_test] == labels[:4].tolist()
-    assert loaded.notes == ()
+    assert [note for note in loaded.notes if not note.startswith("Inputs")] == []
 
 
 @given(
@@ -464,13 +475,13 @@ def test_one_hot_labels(labels, dtype, trailing, test_too):
     rows = np.eye(5)[labels].astype(dtype)
     test = rows[:4] if test_too else np.array(labels[:4])
     arrays = small_set() | {"y_train": rows[..., None] if trailing else rows, "y_test": test}
-    loaded = data.checked("small", arrays)
+    loaded = checked(arrays)
     assert loaded.labels == tuple(sorted(set(labels)))
     assert [loaded.labels[y] for y in loaded.y_train] == labels
     assert [loaded.labels[y] for y in loaded.y_test] == labels[:4]
     names = "y_train and y_test" if test_too else "y_train"
-    assert loaded.notes == (
-        f"Labels: the positions of the 1s in {names}, one-hot rows of 5 numbers.",
+    assert loaded.notes[0] == (
+        f"Labels: the positions of the 1s in {names}, one-hot rows of 5 numbers."
     )
 
 
@@ -486,7 +497,7 @@ def test_labels_that_are_strings(labels, as_bytes):
         np.array([label.encode() for label in part] if encoded else part)
         for part, encoded in zip((labels, labels[:4]), as_bytes, strict=True)
     )
-    loaded = data.checked("small", small_set() | {"y_train": train, "y_test": test})
+    loaded = checked(small_set() | {"y_train": train, "y_test": test})
     assert loaded.labels == tuple(sorted(set(labels)))
     assert [loaded.labels[y] for y in loaded.y_train] == labels
     assert [loaded.labels[y] for y in loaded.y_test] == labels[:4]
@@ -510,8 +521,8 @@ def test_byte_orders(npz, orders, kind):
     x = np.arange(60).reshape(10, 2, 3)
     arrays = {"x_train": x[:6].astype(orders[0] + kind), "x_test": x[6:].astype(orders[1] + kind)}
     labels = {"y_train": np.arange(6, dtype=orders[1] + "i4"), "y_test": np.arange(4.0)}
-    loaded = data.load(npz(**arrays, **labels))
-    scale = np.float32(35 if kind[0] in "iu" else 1)
+    loaded = data.load(npz(**arrays, **labels), scale="unit")
+    scale = np.float32(35)
     np.testing.assert_array_equal(loaded.x_train, x[:6].reshape(6, 6).astype("f4") / scale)
     np.testing.assert_array_equal(loaded.x_test, x[6:].reshape(4, 6).astype("f4") / scale)
     assert loaded.y_train.dtype.isnative and loaded.x_train.dtype.isnative
@@ -560,7 +571,7 @@ def test_mnist():
 @given(count=st.integers(2, 60), fraction=st.floats(0.01, 0.99), seed=st.integers(0, 2**70))
 def test_hold_out_takes_every_row_once(count, fraction, seed):
     arrays = small_set(train=max(count, 3))
-    images = data.checked("small", arrays)
+    images = checked(arrays)
     held_out = round(fraction * len(images.y_train))
     if not 0 < held_out < len(images.y_train):
         with pytest.raises(InputError, match="wanted at least one for each"):
@@ -574,7 +585,7 @@ def test_hold_out_takes_every_row_once(count, fraction, seed):
 
 
 def test_hold_out_depends_on_the_seed():
-    images = data.checked("small", small_set(train=60))
+    images = checked(small_set(train=60))
     rows = [data.hold_out(images, 0.5, seed).validation.tolist() for seed in (0, 1)]
     assert rows[0] != rows[1]
     assert rows[0] != sorted(rows[0])

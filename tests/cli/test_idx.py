@@ -251,7 +251,7 @@ def test_folder_with_qmnist(tmp_path, gz):
     write_set(tmp_path, "qmnist-", labels="idx2-int", gz=gz, **labels)
     loaded = data.load(tmp_path)
     assert_small_set(loaded)
-    assert loaded.notes == ("Labels: the first of QMNIST's 8 columns, the digit.",)
+    assert loaded.notes[0] == "Labels: the first of QMNIST's 8 columns, the digit."
 
 
 def test_qmnist_with_one_column(tmp_path):

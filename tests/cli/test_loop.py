@@ -101,9 +101,9 @@ def test_curves_are_measured_without_dropout_on_the_right_rows(small):
 def test_evaluation_in_parts_is_that_of_the_whole(small, monkeypatch):
     images = data.load(small)
     (run, _), _ = trained(images, settings())
-    whole = loop.evaluate(run.net, images.x_train, images.y_train)
+    whole = loop.evaluate(run.net, images)
     monkeypatch.setattr(loop, "CHUNK", 50)  # 50, 50 and 20
-    parts = loop.evaluate(run.net, images.x_train, images.y_train)
+    parts = loop.evaluate(run.net, images)
     assert parts[0] == pytest.approx(whole[0], rel=1e-5) and parts[1] == whole[1]
 
 
@@ -111,7 +111,8 @@ def test_evaluation_in_parts_is_that_of_the_whole(small, monkeypatch):
 def test_divergence(small, folder, capsys, too_much):
     assert main(["train", "--data", small, "--quiet", *too_much]) == 1
     form = (
-        r"the net with(out)? dropout diverged in epoch \d+: its loss is (nan|inf); a smaller --lr"
+        r"the net with(out)? dropout diverged in epoch \d+: its loss is (nan|inf); "
+        r"its inputs reach from \S+ to \S+ \(--scale none\): try --scale standard; else a smaller"
     )
     assert re.match(form, one_error_line(capsys, silent=True))
     assert list(folder.iterdir()) == []
@@ -128,8 +129,8 @@ def test_divergence_ends_the_training_at_once(small, capsys, monkeypatch):
 def test_divergence_that_shows_only_on_the_validation_set(small, capsys, monkeypatch):
     evaluate = loop.evaluate
 
-    def diverged(net, x, y, rows=None, *team):
-        loss, error = evaluate(net, x, y, rows, *team)
+    def diverged(net, images, part="train", rows=None, *team):
+        loss, error = evaluate(net, images, part, rows, *team)
         return (np.inf if len(rows) == 24 else loss), error
 
     monkeypatch.setattr(loop, "evaluate", diverged)

@@ -157,6 +157,7 @@ def test_too_little_memory(small, folder, capsys, monkeypatch, reason, wanted):
 def test_ctrl_c(small, folder):
     process = start("train", "--data", small, "--epochs", "1000000")
     assert process.stdout.readline().startswith("small, net")
+    assert process.stdout.readline().startswith("Inputs: ")
     assert process.stdout.readline().startswith("epoch ")
     process.send_signal(signal.SIGINT)
     code, _, err = finish(process)

@@ -31,7 +31,7 @@ def no_training(monkeypatch):
 @pytest.mark.parametrize(
     "words, message",
     [
-        ([], "no command given; wanted train, sweep or info (see simdrop --help)"),
+        ([], "no command given; wanted train, predict, sweep or info (see simdrop --help)"),
         (["trian"], "invalid choice: 'trian'"),
         (["info", "extra"], "unrecognized arguments: extra"),
         (["train", "--dat", "x"], "unrecognized arguments: --dat x"),
@@ -85,7 +85,7 @@ def no_training(monkeypatch):
         ),
         (
             ["train", "--data", __file__],
-            "test_options.py' is not an .npz file; wanted one, or a folder",
+            "test_options.py' is not an .npz file; wanted one, a folder",
         ),
     ],
 )

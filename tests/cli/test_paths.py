@@ -86,8 +86,8 @@ def no_hanging():
 def test_path_that_cannot_be_used(words, fault, small, capsys, monkeypatch, request):
     images = data.load(small)
     if "--data" not in words:
-        monkeypatch.setattr(train, "load", lambda path: images)
-        monkeypatch.setattr(sweep, "load", lambda path: images)
+        monkeypatch.setattr(train, "load", lambda **source: images)
+        monkeypatch.setattr(sweep, "load", lambda **source: images)
     monkeypatch.setattr(loop, "train", None)  # none of them comes as far
     before = request.getfixturevalue("paths")
     path, message = FAULTS[fault]

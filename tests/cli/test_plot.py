@@ -9,7 +9,7 @@ import pytest
 from command import PNG_SIGNATURE, QUICK
 
 from simdrop import _files
-from simdrop.cli import loop, plot, report
+from simdrop.cli import loop, plot, report, tasks
 from simdrop.cli.main import main
 
 # Each test is in an empty folder of its own.
@@ -50,9 +50,9 @@ def test_picture_has_the_permissions_of_any_new_file(small):
 
 
 def test_loss_of_zero_can_be_drawn():
-    run = loop.Run("without dropout", None, None, [loop.Epoch(0.0, 0.0, 0.0, 0.0, 1.0)])
+    run = loop.Run("without dropout", None, None, 0, [loop.Epoch(0.0, 0.0, 0.0, 0.0, 1.0)])
     result = report.Result(run, 0.0, 0.0)
-    figure = plot.curves([result, result], "perfect")
+    figure = plot.curves([[result], [result]], "perfect", tasks.CLASSIFICATION)
     plot.save(figure, Path("perfect.png"))
     assert Path("perfect.png").read_bytes().startswith(PNG_SIGNATURE)
 

@@ -6,8 +6,6 @@ from pathlib import Path
 import pytest
 from command import CURSOR_UP, HIDE_CURSOR, QUICK, SHOW_CURSOR, in_terminal, plain
 
-from simdrop.cli import progress
-
 # Each test is in an empty folder of its own.
 pytestmark = pytest.mark.usefixtures("folder")
 
@@ -50,9 +48,11 @@ def test_sweep_in_a_terminal(small, columns):
     end = plain(seen)[plain(seen).rindex("time left") :]  # the table of the end
     for p in ("0", "0.25", "0.5", "0.75"):
         if columns == 40:
-            assert re.search(rf"^p {p}\r\n(  input [\d.]+ +\d+\.\d\d %\r\n){{4}}", end, re.M)
+            assert re.search(
+                rf"^p {p}\r\n(  input [\d.]+ +\d+\.\d\d ± \d+\.\d\d %\r\n){{4}}", end, re.M
+            )
         else:
-            assert re.search(rf"^ {p} ( +\d+\.\d\d %){{4}} *\r$", end, re.M)
+            assert re.search(rf"^ {p} ( +\d+\.\d\d ± \d+\.\d\d %){{4}} *\r$", end, re.M)
 
 
 def test_ctrl_c_in_a_terminal_gives_the_cursor_back(small, folder):
@@ -70,13 +70,17 @@ def test_terminal_that_cannot_move_its_cursor_gets_lines(small):
     assert "\x1b" not in seen and "epoch 3/3, with dropout: loss" in seen
 
 
-def test_time_left(monkeypatch):
-    now = 1000.0
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
-    display = progress.Display("title", None, total=250, done=50, quiet=True)  # 50: a checkpoint
-    display.show(100)  # a quarter of the rest
-    for seconds, wanted in ((20, "1:00"), (25, "1:15"), (1300, "1:05:00")):
-        now = 1000.0 + seconds
-        assert display.time_left() == wanted
-    display.show(250)
-    assert display.time_left() == "0:00"
+def test_fit_in_a_terminal():
+    """`nn.Network.fit` uses the same display."""
+    code = """
+from simdrop import nn
+net = nn.MLP((2, 3, 2), rng=0)
+net.fit([[1, 2], [3, 4]], [0, 1], epochs=300, validation=0.5, rng=0)
+"""
+    code, seen, err = in_terminal(code=code, columns=60)
+    assert (code, err) == (0, "")
+    assert seen.index(HIDE_CURSOR) < seen.index("time left") < seen.index(SHOW_CURSOR)
+    *_, title, state, bar, first, second = plain(seen.split(CURSOR_UP)[-1]).splitlines()
+    assert title.rstrip() == "MLP(2-3-2, relu, p=0.5, p_input=0.2): 1 row in 1 batch"
+    assert (state.rstrip(), bar.rstrip()) == ("done", "━" * 40)
+    assert f"{first.rstrip()} {second.rstrip()}".startswith("epoch 300/300, loss ")

@@ -24,11 +24,13 @@ def signed(text):
     return text[:-1] + b', "sha256": "' + digest + b'"}\n'
 
 
-ABOUT = {"settings": {"folds": 3, "lr": 0.05}, "data": {"x_train": "0a1b"}}
+ABOUT = {"settings": {"folds": 3, "momentum": 0.9}, "data": {"x_train": "0a1b"}}
 
-HEAD = {"simdrop sweep": 2} | ABOUT
+HEAD = {"simdrop sweep": 3} | ABOUT
 
-RECORD = {"p": 0.5, "p_input": 0.2, "fold": 1, "error": 0.25, "loss": 1.5, "seconds": 0.125}
+VALUES = {"p": 0.5, "p_input": 0.2, "lr": 0.05, "hidden": [8, 4]}
+CELL = (0.5, 0.2, 0.05, (8, 4))
+RECORD = VALUES | {"fold": 1, "error": 0.25, "loss": 1.5, "seconds": 0.125}
 
 
 def results_file(*written):
@@ -42,7 +44,7 @@ def test_lines_are_what_the_page_says():
     records.append(RESULTS, RECORD)
     records.append(RESULTS, other)
     assert RESULTS.read_bytes() == results_file(RECORD, other)
-    assert records.load(RESULTS, ABOUT) == {(0.5, 0.2): {1: 0.25, 2: None}}
+    assert records.load(RESULTS, ABOUT) == {CELL: {1: 0.25, 2: None}}
 
 
 def test_no_flipped_bit_is_read_as_another_number():
@@ -55,7 +57,7 @@ def test_no_flipped_bit_is_read_as_another_number():
             damaged[at] ^= 1 << bit
             RESULTS.write_bytes(damaged)
             if at == ends[-1]:  # as if the line had not been finished: that net is trained again
-                assert records.load(RESULTS, ABOUT) == {(0.5, 0.2): {0: 0.5}}
+                assert records.load(RESULTS, ABOUT) == {CELL: {0: 0.5}}
                 assert RESULTS.read_bytes() == whole[: ends[-2] + 1]
                 continue
             line = 1 + sum(end < at for end in ends)
@@ -75,8 +77,8 @@ def test_no_damage_is_read_as_another_number(data):
     except InputError as error:
         assert "damaged in line" in str(error)
     else:
-        assert done.items() <= {(0.5, 0.2): {}}.items() or all(
-            error == fold / 4 for fold, error in done[0.5, 0.2].items()
+        assert done.items() <= {CELL: {}}.items() or all(
+            error == fold / 4 for fold, error in done[CELL].items()
         )
 
 
@@ -103,7 +105,9 @@ WRONG = {
     "p": [None, 1.5, *NO_NUMBERS],
     "p_input": [None, 1.5, *NO_NUMBERS],
     "fold": [None, 3, 1.5, 2**64, *NO_NUMBERS],
-    "error": [1.5, *NO_NUMBERS],
+    "lr": [None, *NO_NUMBERS],
+    "hidden": [None, 8, [8.5], [-8], "8,4"],
+    "error": NO_NUMBERS,
     "loss": NO_NUMBERS,
     "seconds": [None, *NO_NUMBERS],
 }
@@ -135,14 +139,14 @@ def test_a_damaged_line_is_an_error_that_says_what_to_do(what):
 @pytest.mark.parametrize(
     "head, message",
     [
-        (HEAD | {"simdrop sweep": 1}, "is of version 1, not 2; wanted a new name"),
+        (HEAD | {"simdrop sweep": 1}, "is of version 1, not 3; wanted a new name"),
         (HEAD | {"simdrop sweep": True}, "damaged in line 1"),
         (HEAD | {"settings": [1]}, "damaged in line 1"),
         (HEAD | {"data": {"x_train": 1}}, "damaged in line 1"),
         ({"settings": {}, "data": {}}, "damaged in line 1"),
         ([1], "damaged in line 1"),
         (HEAD | {"data": {}}, "is from another sweep: the data differ in x_train"),
-        (HEAD | {"settings": {"folds": 3}}, "--lr was not there and is 0.05"),
+        (HEAD | {"settings": {"folds": 3}}, "--momentum was not there and is 0.9"),
     ],
 )
 def test_a_head_that_is_none_of_this_sweep(head, message):

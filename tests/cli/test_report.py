@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from command import SMALL, plain, settings, trained
 
-from simdrop.cli import data, report, sweep, tables
+from simdrop import nn
+from simdrop.cli import data, records, report, sweep, tables
 from simdrop.cli.main import main
 
 # Each test is in an empty folder of its own.
@@ -31,7 +32,7 @@ def test_final_errors_are_those_of_the_training_and_test_sets(small):
 def test_classes_that_are_not_0_1_2_are_shown(small, capsys):
     with np.load(small) as arrays:
         arrays = dict(arrays)
-    words = ["--data", small, "--hidden", "4", "--epochs", "1", "--quiet"]
+    words = ["--data", small, "--hidden", "4", "--epochs", "1"]
     sweep_words = ["sweep", *words, "--folds", "2", "--p", "0.5", "--p-input", "0", "--results"]
     shown = []
     for number, names in enumerate([(0, 1, 2), (-1, 1, 7), ("cat", "dog", "a\nb"), np.eye(3)]):
@@ -47,8 +48,8 @@ def test_classes_that_are_not_0_1_2_are_shown(small, capsys):
 
 
 def test_many_classes_are_not_all_shown(capsys):
-    images = data.Data("many", *[np.zeros((0, 1))] * 4, labels=tuple(range(1, 101)))
-    report.print_notes(images)
+    signature = nn.Signature(tuple(range(1, 101)))
+    report.print_classes(data.Data("many", *[np.zeros((0, 1))] * 4, signature))
     out = capsys.readouterr().out
     assert out == f"Classes: {', '.join(map(str, range(1, 21)))} and 80 more.\n"
 
@@ -75,14 +76,15 @@ def test_numbers_are_whole_at_every_width(small, capsys, monkeypatch):
     """No terminal: all of a row in one line, whatever COLUMNS says. A terminal: nothing wider."""
     images = data.load(small)
     runs, rows = trained(images, settings(hidden=(2,)))
-    results = [report.measure(run, images, rows) for run in runs]
+    results = [[report.measure(run, images, rows)] for run in runs]
     ps, p_inputs = (0.0, 0.25, 0.5), (0.0, 0.1, 0.123456, 0.2, 0.3)
-    errors = {(p, q): dict.fromkeys((0, 1), p / 3 + q / 7) for p in ps for q in p_inputs}
-    errors[0.25, 0.1] = {0: None}
+    axes = sweep.Axes(ps, p_inputs, (0.05,), ((8,),))
+    errors = {cell: dict.fromkeys((0, 1), cell.p / 3 + cell.p_input / 7) for cell in axes.cells()}
+    errors[records.Cell(0.25, 0.1, 0.05, (8,))] = {0: None}
 
     def shown():
         report.print_report(results, images, rows)
-        tables.print_table(sweep.Grid(ps, p_inputs, 2, errors).table())
+        tables.print_table(sweep.Grid(axes, 2, errors).table())
         return plain(capsys.readouterr().out)
 
     monkeypatch.setenv("COLUMNS", "40")
@@ -91,7 +93,7 @@ def test_numbers_are_whole_at_every_width(small, capsys, monkeypatch):
         re.fullmatch(r" with dropout( +\d+\.\d\d %){3} +\d+\.\d{3} *", line)
         for line in piped.splitlines()
     )
-    assert any(len(re.findall(r"\d\.\d\d %", line)) == 5 for line in piped.splitlines())
+    assert any(len(re.findall(r"\d ± 0\.00 %", line)) == 5 for line in piped.splitlines())
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     for width in range(20, 201):
         monkeypatch.setenv("COLUMNS", str(width))

@@ -155,6 +155,29 @@ def draw_given(stream):
 
 
 @needs_fork
+def test_children_of_a_seeded_process():
+    """They draw what neither their parent nor their siblings draw, unless they seed themselves."""
+
+    def draws():
+        return [(m.key, m.draw) for m in (sd.dropout(np.ones(8))[1] for _ in range(3))]
+
+    def seeded():
+        sd.seed([5, 1])
+        return draws()
+
+    try:
+        sd.seed(5)
+        found = draws() + in_child(draws) + in_child(draws) + in_child(lambda: in_child(draws))
+        assert len({key for key, _ in found}) == 4 and len(set(found)) == 12
+        assert in_child(seeded) == in_child(seeded)
+        after = draws()
+        sd.seed(5)
+        assert found[:3] + after == draws() + draws()
+    finally:
+        sd.seed()
+
+
+@needs_fork
 def test_a_pool_of_forked_processes():
     with ProcessPoolExecutor(3, mp_context=multiprocessing.get_context("fork")) as pool:
         results = list(pool.map(draw_held, range(12)))

@@ -163,7 +163,9 @@ def test_windows_are_values():
         for j, other in enumerate(WINDOWS):
             assert (one == other) is (i == j)
         others = [copy.copy(one), copy.deepcopy(one), pickle.loads(pickle.dumps(one))]
-        for other in (*others, eval(repr(one), EVAL)):
+        if "<array of shape" not in repr(one):
+            others.append(eval(repr(one), EVAL))
+        for other in others:
             assert other == one and hash(other) == hash(one) and other.start == one.start
             np.testing.assert_array_equal(other.keep(), one.keep())
             x = np.ones(one.shape)

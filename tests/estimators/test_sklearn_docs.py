@@ -49,7 +49,7 @@ def test_help_has_every_parameter_with_its_default_and_every_attribute(estimator
         assert name in defaults or re.search(rf"^(\w+, )?{name}(, \w+)? : ", text, re.MULTILINE)
 
 
-@pytest.mark.parametrize("module", ["classifier", "regressor"])
+@pytest.mark.parametrize("module", ["classifier", "composition", "regressor"])
 def test_examples_in_docstrings(module):
     result = doctest.testmod(importlib.import_module(f"simdrop.sklearn.{module}"))
     assert result.attempted and not result.failed

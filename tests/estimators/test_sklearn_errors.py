@@ -8,7 +8,7 @@ pytest.importorskip("sklearn", minversion="1.6")
 from sklearn.exceptions import NotFittedError
 from small_estimators import CLASSES, OWN, data_for, every_estimator, fitted, small, weights
 
-from simdrop.sklearn import DropoutMLPClassifier
+from simdrop.sklearn import DropoutMLPClassifier, DropoutMLPRegressor, predict_mc
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -91,3 +91,17 @@ def test_before_fit_predictions_and_weights_are_errors(estimator):
         estimator().predict([[1.0]])
     with pytest.raises(AttributeError, match="is not fitted yet"):
         _ = estimator().intercepts_
+
+
+def test_names_of_elsewhere():
+    for call, wrong, hint in (
+        (DropoutMLPClassifier, "p", r"DropoutMLPClassifier\(\) .*'p': pass dropout, "),
+        (DropoutMLPRegressor, "keep_prob", r": dropout = 1 - keep_prob$"),
+        (DropoutMLPClassifier, "seed", r"'seed': pass random_state, "),
+        (DropoutMLPClassifier, "rng", r"'rng': pass random_state, "),
+        (DropoutMLPClassifier, "p_input", r"'p_input': pass input_dropout$"),
+        (small(DropoutMLPClassifier).predict_mc, "seed", r"predict_mc\(\) .*: pass rng, "),
+        (predict_mc, "n_samples", r"predict_mc\(\) .*: pass n$"),
+    ):
+        with pytest.raises(TypeError, match=hint):
+            call(**{wrong: 0})

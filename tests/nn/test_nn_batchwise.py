@@ -203,7 +203,8 @@ def test_the_kind_of_dropout_is_one_of_two():
 
 
 def test_repr():
-    assert repr(make_net()) == (
+    assert repr(make_net()) == "MLP(7-6-5-4, relu, p=0.5, p_input=0.2, dropout='batchwise')"
+    assert str(make_net()) == (
         "MLP(\n    KeptInputs(7, p=0.2),\n    BatchwiseDense(7, 6, p=0.5, activation='relu'),\n"
         "    BatchwiseDense(6, 5, p=0.5, activation='relu'),\n"
         "    BatchwiseDense(5, 4, activation='identity'),\n)"

@@ -99,7 +99,7 @@ def test_a_net_alone_and_numbers_of_numpy():
     with np.load("a.npz", allow_pickle=False) as npz:  # a file that other programs can read
         about = json.loads(npz["about"].tobytes())
         assert npz["net/parameter/0"].shape == (4, 6)
-    assert (about["format"], about["version"]) == ("simdrop checkpoint", 2)
+    assert (about["format"], about["version"]) == ("simdrop checkpoint", 3)
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,8 @@ def test_whatever_is_wrong_in_a_checkpoint_is_an_error_that_changes_nothing(opti
                 pytest.fail(f"accepted: {what}")
         assert all_of(other, another) == before, what
 
-    for where, what, wrong in variants(about, skip=[("extra",)]):
+    # What `nn.open` alone reads, `test_nn_open` damages.
+    for where, what, wrong in variants(about, skip=[("extra",), ("nets", "net", "mlp")]):
         seen += 1
         refused((where, what), wrong, arrays)
         if seen % 10 == 0:

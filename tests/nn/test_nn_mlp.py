@@ -127,7 +127,9 @@ def test_everything_is_of_the_dtype_asked_for(dtype):
 
 
 def test_repr():
-    assert repr(nn.MLP((784, 100, 10), p=0.4)) == (
+    net = nn.MLP((784, 100, 10), p=0.4)
+    assert repr(net) == "MLP(784-100-10, relu, p=0.4, p_input=0.2)"
+    assert str(net) == (
         "MLP(\n    Dropout(p=0.2),\n    Dense(784, 100, p=0.4, activation='relu'),\n"
         "    Linear(100, 10),\n)"
     )

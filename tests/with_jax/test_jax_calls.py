@@ -127,3 +127,14 @@ assert "jax" not in sys.modules
 """
     built = "built" if pathlib.Path(sj.__file__).with_name("_ffi.so").exists() else "not built"
     assert f"jax extension:    {built}\n" in run_python(code).stdout
+
+
+def test_names_of_elsewhere():
+    for call in (sj.dropout, sj.drop_path, sj.locked_dropout):
+        for wrong, hint in (
+            ("rate", "pass p, the probability of dropping$"),
+            ("rng", "pass key, where random numbers come from$"),
+            ("deterministic", "pass training = not deterministic$"),
+        ):
+            with pytest.raises(TypeError, match=rf"{call.__name__}\(\) .*'{wrong}': {hint}"):
+                call(jax.random.key(0), jnp.ones(3), **{wrong: 0.5})

@@ -303,3 +303,16 @@ def test_wrong_operands_of_fused_functions():
         F.bias_dropout(x, torch.ones(3), activation="elu")
     with pytest.raises(ValueError, match=r"residual has shape \(3,\)"):
         F.dropout_add(x, torch.ones(3))
+
+
+def test_names_of_elsewhere():
+    x = torch.ones(3)
+    for call, wrong, hint in (
+        (F.dropout, "rate", r"dropout\(\) .*'rate': pass p, "),
+        (F.dropout, "generator", r"'generator': pass stream, where random numbers come from$"),
+        (F.dropout, "out", r"'out': pass inplace=True to write over the input$"),
+        (F.drop_path, "drop_prob", r"drop_path\(\) .*: pass p, "),
+        (F.relu_dropout, "keep_prob", r": p = 1 - keep_prob$"),
+    ):
+        with pytest.raises(TypeError, match=hint):
+            call(x, **{wrong: 0})

@@ -7,6 +7,7 @@ import numpy as np
 
 from simdrop import _pickle
 from simdrop._core import signatures
+from simdrop._core.named import explained
 
 cimport numpy as cnp
 from libc.math cimport sqrt
@@ -142,6 +143,7 @@ cdef class AlphaDropoutContext(Draw):
 _pickle.classes["AlphaDropoutContext"] = AlphaDropoutContext
 
 
+@explained
 def alpha_dropout(x, p=0.5, *, rng=None, shared_axes=(), training=True, out=None):
     """
     Alpha dropout, for self-normalizing nets: dropped elements become SELU's lower limit, and mean 0 and variance 1 stay.

@@ -91,7 +91,7 @@ cdef class BitGenerator(NumpyBitGenerator):
     Parameters
     ----------
     seed : None, int, sequence of ints, SeedSequence or Stream, optional
-        As of NumPy's bit generators; a Stream gives its next draw.
+        As of NumPy's bit generators; a Stream gives its next draw. None is ``Stream()``.
 
     Attributes
     ----------
@@ -129,6 +129,8 @@ cdef class BitGenerator(NumpyBitGenerator):
     def __init__(self, seed=None):
         cdef bytes key = None
         cdef uint64_t draw = 0
+        if seed is None:
+            seed = Stream()
         if isinstance(seed, Stream):
             address, = next_draws(seed, 1)
             key, draw = address.key, address.draw
@@ -233,6 +235,10 @@ cdef class BitGenerator(NumpyBitGenerator):
         other = type(self)(0)
         other.state = state
         return other
+
+    def __repr__(self):
+        place = self.state["state"]
+        return f"{type(self).__name__}(key={place['key']}, draw={place['draw']}, word={place['word']})"
 
     def __reduce__(self):
         return _pickle.restore_bit_generator, (self.state, self._seed_seq)

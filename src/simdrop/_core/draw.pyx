@@ -8,6 +8,7 @@ import numpy as np
 
 from simdrop import _args, _pickle
 from simdrop._core import signatures
+from simdrop._values import shown
 
 cimport cython
 cimport numpy as cnp
@@ -233,15 +234,6 @@ cdef class Draw:
 
 
 _pickle.classes["Draw"] = Draw
-
-
-cdef str shown(value):
-    """A value as Python has it; an array that would fill pages by its shape alone."""
-    if not isinstance(value, np.ndarray):
-        return repr(value)
-    if value.size == 0:
-        return f"np.zeros({value.shape})"
-    return f"np.array({value.tolist()})" if value.size <= 1000 else f"<array of shape {value.shape}>"
 
 
 cdef tuple checked_shape(shape, Py_ssize_t *size):

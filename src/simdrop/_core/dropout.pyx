@@ -2,6 +2,7 @@
 """Functions of the form ``y, mask = transform(x, ...)``, and their gradients."""
 
 from simdrop import _args
+from simdrop._core.named import explained
 
 cimport numpy as cnp
 
@@ -13,6 +14,7 @@ from simdrop._core.stream cimport next_mask_of
 cnp.import_array()
 
 
+@explained
 def dropout(x, p=0.5, *, rng=None, shared_axes=(), training=True, scale=True, out=None):
     """
     Set each element to zero with probability p, and scale the others by ``1 / (1 - p)`` (inverted dropout).
@@ -26,8 +28,8 @@ def dropout(x, p=0.5, *, rng=None, shared_axes=(), training=True, scale=True, ou
         Probability of DROPPING an element, in [0, 1]; an array that broadcasts to x's shape, with the shared axes 1,
         gives samples or units their own.
     rng : None, int, sequence of ints, SeedSequence, BitGenerator, Generator or Stream, optional
-        None uses a process-wide stream seeded by the operating system; an int gives the same mask every time, so pass
-        a Stream in a loop, which takes its next draw; a Generator gives 128 bits and moves on.
+        None uses a process-wide stream seeded by the operating system, or by `simdrop.seed`; an int gives the same
+        mask every time, so pass a Stream in a loop, which takes its next draw; a Generator gives 128 bits and moves on.
     shared_axes : int or tuple of ints, optional
         Axes along which one decision is shared: ``(2, 3)`` drops channels of NCHW images, ``range(1, x.ndim)`` whole
         samples (stochastic depth), ``0`` the same units at all time steps of (T, B, F).
@@ -80,6 +82,7 @@ def dropout(x, p=0.5, *, rng=None, shared_axes=(), training=True, scale=True, ou
     return delivered(given, x, mask.apply(x, out=out), out), mask
 
 
+@explained
 def dropout_backward(dy, mask, *, out=None):
     """
     The gradient with respect to x of a loss whose gradient with respect to dropout's y is `dy`.

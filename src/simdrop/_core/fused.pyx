@@ -6,6 +6,7 @@ from inspect import Signature
 import numpy as np
 
 from simdrop import _args, _arrays, _pickle
+from simdrop._core.named import explained
 
 cimport numpy as cnp
 from libc.stdint cimport uint64_t
@@ -57,13 +58,15 @@ cdef class Fused(Elements):
     cdef object kept  # what `bias` and `sums` are
 
     cdef int set_bias(self, bias, size_t columns) except -1:
-        """Several rows as one where they are short; without bias where it is None."""
+        """Several rows as one where they are short; without bias where it is None. 16-bit floats as float32."""
         cdef size_t row, rows = repeats(columns), bytes
         cdef cnp.npy_intp wide = rows * columns
         cdef char *target
         self.columns = max(wide, 1)
         if bias is None:
             return 0
+        if not is_plain(bias):
+            bias = bias.astype(_arrays.real_type(bias.dtype), order="C")
         self.kept = bias
         if rows > 1:
             self.kept = cnp.PyArray_EMPTY(1, &wide, cnp.PyArray_TYPE(bias), 0)
@@ -166,18 +169,23 @@ cdef int sum_gradient(BiasDropoutContext ctx, dy, dx, dbias) except -1:
     cdef size_t n = cnp.PyArray_SIZE(dy), columns = cnp.PyArray_DIM(dy, cnp.PyArray_NDIM(dy) - 1)
     cdef size_t rows = repeats(columns), wide = rows * columns
     cdef size_t units = (n + wide - 1) // wide if n else 0
-    cdef size_t unit = block_rows(units, cnp.PyArray_NBYTES(dy)), blocks = max((units + unit - 1) // unit, 1)
+    cdef size_t size = max(cnp.PyArray_ITEMSIZE(dy), sizeof(float))  # of an element as it is computed
+    cdef size_t unit = block_rows(units, n * size), blocks = max((units + unit - 1) // unit, 1)
     cdef cnp.npy_intp doubles = 2 * wide * blocks + LINE // sizeof(double)
     sums = cnp.PyArray_ZEROS(1, &doubles, cnp.NPY_FLOAT64, 0)
     kernel.number, kernel.scale, kernel.grain = ACTIVATIONS[ctx.activation], ctx.mask.factor, max(unit * wide, 1)
     kernel.set_bias(apart(ctx.bias, dx), columns)
     kernel.sums = aligned(cnp.PyArray_DATA(sums))
     apply(kernel, ctx.mask, dy, ctx.y if kernel.number == SIMDROP_RELU else ctx.x, dx)
+    computed = dbias if is_plain(dbias) else np.empty(columns, np.float32)
     cdef double *sums_data = kernel.sums
-    cdef void *target = cnp.PyArray_DATA(dbias)
+    cdef void *target = cnp.PyArray_DATA(computed)
     cdef int double = kernel.double
     with nogil:
         kernels.finish_sums[double](columns, rows, blocks, sums_data, target)
+    if computed is not dbias:
+        with np.errstate(all="ignore"):  # as a kernel rounds
+            np.copyto(dbias, computed, casting="unsafe")
     return 0
 
 
@@ -189,7 +197,7 @@ cdef floats(x):
     if is_plain(x):
         return x
     x = _args.base(x)
-    _args.check_floats(x.dtype, False)
+    _args.check_floats(x.dtype, True)
     return np.require(x, _arrays.native(x.dtype), "A")
 
 
@@ -262,6 +270,11 @@ cdef class Context:
     def __array_ufunc__(self, ufunc, method, *inputs, **named):
         _args.refuse_ufunc(self, ufunc)
 
+    def __repr__(self):
+        activation = getattr(self, "activation", None)
+        shown = "" if activation is None else f", activation={activation!r}"
+        return f"{type(self).__name__}({self.mask!r}, dtype={self.dtype}{shown})"
+
     cdef tuple kept(self):
         """What a subclass has besides."""
         return ()
@@ -328,7 +341,8 @@ cdef class BiasDropoutContext(Context):
         dx : ndarray
             ``dy * activation'(x + bias) * mask.scale`` where kept, exactly +0 where dropped; of y's shape and dtype.
         dbias : ndarray
-            (n,), of y's dtype: the sum of dx over all axes but the last, accumulated in twice the precision.
+            (n,), of y's dtype: the sum of dx over all axes but the last, accumulated in twice the precision; of 16-bit
+            floats the sum for float32, rounded.
 
         Raises
         ------
@@ -461,6 +475,7 @@ cdef int checked_activation(activation) except -1:
     return ACTIVATIONS[activation]
 
 
+@explained
 def bias_dropout(x, bias, p=0.5, *, activation=None, rng=None, training=True, scale=True, out=None):
     """
     Bias, activation and dropout: ``y = dropout(activation(x + bias))``, what follows a matrix product in a net.
@@ -468,7 +483,7 @@ def bias_dropout(x, bias, p=0.5, *, activation=None, rng=None, training=True, sc
     Parameters
     ----------
     x : array_like
-        (..., n), float32 or float64.
+        (..., n): float16, bfloat16, float32 or float64.
     bias : array_like
         (n,), of x's dtype.
     p : float or Mask, optional
@@ -492,7 +507,7 @@ def bias_dropout(x, bias, p=0.5, *, activation=None, rng=None, training=True, sc
     Raises
     ------
     TypeError
-        If x is not of float32 or float64, bias or `out` not of x's dtype, or another argument has the wrong type; for
+        If x is of another dtype, bias or `out` not of x's dtype, or another argument has the wrong type; for
         rng, training or scale beside a mask.
     ValueError
         If p is not in [0, 1] or a mask that cannot be used here, the activation is unknown, shapes do not fit, or `out`
@@ -500,9 +515,12 @@ def bias_dropout(x, bias, p=0.5, *, activation=None, rng=None, training=True, sc
 
     Notes
     -----
+    float16 and bfloat16 are computed in float32, and rounded once: the results and gradients of this and the other
+    functions of `simdrop.fused` are those for the arguments as float32.
+
     The activations and their derivatives are within 4 units in the last place of the exact values at ``x + bias``,
-    rounded to x's dtype; so are subnormal results, and the limits at infinity. The derivative of relu at 0 is 0, as in
-    PyTorch.
+    rounded to x's dtype (float32 for 16 bits); so are subnormal results, and the limits at infinity. The derivative of
+    relu at 0 is 0, as in PyTorch.
 
     References
     ----------
@@ -545,6 +563,7 @@ def bias_dropout(x, bias, p=0.5, *, activation=None, rng=None, training=True, sc
     return delivered(given, x, y, out), ctx
 
 
+@explained
 def dropout_add(x, residual, p=0.5, *, rng=None, training=True, out=None):
     """
     Dropout and a residual connection: ``y = dropout(x) + residual``.
@@ -552,7 +571,7 @@ def dropout_add(x, residual, p=0.5, *, rng=None, training=True, out=None):
     Parameters
     ----------
     x : array_like
-        Any shape, float32 or float64.
+        Any shape; float16, bfloat16, float32 or float64.
     residual : array_like
         Of x's shape and dtype.
     p : float or Mask, optional
@@ -572,7 +591,7 @@ def dropout_add(x, residual, p=0.5, *, rng=None, training=True, out=None):
     Raises
     ------
     TypeError
-        If x is not of float32 or float64, residual or `out` not of x's dtype, or another argument has the wrong type;
+        If x is of another dtype, residual or `out` not of x's dtype, or another argument has the wrong type;
         for rng or training beside a mask.
     ValueError
         If p is not in [0, 1] or a mask that cannot be used here, shapes do not fit, or `out` cannot be written.
@@ -602,6 +621,7 @@ def dropout_add(x, residual, p=0.5, *, rng=None, training=True, out=None):
     return delivered(given, x, y, out), ctx
 
 
+@explained
 def relu_dropout(x, p=0.5, *, rng=None, training=True, out=None):
     """
     Dropout of a rectifier: ``y = dropout(max(x, 0))``, in place with ``out=x``.
@@ -609,7 +629,7 @@ def relu_dropout(x, p=0.5, *, rng=None, training=True, out=None):
     Parameters
     ----------
     x : array_like
-        Any shape, float32 or float64.
+        Any shape; float16, bfloat16, float32 or float64.
     p : float or Mask, optional
         Probability of DROPPING an element, in [0, 1], or the decisions to apply, as in `dropout_add`.
     rng, training, out
@@ -625,7 +645,7 @@ def relu_dropout(x, p=0.5, *, rng=None, training=True, out=None):
     Raises
     ------
     TypeError
-        If x is not of float32 or float64, `out` not of x's dtype, or another argument has the wrong type; for rng or
+        If x is of another dtype, `out` not of x's dtype, or another argument has the wrong type; for rng or
         training beside a mask.
     ValueError
         If p is not in [0, 1] or a mask that cannot be used here, or `out` has another shape or cannot be written.

@@ -1,16 +1,22 @@
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from simdrop._core.draw import Draw
 from simdrop._core.stream import Rng
+from simdrop._typing import Scalar
 
 class GaussianContext(Draw):
     @property
     def std(self) -> float: ...
     def normals(self) -> NDArray[np.float32]: ...
+    @overload
+    def apply(
+        self, x: NDArray[Scalar], *, out: NDArray[Scalar] | None = None
+    ) -> NDArray[Scalar]: ...
+    @overload
     def apply(self, x: ArrayLike, *, out: NDArray[Any] | None = None) -> NDArray[Any]: ...
 
 class GaussianDropoutContext(GaussianContext):
@@ -25,6 +31,11 @@ class GaussianDropoutContext(GaussianContext):
     ) -> None: ...
     @property
     def p(self) -> float: ...
+    @overload
+    def backward(
+        self, dy: NDArray[Scalar], *, out: NDArray[Scalar] | None = None
+    ) -> NDArray[Scalar]: ...
+    @overload
     def backward(self, dy: ArrayLike, *, out: NDArray[Any] | None = None) -> NDArray[Any]: ...
 
 class GaussianNoiseContext(GaussianContext):
@@ -37,8 +48,24 @@ class GaussianNoiseContext(GaussianContext):
         *,
         shared_axes: int | Sequence[int] = (),
     ) -> None: ...
+    @overload
+    def backward(
+        self, dy: NDArray[Scalar], *, out: NDArray[Scalar] | None = None
+    ) -> NDArray[Scalar]: ...
+    @overload
     def backward(self, dy: ArrayLike, *, out: NDArray[Any] | None = None) -> NDArray[Any]: ...
 
+@overload
+def gaussian_dropout(
+    x: NDArray[Scalar],
+    p: float = 0.5,
+    *,
+    rng: Rng = None,
+    shared_axes: int | Sequence[int] = (),
+    training: bool = True,
+    out: NDArray[Scalar] | None = None,
+) -> tuple[NDArray[Scalar], GaussianDropoutContext]: ...
+@overload
 def gaussian_dropout(
     x: ArrayLike,
     p: float = 0.5,
@@ -48,6 +75,17 @@ def gaussian_dropout(
     training: bool = True,
     out: NDArray[Any] | None = None,
 ) -> tuple[NDArray[Any], GaussianDropoutContext]: ...
+@overload
+def gaussian_noise(
+    x: NDArray[Scalar],
+    std: float,
+    *,
+    rng: Rng = None,
+    shared_axes: int | Sequence[int] = (),
+    training: bool = True,
+    out: NDArray[Scalar] | None = None,
+) -> tuple[NDArray[Scalar], GaussianNoiseContext]: ...
+@overload
 def gaussian_noise(
     x: ArrayLike,
     std: float,

@@ -7,6 +7,7 @@ import numpy as np
 
 from simdrop import _args, _arrays, _pickle
 from simdrop._core import signatures
+from simdrop._core.named import explained
 
 cimport numpy as cnp
 from libc.math cimport sqrt
@@ -264,6 +265,7 @@ _pickle.classes["GaussianDropoutContext"] = GaussianDropoutContext
 _pickle.classes["GaussianNoiseContext"] = GaussianNoiseContext
 
 
+@explained
 def gaussian_dropout(x, p=0.5, *, rng=None, shared_axes=(), training=True, out=None):
     """
     Gaussian dropout: every element is multiplied by a normal number of mean 1 and variance p / (1 - p).
@@ -313,6 +315,7 @@ def gaussian_dropout(x, p=0.5, *, rng=None, shared_axes=(), training=True, out=N
     return y, ctx
 
 
+@explained
 def gaussian_noise(x, std, *, rng=None, shared_axes=(), training=True, out=None):
     """
     Additive Gaussian noise: ``y = x + std * z``.

@@ -6,8 +6,9 @@ from math import prod
 
 import numpy as np
 
-from simdrop import _args, _arrays, _pickle
+from simdrop import _args, _arrays, _indexing, _pickle
 from simdrop._core import signatures
+from simdrop._core.named import explained
 
 cimport cython
 cimport numpy as cnp
@@ -266,6 +267,44 @@ cdef class Mask(Draw):
             raise TypeError(f"keep must be an array of bool, not of {keep.dtype}")
         return StoredMask(np.packbits(keep, bitorder="little"), p, keep.shape, scale=scale)
 
+    def __getitem__(self, index):
+        """
+        Which elements of a part are kept: ``mask.keep()[index]``, drawing only the block around that part.
+
+        Parameters
+        ----------
+        index : int, slice, Ellipsis, numpy.newaxis or a tuple of these
+            As for a NumPy array. A part as a Mask, to apply, is what `window` gives.
+
+        Returns
+        -------
+        ndarray of bool, or bool
+
+        Raises
+        ------
+        IndexError
+            If an int is outside its axis, or there are more of them than axes.
+        TypeError
+            For arrays, lists and bools: index ``mask.keep()`` with these.
+
+        Examples
+        --------
+        >>> mask = simdrop.Mask(bytes(16), draw=0, p=0.5, shape=(2**30, 2**20))
+        >>> mask[2**29, 7:11]
+        array([ True, False, False,  True])
+        """
+        self.decided()  # raises if this was never initialised
+        return _indexing.kept(self, index)
+
+    def __iter__(self):
+        raise TypeError(f"a {type(self).__name__} cannot be iterated over: iterate over its keep()")
+
+    def _repr_html_(self):
+        from simdrop import _html  # in a notebook alone
+
+        self.decided()  # raises if this was never initialised
+        return _html.of_mask(self)
+
     def __array__(self, dtype=None, copy=None):
         if copy is False:
             raise ValueError("a Mask holds no array, so np.asarray needs to make one: copy=False is impossible")
@@ -307,6 +346,7 @@ cdef class Mask(Draw):
         }
 
 
+explained(Mask.from_keep)
 _pickle.classes["Mask"] = Mask
 
 

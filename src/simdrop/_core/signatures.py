@@ -6,6 +6,8 @@ from collections.abc import Callable
 from inspect import signature
 from typing import Any
 
+from simdrop import _names
+
 
 def arguments(name: str, parameters: str) -> Callable[..., tuple[Any, ...]]:
     """A function with these parameters that returns the arguments, those with defaults too."""
@@ -13,4 +15,4 @@ def arguments(name: str, parameters: str) -> Callable[..., tuple[Any, ...]]:
     exec(f"def {name}({parameters}): pass", made)
     names = ", ".join(signature(made[name]).parameters)
     exec(f"def {name}({parameters}): return {names},", made)
-    return made[name]
+    return _names.explained(made[name])

@@ -2,11 +2,13 @@
 """StoredMask: a mask whose decisions are stored, one bit per element, instead of drawn."""
 
 from inspect import signature
+from math import prod
 
 import numpy as np
 
-from simdrop import _args, _pickle
+from simdrop import _args, _indexing, _pickle
 from simdrop._core import signatures
+from simdrop._core.named import explained
 
 cimport numpy as cnp
 
@@ -18,6 +20,7 @@ cnp.import_array()
 
 cdef enum:
     MOST_SHOWN = 32  # bytes of bits
+    GATHERED = 32  # bytes that an element takes while its window is gathered; without that, one for each of the mask
 
 arguments = signatures.arguments("StoredMask", "bits, p, shape, *, scale=True")
 
@@ -105,8 +108,7 @@ cdef class StoredMask:
 
     def keep(self):
         """True where an element is kept: see `Mask.keep`."""
-        if self.shape is None:
-            raise TypeError(f"this {type(self).__name__} was never initialised")
+        check_made(self)
         return np.unpackbits(self.bits, count=self.size, bitorder="little").view(np.bool_).reshape(self.shape)
 
     def packbits(self):
@@ -119,10 +121,37 @@ cdef class StoredMask:
 
     def window(self, start, shape):
         """A block of this mask, as a StoredMask of its own: see `Draw.window`."""
-        keep = self.keep()
+        check_made(self)
         corner, lengths = _args.checked_block(start, shape, self.shape)
-        block = keep[tuple([slice(i, i + n) for i, n in zip(corner, lengths)])]
+        if prod(lengths) >= self.size // GATHERED:
+            block = self.keep()[tuple([slice(i, i + n) for i, n in zip(corner, lengths)])]
+        else:
+            block = self._gathered(corner, lengths)
         return StoredMask(np.packbits(block, bitorder="little"), self.p, lengths, scale=self.scaled)
+
+    def _gathered(self, start, shape):
+        """Which elements of a block are kept, each read by itself: of a small part of a large mask."""
+        numbers = np.zeros(shape, np.int64)
+        step = 1
+        for axis in range(len(shape) - 1, -1, -1):
+            along = (np.arange(shape[axis]) + start[axis]) * step
+            numbers += along.reshape((-1,) + (1,) * (len(shape) - 1 - axis))
+            step *= self.shape[axis]
+        return (self.bits[numbers >> 3] >> (numbers & 7).astype(np.uint8)) & 1
+
+    def __getitem__(self, index):
+        """Which elements of a part are kept, ``mask.keep()[index]``: see `Mask.__getitem__`."""
+        check_made(self)
+        return _indexing.kept(self, index)
+
+    def __iter__(self):
+        raise TypeError(f"a {type(self).__name__} cannot be iterated over: iterate over its keep()")
+
+    def _repr_html_(self):
+        from simdrop import _html  # in a notebook alone
+
+        check_made(self)
+        return _html.of_mask(self)
 
     def __array__(self, dtype=None, copy=None):
         if copy is False:
@@ -159,6 +188,13 @@ cdef class StoredMask:
 _pickle.classes["StoredMask"] = StoredMask
 
 
+cdef int check_made(StoredMask mask) except -1:
+    if mask.shape is None:
+        raise TypeError(f"this {type(mask).__name__} was never initialised")
+    return 0
+
+
+@explained
 def apply_packed(x, bits, p=0.5, *, scale=True, out=None):
     """
     Apply a mask of any origin that is given as one bit per element.

@@ -7,18 +7,17 @@ from numpy.typing import NDArray
 from simdrop._core.draw import Draw
 from simdrop._core.mask import Mask
 
-Rng: TypeAlias = (
+Seed: TypeAlias = (
     int
     | np.integer[Any]
     | Sequence[int]
     | Sequence[Sequence[int]]
     | NDArray[np.integer[Any]]
     | np.random.SeedSequence
-    | np.random.BitGenerator
-    | np.random.Generator
-    | np.random.RandomState
-    | "Stream"
     | None
+)
+Rng: TypeAlias = (
+    Seed | np.random.BitGenerator | np.random.Generator | np.random.RandomState | "Stream"
 )
 
 class State(TypedDict):
@@ -47,6 +46,7 @@ class Stream:
     ) -> Mask: ...
     def spawn(self, n: int) -> list[Stream]: ...
 
+def seed(seed: Seed = None, /) -> None: ...
 def next_mask(
     rng: Rng,
     p: float | NDArray[Any],

@@ -8,6 +8,7 @@ from inspect import signature
 from simdrop import _pickle, _seeding
 from simdrop._core import signatures
 from simdrop._core.kernels import keystream
+from simdrop._core.named import explained
 
 cimport cython
 cimport numpy as cnp
@@ -38,9 +39,9 @@ cdef class Stream:
     Parameters
     ----------
     rng : None, int, sequence of ints, SeedSequence, BitGenerator, Generator, RandomState or Stream, optional
-        None takes a key from the operating system; an int, a sequence of ints (nested ones, too) or a SeedSequence seeds
-        it, with the same masks every time; a Generator, BitGenerator or RandomState gives 128 bits and moves on; a
-        Stream spawns a child.
+        An int, a sequence of ints (nested ones, too) or a SeedSequence seeds it, with the same masks every time; a
+        Generator, BitGenerator or RandomState gives 128 bits and moves on; a Stream spawns a child; None is a child of
+        the process-wide stream (see `seed`).
 
     Raises
     ------
@@ -75,6 +76,8 @@ cdef class Stream:
 
     def __init__(self, *args, **named):
         rng, = arguments(*args, **named)
+        if rng is None:
+            rng = process_stream
         key = (<Stream>rng).spawn(1)[0].key if isinstance(rng, Stream) else _seeding.key_from(rng)
         self.set_state(key, 0, 0)
 
@@ -225,7 +228,13 @@ cdef class Stream:
         key, draw, spawned = self.numbers()
         return f"Stream(key={key.hex()}, draw={draw}, spawned={spawned})"
 
+    def _repr_html_(self):
+        from simdrop import _html  # in a notebook alone
 
+        return _html.of_stream(self)
+
+
+explained(Stream.mask)
 _pickle.classes["Stream"] = Stream
 
 
@@ -244,7 +253,49 @@ def note_fork():
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=note_fork)
 
-cdef Stream process_stream = Stream()
+cdef Stream process_stream = stream_from(_seeding.key_from_system())
+
+
+def seed(seed=None, /):
+    """
+    Seed the process-wide stream, from which everything draws that is given no `rng`, or None.
+
+    For scripts whose every run shall be the same: call it once, at the beginning. In a library, and wherever you can,
+    pass `rng` instead, which no other code can change.
+
+    Parameters
+    ----------
+    seed : None, int, sequence of ints or SeedSequence, optional
+        What `Stream` takes as a seed; None seeds it by the operating system again, as it is at first.
+
+    Raises
+    ------
+    TypeError
+        If `seed` is none of these: Generators and Streams are for the `rng` of functions.
+    ValueError
+        If it is negative.
+
+    Notes
+    -----
+    The stream begins anew, whatever has been drawn from it. It decides the masks of functions, ``Stream()``, the
+    weights and masks of layers and nets of `simdrop.nn` and the bits of ``BitGenerator()``, if these are made without a
+    seed after the call. It changes nothing that was made before; nor the weights and masks of the estimators of
+    `simdrop.sklearn` (`random_state`) or the layers for PyTorch and JAX, which follow the rules of those libraries.
+
+    The order of the draws decides who gets which: threads that draw at the same time get the same set of masks in each
+    run, but not each the same ones.
+
+    A forked child draws from a new stream, with entropy of the operating system, as Python's `random` does: otherwise
+    it would repeat its parent's masks. Workers that shall have the same masks in each run call this themselves, with a
+    seed of their own, such as ``simdrop.seed([seed, number])``.
+
+    Examples
+    --------
+    >>> simdrop.seed(0)
+    >>> simdrop.dropout(np.ones(8))[0]
+    array([0., 2., 2., 0., 0., 0., 2., 2.])
+    """
+    process_stream.set_state(_seeding.key_from_system() if seed is None else _seeding.key_from_a_seed(seed), 0, 0)
 
 
 cdef Stream stream_of(rng):
@@ -253,7 +304,7 @@ cdef Stream stream_of(rng):
         return process_stream
     if isinstance(rng, Stream):
         return <Stream>rng
-    return Stream(rng)
+    return stream_from(_seeding.key_from(rng))
 
 
 cdef int next_draw(Draw draw, rng, bint training, shape, shared_axes) except -1:

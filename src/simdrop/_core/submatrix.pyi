@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from simdrop._core.mask import Mask
 from simdrop._core.stored import StoredMask
+from simdrop._typing import Scalar
 
 class Kept:
     def __init__(self, mask: Mask | StoredMask) -> None: ...
@@ -16,12 +17,12 @@ class Kept:
     def indices(self) -> NDArray[Any]: ...
 
 def gather(
-    matrix: NDArray[Any],
+    matrix: NDArray[Scalar],
     rows: Kept | None = None,
     columns: Kept | None = None,
     *,
-    out: NDArray[Any] | None = None,
-) -> NDArray[Any]: ...
+    out: NDArray[Scalar] | None = None,
+) -> NDArray[Scalar]: ...
 def sgd(
     value: NDArray[Any],
     grad: NDArray[Any],

@@ -14,10 +14,10 @@ from typing import Any
 
 from .. import _schema
 from ..nn import checkpoint as nets
-from .data import ARRAYS, Data
+from .data import Data
 from .errors import InputError, Interrupted, UnsavedError
 from .files import check_writable, reason, writing
-from .loop import Epoch, Run
+from .loop import Epoch, Run, Trial
 from .options import Every, Settings, option, spelled
 from .ranks import ALONE, Alone
 
@@ -41,7 +41,7 @@ class Saver:
         The file.
     every : Every
         How often to write it.
-    runs : sequence of Run
+    trials : sequence of Trial
         The nets in training.
     about : dict
         What `describe` says of the settings and the data.
@@ -55,12 +55,13 @@ class Saver:
         self,
         path: Path,
         every: Every,
-        runs: Sequence[Run],
+        trials: Sequence[Trial],
         about: dict[str, Any],
         warn: Callable[[str], None],
         team: Alone = ALONE,
     ) -> None:
-        self.path, self.every, self.runs, self.about, self.warn = path, every, runs, about, warn
+        self.path, self.every, self.about, self.warn = path, every, about, warn
+        self.runs = named(trials)
         self.team = team
         self.problem: str | None = None
         self.signal = 0
@@ -108,17 +109,17 @@ class Saver:
     def save(self) -> None:
         """Write a checkpoint now; OSError or ValueError if that fails."""
         progress = {
-            run.name: {
+            name: {
                 "batches": run.batches,
                 "seconds": run.seconds,
                 "history": [asdict(epoch) for epoch in run.history],
             }
-            for run in self.runs
+            for name, run in self.runs.items()
         }
         try:
             nets.write(
                 self.path,
-                {run.name: (run.net, run.optimizer) for run in self.runs},
+                {name: (run.net, run.optimizer) for name, run in self.runs.items()},
                 self.about | {"runs": progress},
             )
         finally:
@@ -174,10 +175,17 @@ class Saver:
                 signal.signal(which, handler)
 
 
+def named(trials: Sequence[Trial]) -> dict[str, Run]:
+    """The nets by their names in a checkpoint: "with", "without"; with several seeds "with-0"."""
+    several = len(trials) > 1
+    return {run.key if several else run.name: run for trial in trials for run in trial.runs}
+
+
 def describe(data: Data, settings: Settings) -> dict[str, Any]:
-    """The settings, and a fingerprint of each array of the data, as JSON gives them back."""
+    """The settings, a fingerprint of each array of the data, and what inputs and outputs mean."""
     described: dict[str, Any] = json.loads(json.dumps({"settings": asdict(settings)}))
-    described["data"] = {name: nets.fingerprint(getattr(data, name)) for name in ARRAYS}
+    described["data"] = data.fingerprints()
+    described["signature"] = data.signature.as_json()
     return described
 
 
@@ -212,19 +220,24 @@ def find(path: Path, resuming: bool) -> bool:
     return exists
 
 
-def resume(path: Path, runs: Sequence[Run], about: dict[str, Any], steps: int) -> None:
-    """Restore nets, fresh from `loop.make_runs`, to the state in a checkpoint.
+def resume(path: Path, trials: Sequence[Trial], about: dict[str, Any], steps: int) -> str:
+    """Restore nets, fresh from `loop.make_trials`, to the state in a checkpoint.
 
     Parameters
     ----------
     path : Path
         The file.
-    runs : sequence of Run
-        The nets.
+    trials : sequence of Trial
+        The nets. Those of seeds that the file does not have yet stay fresh.
     about : dict
-        What `describe` says of the settings and the data now.
+        What `describe` says of the settings and the data now. There may be more epochs than then.
     steps : int
         Batches per epoch.
+
+    Returns
+    -------
+    str
+        What is more than then, in words; empty if nothing is.
 
     Raises
     ------
@@ -236,29 +249,65 @@ def resume(path: Path, runs: Sequence[Run], about: dict[str, Any], steps: int) -
         extra = saved.extra
         if not isinstance(extra, dict) or "runs" not in extra:
             raise ValueError(f"{str(path)!r} is a checkpoint, but not one of simdrop train")
+        if saved.version == 2:  # which had none
+            extra["signature"] = about["signature"]
         _schema.fields(
             settings=_schema.mapping(_schema.anything),
             data=_schema.mapping(_schema.text),
-            runs=_schema.anything,
+            signature=_schema.anything,
+            runs=_schema.mapping(_schema.anything),
         )(extra, f"{str(path)!r}: extra")
-        unlike = differences(extra, about)
+        epochs = extra["settings"].get("epochs"), about["settings"]["epochs"]
+        longer = isinstance(epochs[0], int) and 0 < epochs[0] < epochs[1]
+        now = about
+        if longer:
+            now = about | {"settings": about["settings"] | {"epochs": epochs[0]}}
+        unlike = differences(extra, now)
+        pair = {"signature": extra["signature"]}, {"signature": about["signature"]}
+        if not unlike and nets.unlike(*pair):
+            unlike = "its columns, scaling or classes are not those of these data"
         if unlike:
             raise ValueError(f"{str(path)!r} is from another training: {unlike}")
+        known = _known(extra["runs"], trials)
+        lost = [name for name in extra["runs"] if name not in known]
+        if lost:
+            raise ValueError(
+                f"{str(path)!r} has nets of other seeds, {', '.join(lost)}; wanted a --seeds of "
+                "all of them"
+            )
         where = f"{str(path)!r}: extra.runs"
-        _check_progress(extra["runs"], where, runs, about["settings"], steps)
-        saved.restore({run.name: (run.net, run.optimizer) for run in runs})
+        _check_progress(extra["runs"], where, known, now["settings"], steps)
+        saved.restore({name: (run.net, run.optimizer) for name, run in known.items()})
     except OSError as error:
         raise InputError(f"--resume: {str(path)!r} cannot be read: {reason(error)}") from error
     except ValueError as error:
         raise InputError(f"--resume: {error}") from error
-    for run in runs:
-        progress = extra["runs"][run.name]
+    for name, run in known.items():
+        progress = extra["runs"][name]
         run.batches, run.seconds = progress["batches"], progress["seconds"]
         run.history = [Epoch(**epoch) for epoch in progress["history"]]
+    more = [f"from {epochs[0]} to {epochs[1]} epochs"] if longer else []
+    fresh = len(trials) - len(known) // len(trials[0].runs)
+    if fresh:
+        more.append(f"by {fresh} {'seed' if fresh == 1 else 'seeds'}")
+    return f"; extended {' and '.join(more)}" if more else ""
+
+
+def _known(saved: Mapping[str, Any], trials: Sequence[Trial]) -> dict[str, Run]:
+    """The nets that go on from those with these names; at least those of the first seed."""
+    alone = {run.name: run for run in trials[0].runs}
+    if saved.keys() == alone.keys():  # a single seed, until now
+        return alone
+    known: dict[str, Run] = {}
+    for number, trial in enumerate(trials):
+        of_seed = {run.key: run for run in trial.runs} if len(trials) > 1 else alone
+        if number == 0 or of_seed.keys() & saved.keys():
+            known |= of_seed
+    return known
 
 
 def _check_progress(
-    saved: Any, where: str, runs: Sequence[Run], settings: Mapping[str, Any], steps: int
+    saved: Any, where: str, runs: Mapping[str, Run], settings: Mapping[str, Any], steps: int
 ) -> None:
     """Raise ValueError for progress that no training with these settings makes."""
     held_out = settings["validation"] > 0
@@ -268,14 +317,14 @@ def _check_progress(
         history=_schema.items(
             _schema.fields(
                 training_loss=_schema.from_zero,
-                training_error=_schema.fraction,
+                training_error=_schema.from_zero,
                 validation_loss=_schema.from_zero if held_out else _schema.null,
-                validation_error=_schema.fraction if held_out else _schema.null,
+                validation_error=_schema.from_zero if held_out else _schema.null,
                 seconds=_schema.from_zero,
             )
         ),
     )
-    _schema.fields(**{run.name: progress for run in runs})(saved, where)
+    _schema.fields(**{name: progress for name in runs})(saved, where)
     for name, run in saved.items():
         epochs, batches = len(run["history"]), run["batches"]
         if not epochs * steps <= batches <= min(epochs + 1, settings["epochs"]) * steps:

@@ -1,6 +1,7 @@
-"""Loads what `--data` names, checks and scales it, and splits off examples for validation."""
+"""Loads what `--data` names, checks and scales it, and splits off examples for testing and
+validation."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,25 +9,43 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._npz import Npz
-from . import idx
+from ..nn import inputs
+from ..nn.checkpoint import fingerprint
+from ..nn.inputs import Scaling, Summary, encoded, listed
+from ..nn.signature import Label, Signature
+from . import arrays, columns, scale, targets
+from .arrays import ARRAYS
+from .checks import check_alike, check_finite, check_inputs, refuse_number
 from .errors import InputError
-from .files import reading, unreadable
+from .options import spelled
+from .sources import Found, find, find_arrays
+from .tasks import CLASSIFICATION, REGRESSION, Task
 
-ARRAYS = ("x_train", "y_train", "x_test", "y_test")
-# In .npz files, in upper or lower case: Keras, scikit-learn's tutorials, MedMNIST and others.
-SPELLINGS = {
-    "x_train": ("x_train", "train_x", "train_images", "training_images"),
-    "y_train": ("y_train", "train_y", "train_labels", "training_labels"),
-    "x_test": ("x_test", "test_x", "test_images"),
-    "y_test": ("y_test", "test_y", "test_labels"),
-}
-ZIP_MAGIC = b"PK"
-WHOLE = 2**53  # above this, not every whole number is a float64
-LABEL_KINDS = {"b": "booleans", "i": "whole numbers", "U": "strings"}
-LISTED = 20  # labels that a message lists, at most
+TESTED = 0.2  # of data without a test set, the fraction that becomes one
 
-Label = bool | int | str
+
+class Mapped:
+    """Rows of an array that stays in its file, converted when they are taken."""
+
+    def __init__(
+        self, array: NDArray[Any], scaling: Scaling, rows: NDArray[np.intp] | None = None
+    ) -> None:
+        self.array, self.scaling, self.rows = array, scaling, rows
+        self.shape = len(array) if rows is None else len(rows), array[:1].size
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, which: Any) -> NDArray[np.float32]:
+        return self.scaling(self.array[which if self.rows is None else self.rows[which]])
+
+    def fingerprint(self) -> str:
+        """Of what is in the file, and of which rows are taken."""
+        rows = "" if self.rows is None else fingerprint(self.rows)
+        return fingerprint(self.array) + rows
+
+
+Inputs = NDArray[np.float32] | Mapped
 
 
 @dataclass(frozen=True)
@@ -37,28 +56,52 @@ class Data:
     ----------
     name : str
         What titles call it.
-    x_train, x_test : numpy.ndarray
-        float32, shape (examples, features), divided by `pixel_scale`.
+    x_train, x_test : numpy.ndarray or Mapped
+        float32, shape (examples, features), scaled.
     y_train, y_test : numpy.ndarray
-        int64, shape (examples,): 0 to `classes` - 1, positions in `labels`.
-    labels : tuple of int, of bool or of str
-        The classes as they were given: the distinct labels of the training set, sorted.
+        Of classes int64, shape (examples,): positions in `labels`. In
+        regression float32, shape (examples, outputs), scaled.
+    signature : Signature
+        How they were encoded and scaled, and the classes: the distinct labels of the training set.
     notes : tuple of str
-        Sentences for the user: how the labels were converted.
+        Sentences for the user: how the data were converted.
     """
 
     name: str
-    x_train: NDArray[np.float32]
-    y_train: NDArray[np.int64]
-    x_test: NDArray[np.float32]
-    y_test: NDArray[np.int64]
-    labels: tuple[Label, ...]
+    x_train: Inputs
+    y_train: NDArray[Any]
+    x_test: Inputs
+    y_test: NDArray[Any]
+    signature: Signature
     notes: tuple[str, ...] = ()
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """The classes as they were given; in regression none."""
+        return self.signature.classes
 
     @property
     def classes(self) -> int:
         """The number of classes."""
         return len(self.labels)
+
+    @property
+    def task(self) -> Task:
+        """What is learned."""
+        return CLASSIFICATION if self.labels else REGRESSION
+
+    @property
+    def outputs(self) -> int:
+        """The number of classes, or of numbers to be predicted."""
+        return len(self.labels) or int(self.y_train.shape[1])
+
+    def fingerprints(self) -> dict[str, str]:
+        """Of each array, in hexadecimal digits."""
+        found = {name: getattr(self, name) for name in ARRAYS}
+        return {
+            name: x.fingerprint() if isinstance(x, Mapped) else fingerprint(x)
+            for name, x in found.items()
+        }
 
 
 @dataclass(frozen=True)
@@ -69,182 +112,161 @@ class Rows:
     validation: NDArray[np.intp]
 
 
-def load(path: str | Path | None = None) -> Data:
+def load(
+    path: str | Path | None = None,
+    *,
+    scale: str = "auto",
+    task: str = "auto",
+    target: str | None = None,
+    ignore: Sequence[str] = (),
+    test: str | float | None = None,
+) -> Data:
     """Load what `--data` names.
 
     Parameters
     ----------
     path : str or Path, optional
-        An `.npz` file with the arrays `x_train`, `y_train`, `x_test` and `y_test` (or other
-        `SPELLINGS`), a folder with the four IDX files of one of `idx.IDX_SETS`, or one of these
-        files; all gzipped or not. By default, scikit-learn's handwritten digits.
+        An `.npz` file with the arrays `x_train`, `y_train` and perhaps `x_test`, `y_test` (or other
+        `arrays.SPELLINGS`), a folder with `.npy` files of these names, or one of them; a folder
+        with the four IDX files of one of `idx.IDX_SETS`, or one of them; a table of text or in
+        Parquet's format. All but `.npy` and Parquet gzipped or not. By default, scikit-learn's
+        handwritten digits.
+    scale : "auto", "none", "unit" or "standard"
+        How inputs, and numbers to be learned, are scaled.
+    task : "auto", "classification" or "regression"
+        What y is.
+    target, ignore
+        Of a table, the column to be learned and those to leave out.
+    test : str or float, optional
+        Of data without a test set, the file that holds it (of a table), or the fraction of the
+        examples that becomes one, at random.
 
     Raises
     ------
     InputError
         If the files cannot be read or the arrays do not make a training and a test set.
     """
-    if path is None:
-        return _load_digits()
-    path = Path(path)
     try:
-        is_folder = path.is_dir()
-        idx_set = idx.set_in_folder(path) if is_folder else idx.set_of_file(path)
-    except OSError as error:
-        raise unreadable(path, error) from error
-    notes: tuple[str, ...] = ()
-    if idx_set is None:
-        arrays = _load_npz(path)
-        name = Path(path.resolve().name.removesuffix(".gz")).stem
-    else:
-        arrays = idx_set.read(path if is_folder else path.parent)
-        name = path.resolve().name if is_folder else idx_set.name
-        if idx_set is idx.QMNIST:
-            notes = (f"Labels: the first of QMNIST's {idx.QMNIST_COLUMNS} columns, the digit.",)
-    title = "".join(c if c.isprintable() else "?" for c in name)  # what can be drawn
-    try:
-        return checked(title, arrays, notes)
-    except InputError as error:
+        found = find(None if path is None else Path(path), target, ignore, test)
+        try:
+            return checked(found, scaled=scale, task=task, test=test)
+        except InputError as error:
+            raise InputError(f"{str(path)!r}: {error}" if path else str(error)) from error
+    except ValueError as error:
         raise InputError(f"{str(path)!r}: {error}") from error
 
 
-def _load_digits() -> Data:
-    """scikit-learn's 1797 handwritten digits of 8 x 8 pixels, a fixed random half for the test."""
-    import sklearn.datasets
+def checked(
+    found: Found, *, scaled: str = "auto", task: str = "auto", test: str | float | None = None
+) -> Data:
+    """Check that the arrays make a training and a test set, and convert them to `Data`.
 
-    pixels, labels = sklearn.datasets.load_digits(return_X_y=True)
-    order = np.random.default_rng(0).permutation(len(labels))
-    train, test = order[: len(order) // 2], order[len(order) // 2 :]
-    pixels = pixels.astype(np.int64)  # whole numbers from 0 to 16, stored as float64
-    arrays = dict(
-        zip(ARRAYS, (pixels[train], labels[train], pixels[test], labels[test]), strict=True)
-    )
-    return checked("Handwritten digits", arrays)
-
-
-def _load_npz(path: Path) -> dict[str, NDArray[Any]]:
-    with reading(path) as file:
-        if file.read(len(ZIP_MAGIC)) != ZIP_MAGIC:
-            raise InputError(
-                f"{str(path)!r} is not an .npz file; wanted one, or a folder with the IDX files of "
-                "MNIST, EMNIST or QMNIST"
-            )
-        file.seek(0)
-        try:
-            npz = Npz(file)
-        except ValueError as error:
-            raise InputError(f"{str(path)!r} is a damaged .npz file: {error}") from error
-        found = {
-            array: [i for i, name in enumerate(npz.names) if name.lower() in SPELLINGS[array]]
-            for array in ARRAYS
-        }
-        missing = [array for array, numbers in found.items() if not numbers]
-        if missing:
-            raise InputError(
-                f"{str(path)!r} has no array {' or '.join(missing)}; wanted {', '.join(ARRAYS)}, "
-                "also spelled train_x, train_y, ... or train_images, train_labels, ..., found "
-                f"{', '.join(npz.names) or 'none'}"
-            )
-        for array, numbers in found.items():
-            if len(numbers) > 1:
-                both = " and ".join(npz.names[number] for number in numbers)
-                raise InputError(
-                    f"{str(path)!r} holds both {both}, which may each be {array}; wanted one of "
-                    "them"
-                )
-        return {array: npz.read(number) for array, (number,) in found.items()}
-
-
-def pixel_scale(x_train: NDArray[Any]) -> float:
-    """The number, never zero, that all pixels of the training and the test set are divided by.
-
-    It is 255, the range, for uint8; the largest magnitude in the training set for other integers
-    (16 for the digits), because an int64 array of pixels does not use int64's range; and 1 for
-    floats and booleans.
+    An example's numbers may have any shape. Labels are one whole number, string or boolean for each
+    example, with any number of trailing axes of length 1, or one-hot rows; targets of regression
+    are one number or a row of them. Raises InputError naming the array, what it holds and what is
+    wanted.
     """
-    if x_train.dtype == np.uint8:
-        return 255.0
-    if x_train.dtype.kind in "iu":
-        # Python integers: abs(int64's minimum) is no int64.
-        return float(max(int(x_train.max()), -int(x_train.min()))) or 1.0
-    return 1.0
+    given, notes = found.arrays, found.notes
+    parts = [part for part in ("train", "test") if f"x_{part}" in given]
+    for part in parts:
+        check_inputs(f"x_{part}", given[f"x_{part}"])
+    x = given["x_train"]
+    kind, why = targets.task_of(given["y_train"], len(x), task)
+    if why:
+        notes += (why,)
+    if "test" in parts:
+        check_alike(x, given["x_test"])
+        if isinstance(test, float):
+            raise InputError(f"--test {spelled(test)} of data that have a test set; wanted none")
+    read = targets.classes if kind is CLASSIFICATION else targets.numbers
+    labels, ys, how = read({f"y_{part}": given[f"y_{part}"] for part in parts}, given)
+    notes += how
+    rows: list[NDArray[np.intp] | None] = [None, None]
+    if len(parts) == 1:
+        fraction = TESTED if test is None else float(test)
+        order = np.random.default_rng(0).permutation(len(x))
+        tested = round(fraction * len(x))
+        if not 0 < tested < len(x):
+            raise InputError(
+                f"--test {spelled(fraction)} of {len(x)} examples leaves {len(x) - tested} to "
+                f"train on and {tested} to test on; wanted at least one for each"
+            )
+        rows = [order[tested:], order[:tested]]
+        ys = [ys[0][order[tested:]], ys[0][order[:tested]]]
+        notes += (f"Test set: {tested} of {len(x)} examples, chosen at random (--test).",)
+        if kind is CLASSIFICATION:
+            labels, ys = targets.known(labels, ys)
+
+    check_finite("x_train", x)
+    scaling, span, how_scaled = scale.choose(x, rows[0], scaled, found.columns)
+    notes += (how_scaled,)
+    sources = [x, given.get("x_test", x)]
+    xs = [
+        _as_inputs(f"x_{part}", source, scaling, which)
+        for part, source, which in zip(("train", "test"), sources, rows, strict=True)
+    ]
+    target_scaling = Scaling("none")
+    if kind is REGRESSION:
+        if scaled != "none":
+            target_scaling = Scaling.standard(Summary.of(ys[0]))
+        ys = [target_scaling(y) for y in ys]
+    signature = Signature(labels, scaling, target_scaling, found.columns, found.target, span)
+    return Data(found.name, xs[0], ys[0], xs[1], ys[1], signature, notes)
 
 
-def checked(name: str, arrays: Mapping[str, NDArray[Any]], notes: tuple[str, ...] = ()) -> Data:
-    """Check that four arrays make a training and a test set, and convert them to `Data`.
+def _as_inputs(
+    name: str, x: NDArray[Any], scaling: Scaling, rows: NDArray[np.intp] | None
+) -> Inputs:
+    """Examples, or those rows of them, scaled; those in a file when they are taken."""
+    if isinstance(x, np.memmap):
+        if name == "x_test":
+            check_finite(name, x)
+        return Mapped(x, scaling, rows)
+    y = scaling(x if rows is None else x[rows])
+    for start in range(0, len(y), inputs.ROWS):
+        bad = np.argwhere(~np.isfinite(y[start : start + inputs.ROWS]))
+        if len(bad):
+            example, feature = int(bad[0][0]) + start, bad[0][1]
+            row = example if rows is None else int(rows[example])
+            refuse_number(name, x.reshape(len(x), -1)[row, feature], row)
+    return y
 
-    Parameters
-    ----------
-    name : str
-        What titles call the data.
-    arrays : mapping of str to numpy.ndarray
-        `x_train`, `y_train`, `x_test`, `y_test`. An example's pixels may have any shape; labels are
-        one whole number, string or boolean for each example, with any number of trailing axes of
-        length 1, or one-hot rows.
-    notes : tuple of str
-        Sentences for the user: how the labels were converted before.
 
-    Raises
-    ------
-    InputError
-        Naming the array, what it holds and what is wanted.
+def to_predict(
+    path: str | Path | None, signature: Signature
+) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """The examples that `--data` names for a trained net, and what is right, if that is there.
+
+    Of data with a training and a test set, the test set; a `.npy` file is the examples themselves.
+    Raises InputError if the files cannot be read or do not have the columns of the signature.
     """
-    for x_name in ("x_train", "x_test"):
-        _check_pixels(x_name, arrays[x_name])
-    x_train, x_test = arrays["x_train"], arrays["x_test"]
-    train, train_width = _labels("y_train", arrays["y_train"], len(x_train))
-    test, test_width = _labels("y_test", arrays["y_test"], len(x_test))
-    if x_train.dtype.newbyteorder("=") != x_test.dtype.newbyteorder("="):
-        raise InputError(
-            f"x_train holds {x_train.dtype} and x_test {x_test.dtype}; wanted the same type"
-        )
-    features = x_train[0].size
-    if x_test[0].size != features:
-        raise InputError(
-            f"an example has {features} numbers in x_train and {x_test[0].size} in "
-            "x_test; wanted the same number"
-        )
-    if train_width and test_width and train_width != test_width:
-        raise InputError(
-            f"one-hot rows of {train_width} numbers in y_train and of {test_width} in "
-            "y_test; wanted the same number"
-        )
-    if train.dtype.kind != test.dtype.kind:
-        raise InputError(
-            f"y_train holds {LABEL_KINDS[train.dtype.kind]} and y_test "
-            f"{LABEL_KINDS[test.dtype.kind]}; wanted the same kind of labels"
-        )
-    labels, y_train = np.unique(train, return_inverse=True)
-    if len(labels) < 2:
-        raise InputError(f"y_train holds one label, {listed(labels.tolist())}; wanted two or more")
-    unknown = np.setdiff1d(test, labels).tolist()
-    if unknown:
-        raise InputError(
-            f"y_test holds {'label' if len(unknown) == 1 else 'labels'} "
-            f"{listed(unknown)}, which y_train does not"
-        )
-    one_hot = [y for y, width in (("y_train", train_width), ("y_test", test_width)) if width]
-    if one_hot:
-        notes += (
-            f"Labels: the positions of the 1s in {' and '.join(one_hot)}, one-hot rows of "
-            f"{train_width or test_width} numbers.",
-        )
-    scale = pixel_scale(x_train)
-    return Data(
-        name,
-        _as_features("x_train", x_train, scale),
-        y_train.reshape(-1),
-        _as_features("x_test", x_test, scale),
-        np.searchsorted(labels, test),
-        tuple(labels.tolist()),
-        notes,
-    )
-
-
-def listed(labels: Sequence[Label]) -> str:
-    """Labels as a sentence lists them: the first `LISTED`, and how many more there are."""
-    shown = ", ".join(map(repr, labels[:LISTED]))
-    return shown if len(labels) <= LISTED else f"{shown} and {len(labels) - LISTED} more"
+    try:
+        if path is not None and columns.is_table(Path(path)):
+            if signature.columns is None:
+                raise InputError("it is a table, but the net was trained on arrays; wanted arrays")
+            known, target = signature.columns, signature.target
+            table = columns.read(Path(path), lambda names: columns.known(names, known, target))
+            return encoded(known, table), table.get(target or "")
+        if signature.columns is not None:
+            raise InputError(
+                "it is no table; wanted a CSV or Parquet file with the columns "
+                f"{listed([column.name for column in signature.columns])}"
+            )
+        if path is not None and Path(path).suffix == arrays.NPY:
+            return arrays.mapped(Path(path)), None
+        found = find_arrays(None if path is None else Path(path), labelled=False).arrays
+    except (ValueError, InputError) as error:
+        where = f"--data {str(path)!r}"
+        if str(path) in str(error).partition(":")[0]:
+            raise InputError(str(error)) from error
+        raise InputError(f"{where}: {error}") from error
+    part = "test" if "x_test" in found else "train"
+    x, y = found[f"x_{part}"], found.get(f"y_{part}")
+    check_inputs(f"x_{part}", x)
+    if y is None or not signature.classes:
+        return x, y
+    labels, _ = targets.labels_of(f"y_{part}", y, len(x))
+    return x, labels
 
 
 def hold_out(data: Data, fraction: float, seed: int) -> Rows:
@@ -272,68 +294,3 @@ def fold(data: Data, seed: int, folds: int, number: int) -> Rows:
     parts = np.array_split(order, folds)
     rest = [part for i, part in enumerate(parts) if i != number]
     return Rows(train=np.concatenate(rest), validation=parts[number])
-
-
-def _check_pixels(name: str, x: NDArray[Any]) -> None:
-    if x.dtype.kind not in "biuf":
-        raise InputError(f"{name} holds {x.dtype}; wanted integers or floats")
-    if x.ndim < 2:
-        raise InputError(
-            f"{name} has shape {x.shape}; wanted (examples, features) or (examples, rows, columns)"
-        )
-    if x.size == 0:
-        raise InputError(f"{name} is empty: its shape is {x.shape}")
-
-
-def _labels(name: str, y: NDArray[Any], examples: int) -> tuple[NDArray[Any], int]:
-    """One label for each example, bool, int64 or str; and the length of one-hot rows, else 0."""
-    if y.dtype.kind not in "biufSU":
-        raise InputError(f"{name} holds {y.dtype}; wanted whole numbers, strings or booleans")
-    if y.ndim and len(y) != examples:
-        raise InputError(
-            f"{name} has {len(y)} labels for the {examples} examples of "
-            f"{name.replace('y', 'x')}; wanted one each"
-        )
-    given = y.shape
-    y = y.squeeze(axis=tuple(axis for axis in range(1, y.ndim) if y.shape[axis] == 1))
-    wrong = f"{name} has shape {given}; wanted one label an example: ({examples},)"
-    if y.ndim == 2 and y.dtype.kind in "biuf":
-        ones = y == 1
-        bad = np.flatnonzero((ones.sum(axis=1) != 1) | ((y != 0) & ~ones).any(axis=1))
-        if len(bad):
-            raise InputError(f"{wrong}, or one-hot rows (row {bad[0]} is not a single 1 among 0s)")
-        return ones.argmax(axis=1), y.shape[1]
-    if y.ndim != 1:
-        raise InputError(wrong)
-    if y.dtype.kind == "S":
-        # Distinct bytes give distinct strings, even if they are not UTF-8.
-        return np.char.decode(y, "utf-8", "surrogateescape"), 0
-    if y.dtype.kind in "bU":
-        return y, 0
-    if y.dtype.kind == "f":
-        exact = y.astype(np.longdouble)  # float16 has no number as large as WHOLE
-        with np.errstate(invalid="ignore"):  # the remainder of inf
-            bad = y[~((np.abs(exact) <= WHOLE) & (np.mod(exact, 1) == 0))]
-    else:
-        bad = y[y > np.iinfo(np.int64).max]
-    if len(bad):
-        raise InputError(
-            f"{name} holds the label {bad[0]}; wanted whole numbers that fit into 64 bits"
-        )
-    return y.astype(np.int64), 0
-
-
-def _as_features(name: str, x: NDArray[Any], scale: float) -> NDArray[np.float32]:
-    """Convert examples to rows of float32, divided by `scale`."""
-    with np.errstate(over="ignore"):  # a number beyond float32 becomes inf, which is reported below
-        features = x.reshape(len(x), -1).astype(np.float32)
-    features /= np.float32(scale)
-    bad = np.argwhere(~np.isfinite(features))
-    if len(bad):
-        example, feature = bad[0]
-        value = x.reshape(len(x), -1)[example, feature]
-        raise InputError(
-            f"{name} holds {value} in example {example}; wanted finite numbers that "
-            "fit into float32"
-        )
-    return features

@@ -1,4 +1,4 @@
-"""The command line: `simdrop train`, `simdrop sweep` and `simdrop info`."""
+"""The command line: `simdrop train`, `predict`, `sweep` and `info`."""
 
 import argparse
 import io
@@ -12,7 +12,7 @@ import simdrop
 
 from . import ranks
 from .errors import DivergedError, InputError, Interrupted, RanksError, UnsavedError
-from .options import add_sweep_options, add_train_options
+from .options import add_predict_options, add_sweep_options, add_train_options
 
 Command = Callable[[argparse.Namespace, ranks.Alone], None]
 EXTRAS = {"matplotlib": "matplotlib", "rich": "rich", "sklearn": "scikit-learn"}
@@ -32,6 +32,7 @@ def make_parser() -> Parser:
         description="Dropout for NumPy arrays on CPUs.",
         epilog="examples:\n  simdrop train           see what dropout does on handwritten digits\n"
         "  simdrop train --help    its options: other data, another net\n"
+        "  simdrop predict         use a net that train has saved\n"
         "  simdrop sweep           compare dropout probabilities\n"
         "  simdrop info            see which instruction set is used",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -53,7 +54,11 @@ def make_parser() -> Parser:
 
     train = add("train", _train, "train a net without and with dropout, and show the difference")
     add_train_options(train)
-    sweep = add("sweep", _sweep, "compare dropout probabilities by cross-validation")
+    predict = add("predict", _predict, "predict with a net that train has saved")
+    add_predict_options(predict)
+    sweep = add(
+        "sweep", _sweep, "compare dropout probabilities and other settings by cross-validation"
+    )
     add_sweep_options(sweep)
     add("info", _info, "print the version, the instruction sets found and used, and the threads")
     return parser
@@ -115,7 +120,9 @@ def _run(argv: Sequence[str] | None, team: ranks.Alone) -> None:
     except SystemExit:  # --help or --version has been printed
         return
     if "function" not in options:
-        raise InputError("no command given; wanted train, sweep or info (see simdrop --help)")
+        raise InputError(
+            "no command given; wanted train, predict, sweep or info (see simdrop --help)"
+        )
     try:
         simdrop.get_num_threads()
     except ValueError as error:  # SIMDROP_NUM_THREADS is invalid
@@ -128,6 +135,12 @@ def _train(options: argparse.Namespace, team: ranks.Alone) -> None:
         from . import train  # imports matplotlib and rich, which other commands do not need
 
     train.run(options, team)
+
+
+def _predict(options: argparse.Namespace, team: ranks.Alone) -> None:
+    from . import predict
+
+    predict.run(options)
 
 
 def _sweep(options: argparse.Namespace, team: ranks.Alone) -> None:

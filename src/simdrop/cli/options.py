@@ -1,4 +1,4 @@
-"""The options of `simdrop train` and `simdrop sweep`, the settings they make, and the presets."""
+"""The options of the commands, the settings that they make, and the presets."""
 
 import argparse
 import math
@@ -10,8 +10,9 @@ from typing import Any
 
 from .errors import InputError
 
-EPOCHS = {"digits": 60, "data": 20}
+EPOCHS = {"digits": 40, "data": 20}
 RATES = {"sgd": 0.05, "adam": 0.001}
+SEEDS = {"digits": 5, "data": 1}
 MOST_UNITS = 10**6  # more is a typing error
 
 
@@ -123,6 +124,12 @@ def spelled(value: object) -> str:
     return "none" if value is None else str(value)
 
 
+def source(options: argparse.Namespace) -> dict[str, Any]:
+    """The arguments of `data.load` that the options give."""
+    names = ("scale", "task", "target", "ignore", "test")
+    return {"path": options.data, **{name: getattr(options, name) for name in names}}
+
+
 # The values of options: each function is an argparse `type`, from the option's text to its value.
 
 
@@ -159,9 +166,44 @@ def limit(text: str) -> float | None:
     return None if text == "none" else positive(text)
 
 
-def probabilities(text: str) -> tuple[float, ...]:
-    """Distinct probabilities in ascending order, given with commas between them."""
-    return tuple(sorted({probability(part) for part in text.split(",")}))
+MOST_VALUES = 1000  # of a range
+
+
+def several(one: Callable[[str], Any]) -> Callable[[str], tuple[float, ...]]:
+    """A type of distinct numbers in ascending order, with commas between them: each a number that
+    `one` parses, or a range START:STOP:STEP or START:STOP:xFACTOR with both ends."""
+
+    def parse(text: str) -> tuple[float, ...]:
+        values: set[float] = set()
+        for part in text.split(","):
+            values.update(spread_out(part, one) if ":" in part else [one(part)])
+        return tuple(sorted(values))
+
+    return parse
+
+
+def spread_out(text: str, one: Callable[[str], Any]) -> list[float]:
+    """The numbers of a range, rounded so that 0:0.3:0.1 holds 0.3."""
+    match = re.fullmatch(r"([^:]+):([^:]+):(x?)([^:]+)", text)
+    wanted = f"wanted a range such as 0:0.8:0.2 or 0.001:0.1:x10, got {text!r}"
+    if match is None:
+        raise argparse.ArgumentTypeError(wanted)
+    first, last = one(match[1]), one(match[2])
+    step = positive(match[4])
+    if first > last or (match[3] and not (first > 0 and step > 1)):
+        raise argparse.ArgumentTypeError(wanted)
+    values: list[float] = []
+    while len(values) <= MOST_VALUES:
+        n = len(values)
+        value = float(f"{first * step**n if match[3] else first + n * step:.12g}")
+        if value > last * (1 + 1e-9):
+            return values
+        values.append(value)
+    raise argparse.ArgumentTypeError(f"{text!r} is a range of more than {MOST_VALUES} numbers")
+
+
+probabilities = several(probability)
+rates = several(positive)
 
 
 def sizes(text: str) -> tuple[int, ...]:
@@ -176,6 +218,24 @@ def sizes(text: str) -> tuple[int, ...]:
             f"{MOST_UNITS}, got {text!r}"
         )
     return units
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Names with commas between them."""
+    return tuple(filter(None, (name.strip() for name in text.split(","))))
+
+
+def test_set(text: str) -> str | float:
+    """A fraction of the examples, or a file."""
+    try:
+        value = float(text)
+    except ValueError:
+        return text
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(
+            f"wanted a file, or a number above 0 and below 1, got {text!r}"
+        )
+    return value
 
 
 def every(text: str) -> Every:
@@ -199,7 +259,7 @@ def add_train_options(parser: argparse.ArgumentParser) -> None:
 Train the same net twice, from the same initial weights and on the same
 batches: without dropout and with it. Print a table of both nets' errors and
 draw their learning curves. Without --data, train on scikit-learn's 1797
-handwritten digits (8 x 8 pixels), which takes seconds.
+handwritten digits (8 x 8 pixels), with five seeds, which takes half a minute.
 """
     parser.epilog = """\
 examples:
@@ -208,7 +268,9 @@ examples:
   simdrop train --data folder-with-the-four-idx-files-of-MNIST/
   simdrop train --data mnist.npz --epochs 10
   simdrop train --data mnist.npz --preset mnist-maxnorm
+  simdrop train --data wine.csv --target quality --seeds 5
   simdrop train --data mnist.npz --checkpoint run.npz --resume
+  simdrop predict run.npz --data mnist.npz
 
 The same seed gives the same numbers on every run, apart from the seconds.
 exit codes: 0 done, 1 the training diverged or the last checkpoint could not
@@ -223,6 +285,13 @@ checkpoint).
         "is used only once, at the end",
         metavar="FRACTION",
         type=fraction,
+    )
+    data.add_argument(
+        "--seeds",
+        metavar="N",
+        type=whole(1),
+        help="train with N seeds, from --seed on, and report means and standard deviations "
+        f"(default: {SEEDS['digits']}, with --data {SEEDS['data']})",
     )
     net = _add_net(parser)
     for name, what in DROPPING.items():
@@ -259,7 +328,8 @@ checkpoint).
         "--resume",
         action="store_true",
         help="continue from the file of --checkpoint, bit for bit as if never interrupted, or "
-        "start from scratch if it does not exist",
+        "start from scratch if it does not exist; more --epochs or --seeds than it was made with "
+        "extend it",
     )
     _add_output(
         parser,
@@ -268,21 +338,78 @@ checkpoint).
     )
 
 
+def add_predict_options(parser: argparse.ArgumentParser) -> None:
+    """Add all options of `simdrop predict`, and what its help says before and after them."""
+    parser.description = """\
+Predict with a net that simdrop train has saved. Its size, scaling, columns and
+classes are in the checkpoint; data that do not fit them are refused. Write a
+table with a row for each example: the prediction, and for classes the
+probability of each. If the data say what is right, print the error.
+"""
+    parser.epilog = """\
+examples:
+  simdrop train --data wine.csv --target quality --checkpoint wine.npz
+  simdrop predict wine.npz --data new-wines.csv --out predictions.csv
+  simdrop predict wine.npz --data new-wines.csv --mc 100
+
+With --mc N, predictions are means of N passes with dropout, and the table also
+says how much they differ: the standard deviation of numbers, and for classes
+the entropy and the mutual information in nats.
+exit codes: 0 done, 2 bad input, 130 interrupted.
+"""
+    parser.add_argument(
+        "checkpoint", metavar="CHECKPOINT", type=Path, help="what train --checkpoint has written"
+    )
+    parser.add_argument(
+        "--data",
+        metavar="PATH",
+        type=Path,
+        help="data as for simdrop train, of which the test set is used, with or without what is "
+        "right; or a .npy file (default: the test set of scikit-learn's digits)",
+    )
+    parser.add_argument(
+        "--net",
+        metavar="NAME",
+        help='which net of the checkpoint: "with" or "without" dropout, and with several seeds '
+        '"with-0" and so on (default: the first one with dropout, if there is one)',
+    )
+    parser.add_argument(
+        "--mc", metavar="N", type=whole(1), help="passes with dropout for each example"
+    )
+    parser.add_argument(
+        "--seed",
+        metavar="N",
+        type=whole(0),
+        default=0,
+        help="seed of the dropout of --mc (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        type=Path,
+        default=Path("simdrop-predict.csv"),
+        help="file for the table, CSV (default: %(default)s)",
+    )
+    parser.add_argument("--quiet", action="store_true", help="print nothing")
+
+
 def add_sweep_options(parser: argparse.ArgumentParser) -> None:
     """Add all options of `simdrop sweep`, and what its help says before and after them."""
     parser.description = """\
-Compare dropout probabilities by k-fold cross-validation on the training set:
-for each pair of --p and --p-input, train k nets, each on all examples but one
-k-th, and measure its error on those. The test set is not used. Print a table
-of the mean errors and draw a heat map.
+Compare settings by k-fold cross-validation on the training set: for each
+combination of --p, --p-input, --lr and --hidden, train k nets, each on all
+examples but one k-th, and measure its error on those. The test set is not
+used. Print a table of the mean errors and their standard deviations, and draw
+a heat map.
 """
     parser.epilog = """\
 examples:
   simdrop sweep --hidden 100 --epochs 20
   simdrop sweep --data mnist.npz --p 0.3,0.5 --folds 3 --results mnist.jsonl
+  simdrop sweep --p 0:0.8:0.2 --lr 0.01:1:x10 --hidden 100 800,800
 
 The same command continues an interrupted sweep, which may then be extended by
-other values of --p and --p-input.
+other values of these options.
 exit codes: 0 done, 1 the results could not be written, 2 bad input,
 130 interrupted.
 """
@@ -294,7 +421,7 @@ exit codes: 0 done, 1 the results could not be written, 2 bad input,
         default=5,
         help="parts of the training set, each held out once (default: %(default)s)",
     )
-    net = _add_net(parser)
+    net = _add_net(parser, several=True)
     defaults = {"p": (0.0, 0.25, 0.5, 0.75), "p_input": (0.0, 0.1, 0.2)}
     for name, what in DROPPING.items():
         net.add_argument(
@@ -303,9 +430,10 @@ exit codes: 0 done, 1 the results could not be written, 2 bad input,
             metavar="P,P,...",
             type=probabilities,
             default=defaults[name],
-            help=f"probabilities of {what} (default: {spelled(defaults[name])})",
+            help=f"probabilities of {what}, or ranges START:STOP:STEP (default: "
+            f"{spelled(defaults[name])})",
         )
-    _add_training(parser)
+    _add_training(parser, several=True)
     _add_output(
         parser,
         picture=("the heat map", "simdrop-sweep.png"),
@@ -331,15 +459,60 @@ def _add_data(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
         "--data",
         metavar="PATH",
         type=Path,
-        help="an .npz file with x_train, y_train, x_test and y_test, or a folder with the four IDX "
-        "files of MNIST, EMNIST or QMNIST, gzipped or not (default: scikit-learn's digits)",
+        help="an .npz file or a folder of .npy files with x_train, y_train, x_test and y_test, or "
+        "with x and y; a folder with the four IDX files of MNIST, EMNIST or QMNIST; or a table, "
+        "CSV or Parquet, with --target (default: scikit-learn's digits)",
+    )
+    data.add_argument(
+        "--target", metavar="COLUMN", help="the column of a table that is to be learned"
+    )
+    data.add_argument(
+        "--ignore",
+        metavar="COLUMN,...",
+        type=names,
+        default=(),
+        help="columns of a table that are not used",
+    )
+    data.add_argument(
+        "--test",
+        metavar="FILE",
+        type=test_set,
+        help="of data without a test set: a table that is one, or the fraction of the examples "
+        "that becomes one (default: 0.2)",
+    )
+    data.add_argument(
+        "--task",
+        choices=("auto", "classification", "regression"),
+        default="auto",
+        help="predict classes or numbers; auto decides by the numbers to be learned, and says so "
+        "(default: auto)",
+    )
+    data.add_argument(
+        "--scale",
+        choices=("auto", "none", "standard", "unit"),
+        default="auto",
+        help="scale inputs: each column to mean 0 and deviation 1 (standard), all by one number "
+        "(unit) or not at all; auto looks at the training set, and says what it did (default: "
+        "auto). Numbers to be learned are scaled unless this is none",
     )
     return data
 
 
-def _add_net(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+def _add_net(parser: argparse.ArgumentParser, several: bool = False) -> argparse._ArgumentGroup:
+    """The options of a net; of `several`, each with its hidden layers."""
     net = parser.add_argument_group("net")
-    _add_setting(net, "hidden", "units of each hidden layer", metavar="N,N,...", type=sizes)
+    if several:
+        net.add_argument(
+            "--hidden",
+            dest="hiddens",
+            metavar="N,N,...",
+            nargs="+",
+            type=sizes,
+            help=f"units of each hidden layer, of one net or more (default: "
+            f"{spelled(Settings.hidden)})",
+        )
+    else:
+        _add_setting(net, "hidden", "units of each hidden layer", metavar="N,N,...", type=sizes)
     _add_setting(
         net,
         "activation",
@@ -355,18 +528,28 @@ def _add_net(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     return net
 
 
-def _add_training(parser: argparse.ArgumentParser) -> None:
+def _add_training(parser: argparse.ArgumentParser, several: bool = False) -> None:
     training = parser.add_argument_group("training")
 
     def add(name: str, what: str, **keywords: Any) -> None:
         _add_setting(training, name, what, **keywords)
 
     epochs = f"{EPOCHS['digits']}, with --data {EPOCHS['data']}"
-    rates = f"{RATES['sgd']}, with Adam {RATES['adam']}"
+    usual = f"{RATES['sgd']}, with Adam {RATES['adam']}"
     add("epochs", "passes over the training set", default=epochs, metavar="N", type=whole(1))
     add("batch_size", "examples per step, at most", metavar="N", type=whole(1))
     add("optimizer", "SGD with momentum, or Adam", choices=tuple(RATES))
-    add("lr", "learning rate in the first epoch", default=rates, metavar="RATE", type=positive)
+    what = "learning rate in the first epoch"
+    if several:
+        training.add_argument(
+            "--lr",
+            dest="lrs",
+            metavar="RATE,...",
+            type=rates,
+            help=f"{what}, or ranges START:STOP:STEP or START:STOP:xFACTOR (default: {usual})",
+        )
+    else:
+        add("lr", what, default=usual, metavar="RATE", type=positive)
     add(
         "lr_schedule",
         "let the learning rate fall linearly to 0 after the last epoch, or keep it constant",

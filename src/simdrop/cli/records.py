@@ -6,14 +6,24 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .. import _schema
 from .checkpoint import differences
 from .errors import InputError, UnsavedError
 from .files import check_writable, reason, write, writing
 
-VERSION = 2
+VERSION = 3
+
+
+class Cell(NamedTuple):
+    """The settings that a sweep compares."""
+
+    p: float
+    p_input: float
+    lr: float
+    hidden: tuple[int, ...]
+
 
 # The first line, and the others.
 HEAD = _schema.fields(
@@ -24,13 +34,15 @@ HEAD = _schema.fields(
 RECORD = _schema.fields(
     p=_schema.fraction,
     p_input=_schema.fraction,
+    lr=_schema.from_zero,
+    hidden=_schema.items(_schema.count),
     fold=_schema.count,
-    error=_schema.optional(_schema.fraction),
+    error=_schema.optional(_schema.from_zero),
     loss=_schema.optional(_schema.from_zero),
     seconds=_schema.from_zero,
 )
 
-Errors = dict[tuple[float, float], dict[int, float | None]]
+Errors = dict[Cell, dict[int, float | None]]
 
 
 def load(path: Path, about: dict[str, Any]) -> Errors:
@@ -47,7 +59,7 @@ def load(path: Path, about: dict[str, Any]) -> Errors:
     Returns
     -------
     dict
-        For each p and p_input the errors of the folds trained so far; None if the net diverged.
+        For each cell the errors of the folds trained so far; None if the net diverged.
 
     Raises
     ------
@@ -94,7 +106,8 @@ def load(path: Path, about: dict[str, Any]) -> Errors:
                 f"{name} is damaged in line {number}; remove that line, and its net is trained "
                 "again"
             ) from error
-        done.setdefault((record["p"], record["p_input"]), {})[record["fold"]] = record["error"]
+        cell = Cell(record["p"], record["p_input"], record["lr"], tuple(record["hidden"]))
+        done.setdefault(cell, {})[record["fold"]] = record["error"]
     if unfinished:
         with writing("--results", path):
             os.truncate(path, len(content) - len(unfinished))
@@ -109,7 +122,7 @@ def append(path: Path, record: dict[str, Any]) -> None:
     path : Path
         The file.
     record : dict
-        p, p_input, fold, error, loss, seconds.
+        The fields of a cell, fold, error, loss, seconds.
     """
     line = _line(record)
     try:

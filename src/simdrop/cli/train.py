@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from . import checkpoint, loop, plot, progress, report
-from .data import hold_out, load
+from .data import load
 from .errors import InputError
 from .files import check_writable
-from .options import Every, option, settings_from
+from .options import SEEDS, Every, option, settings_from, source
 from .ranks import ALONE, Alone
 
 
@@ -38,25 +38,29 @@ def run(options: argparse.Namespace, team: Alone = ALONE) -> None:
         If ranks do not have the same data or weights.
     """
     settings = settings_from(options)
+    seeds = options.seeds or SEEDS["digits" if options.data is None else "data"]
     found = team.from_first(lambda: _check_files(options))
     with team.together():
-        data = load(options.data)
-        rows = hold_out(data, settings.validation, settings.seed)
-        runs = loop.make_runs(data, settings)
-    batches = loop.batches_an_epoch(rows, settings)
+        data = load(**source(options))
+        trials = loop.make_trials(data, settings, seeds)
+    batches = loop.batches_an_epoch(trials[0].rows, settings)
     steps = settings.epochs * batches  # of one net
     about: dict[str, Any] = {}
     if options.checkpoint or team.size > 1:
         about = checkpoint.describe(data, settings)
         team.check_equal("data", about)
+    runs = tuple(one for trial in trials for one in trial.runs)
+    note = ""
     if found:
-        team.from_first(lambda: checkpoint.resume(options.checkpoint, runs, about, batches))
+        note = team.from_first(
+            lambda: checkpoint.resume(options.checkpoint, trials, about, batches)
+        )
         team.share(runs)
 
     title = report.title(data, settings)
     display = progress.Display(
         title,
-        lambda: progress.training_table(runs, settings.epochs, steps),
+        lambda: progress.training_table(trials, settings.epochs, steps, data.task),
         total=len(runs) * steps,
         done=sum(one.batches for one in runs),
         quiet=options.quiet,
@@ -64,25 +68,35 @@ def run(options: argparse.Namespace, team: Alone = ALONE) -> None:
     saver = None
     if options.checkpoint:
         every = options.checkpoint_every or Every(seconds=60)
-        saver = checkpoint.Saver(options.checkpoint, every, runs, about, display.warn, team)
+        saver = checkpoint.Saver(options.checkpoint, every, trials, about, display.warn, team)
         team.from_first(saver.begin)  # if it cannot be written, the user learns that now
         if options.resume and not options.quiet:
-            print(_where(options, runs, settings.epochs, found), flush=True)
+            print(_where(options, runs, settings.epochs, found) + note, flush=True)
     # An overflow makes the loss NaN or infinite, which is reported once, as DivergedError.
     with np.errstate(all="ignore"):
         with display, saver.watching() if saver else nullcontext():
-            for one, epoch_ended in loop.train(runs, data, rows, settings, team):
-                line = progress.epoch_line(one, settings.epochs) if epoch_ended else ""
+            if not options.quiet:
+                report.print_notes(data)
+            for one, epoch_ended in loop.train_all(trials, data, team):
+                line = ""
+                if epoch_ended:
+                    line = progress.epoch_line(one, trials, settings.epochs, data.task)
                 display.show(sum(each.batches for each in runs), line)
                 if saver:
                     saver.step()
-        results = [report.measure(one, data, rows, team) for one in runs]
+        results = [
+            [
+                report.measure(one, data, trial.rows, team)
+                for trial, one in zip(trials, each, strict=True)
+            ]
+            for each in zip(*(trial.runs for trial in trials), strict=True)
+        ]
 
     def finish() -> None:
-        report.print_report(results, data, rows)
+        report.print_report(results, data, trials[0].rows)
         if options.results:
             report.save(options.results, results, data, settings)
-        plot.save(plot.curves(results, title), options.out)
+        plot.save(plot.curves(results, title, data.task), options.out)
         print(f"Curves: {str(options.out)!r}", flush=True)
         if saver:
             saver.finish()
@@ -115,5 +129,11 @@ def _where(
     name = repr(str(options.checkpoint))
     if not found:
         return f"No checkpoint {name}: starting from scratch"
-    done = ", ".join(f"{len(one.history)} of {epochs} epochs {one.label}" for one in runs)
-    return f"Resuming from {name}: {done} are done"
+    labels = dict.fromkeys(one.label for one in runs)
+    several = len(runs) // len(labels)
+    parts = []
+    for label in labels:
+        done = sum(len(one.history) for one in runs if one.label == label)
+        seeds = f" of {several} seeds" if several > 1 else ""
+        parts.append(f"{done} of {epochs * several} epochs{seeds} {label}")
+    return f"Resuming from {name}: {', '.join(parts)} are done"

@@ -11,6 +11,7 @@ import numpy as np
 
 from simdrop import _args
 from simdrop._core.mask import probability
+from simdrop._names import explained
 
 from ._draws import address_of
 from ._primitive import DECIDED, SHARED, bind
@@ -18,6 +19,7 @@ from ._primitive import DECIDED, SHARED, bind
 Axes = int | Sequence[int]
 
 
+@explained
 def dropout(
     key: Any,
     x: Any,
@@ -83,12 +85,14 @@ def dropout(
     return bind(array, address, p=p, scaled=bool(scale), axes=kinds)
 
 
+@explained
 def drop_path(key: Any, x: Any, p: float, *, training: bool = True, scale: bool = True) -> Any:
     """`simdrop.drop_path`: of whole samples, along the first axis; otherwise as `dropout`."""
     axes = _args.axes_of_a_sample(jnp.ndim(x))
     return dropout(key, x, p, shared_axes=axes, training=training, scale=scale)
 
 
+@explained
 def locked_dropout(
     key: Any,
     x: Any,

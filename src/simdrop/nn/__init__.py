@@ -5,7 +5,8 @@ dropout, losses, network; mlp puts them together. They call arguments (of layers
 memory (for blocks of arrays) and shard (for some rows of a batch). Beside them are the other layers
 that drop (transforms, dropconnect), the fast paths (dense: one pass for bias, activation and
 dropout; batchwise: products of kept weights alone), optimizers, checkpoint, and montecarlo with
-sampling, of a layer, and prediction, of a net.
+sampling, of a layer, and prediction, of a net. training is the loop of `Network.fit`, and history
+its record.
 """
 
 from .activations import GELU, ActivityL1, Identity, ReLU, Sigmoid, SiLU, Tanh
@@ -14,6 +15,8 @@ from .checkpoint import load, save
 from .dense import Dense
 from .dropconnect import DropConnect
 from .dropout import Dropout
+from .history import History
+from .inputs import Column, Scaling
 from .layer import Layer
 from .linear import Linear, Weighted
 from .losses import BinaryCrossEntropy, Loss, Poisson, SoftmaxCrossEntropy, SquaredError
@@ -22,7 +25,9 @@ from .network import Network
 from .optimizers import SGD, Adam, Optimizer
 from .parameter import Parameter
 from .prediction import Prediction
+from .predictor import Predictor, open
 from .shard import Shard
+from .signature import Signature
 from .transform import Transform
 from .transforms import (
     AlphaDropout,
@@ -42,6 +47,7 @@ __all__ = [
     "AlphaDropout",
     "BatchwiseDense",
     "BinaryCrossEntropy",
+    "Column",
     "Dense",
     "DropBlock",
     "DropConnect",
@@ -49,6 +55,7 @@ __all__ = [
     "Dropout",
     "GaussianDropout",
     "GaussianNoise",
+    "History",
     "Identity",
     "KeptInputs",
     "Layer",
@@ -60,7 +67,10 @@ __all__ = [
     "Parameter",
     "Poisson",
     "Prediction",
+    "Predictor",
+    "Signature",
     "ReLU",
+    "Scaling",
     "Shard",
     "SiLU",
     "Sigmoid",
@@ -71,5 +81,6 @@ __all__ = [
     "Units",
     "Weighted",
     "load",
+    "open",
     "save",
 ]

@@ -85,7 +85,7 @@ class GELU(Smooth):
     Source: Hendrycks and Gimpel 2016, "Gaussian error linear units (GELUs)".
     """
 
-    name = "gelu"
+    name: fused.Activation = "gelu"
 
 
 class SiLU(Smooth):
@@ -95,7 +95,7 @@ class SiLU(Smooth):
     approximation in reinforcement learning".
     """
 
-    name = "silu"
+    name: fused.Activation = "silu"
 
 
 # By the names that `Linear`, `Dense`, `MLP` and the fused kernels take; nobody else has a list.
@@ -121,6 +121,8 @@ class ActivityL1(Layer):
     strength : float
         >= 0 and finite, else ValueError.
     """
+
+    strength: float
 
     def __init__(self, strength: float) -> None:
         if not 0 <= strength < math.inf:

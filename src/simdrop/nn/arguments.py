@@ -15,6 +15,13 @@ Probability = float | Callable[[int], float]
 Seed = int | Sequence[int] | np.random.SeedSequence | np.random.Generator | None
 
 
+def generator(rng: Seed) -> np.random.Generator:
+    """The generator that `rng` means; of None, one that `simdrop.seed` decides."""
+    if rng is None:
+        rng = int.from_bytes(Stream().key, "little")
+    return np.random.default_rng(rng)
+
+
 def at(argument: Any, step: int) -> Any:
     """A layer's argument at a step: what a schedule gives, else itself."""
     return argument(step) if callable(argument) else argument
@@ -23,6 +30,25 @@ def at(argument: Any, step: int) -> Any:
 def check_p(p: Probability) -> None:
     """Refuse what is no probability; a schedule by what it begins with."""
     probability(at(p, 0))
+
+
+def p_of_each(p: Any, layers: int) -> list[Probability]:
+    """p of each hidden layer: the same for all, or from a sequence with one for each."""
+    if isinstance(p, np.ndarray):
+        p = p.tolist()
+    if not isinstance(p, Sequence):
+        check_p(p)
+        return [p] * layers
+    if len(p) != layers:
+        raise ValueError(
+            f"p must be one probability or one for each of the {layers} hidden layers, got {len(p)}"
+        )
+    for i, one in enumerate(p):
+        try:
+            check_p(one)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"p[{i}]: {error}") from None
+    return list(p)
 
 
 def form(inverted: bool) -> list[str]:

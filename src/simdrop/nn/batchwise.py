@@ -15,6 +15,7 @@ from numpy.typing import DTypeLike
 
 import simdrop as sd
 from simdrop._core.stream import next_mask
+from simdrop._names import explained
 from simdrop.submatrix import Kept, gather
 
 from .activations import ACTIVATIONS
@@ -26,6 +27,7 @@ from .linear import Linear, Weighted
 from .parameter import Array
 
 
+@explained
 class Units:
     """The units of a layer, or the inputs of a net, some of which are dropped in each batch.
 
@@ -49,7 +51,11 @@ class Units:
     """
 
     kept: Kept | None = None
-    factor = 1.0
+    factor: float = 1.0
+    n: int
+    p: Probability
+    stream: sd.Stream | None
+    inverted: bool
 
     def __init__(
         self, n: int, p: Probability, stream: sd.Stream | None = None, *, inverted: bool = True
@@ -70,6 +76,13 @@ class Units:
     def dropout(self, steps: int) -> Layer:
         """The same as a layer that leaves x its shape: dropped units are zero."""
         return Dropout(at(self.p, steps), shared_axes=(0,), inverted=self.inverted)
+
+    def __repr__(self) -> str:
+        return f"Units({', '.join(self.shown())})"
+
+    def shown(self) -> list[str]:
+        """The arguments in `repr`."""
+        return [str(self.n), f"p={self.p}", *form(self.inverted)]
 
 
 class KeptInputs(Layer):
@@ -99,9 +112,10 @@ class KeptInputs(Layer):
         return [self.units.dropout(self.steps)]
 
     def _shown(self) -> list[str]:
-        return [str(self.units.n), f"p={self.units.p}", *form(self.units.inverted)]
+        return self.units.shown()
 
 
+@explained
 class BatchwiseDense(Weighted):
     """y = activation(f x W + b) for kept inputs and units only: (batch, kept inputs) becomes
     (batch, kept units). Bias and activation are one pass over memory, as in `Dense`.
@@ -115,6 +129,8 @@ class BatchwiseDense(Weighted):
     activation, rng, dtype
         As in `Linear`.
     """
+
+    units_out: Units | None
 
     def __init__(
         self,

@@ -2,9 +2,9 @@
 
 The file is an .npz of NumPy, without pickles. Its array `about` holds bytes of JSON (its schema is
 `_ABOUT`): the format's name and version; for each net what its layers are, their steps, the states
-of its streams and the settings of its optimizer; and what the caller adds. `sha256` is a digest of
-all else. The other arrays are the parameters and the optimizers' state: `NET/parameter/I` and
-`NET/state/I/J`.
+of its streams, the arguments of an `MLP` and the settings of its optimizer; and what the caller
+adds. `sha256` is a digest of all else. The other arrays are the parameters and the optimizers'
+state: `NET/parameter/I` and `NET/state/I/J`.
 """
 
 from __future__ import annotations
@@ -26,12 +26,14 @@ from simdrop import _schema
 from simdrop._files import Target, is_file, replacing, spelled
 from simdrop._npz import Npz
 
+from . import rebuild
 from .network import Network
 from .optimizers import Optimizer
 from .parameter import Array
 
 FORMAT = "simdrop checkpoint"
-VERSION = 2
+VERSION = 3
+READ = (2, 3)  # a net of version 2 has no `mlp`
 ZIP_MAGIC = b"PK\x03\x04"
 
 
@@ -148,11 +150,16 @@ def read(path: Target) -> Checkpoint:
         version = about["version"]
     except Exception as error:
         raise ValueError(f"{name} is an .npz file, but no checkpoint") from error
-    if version != VERSION:
+    if version not in READ or isinstance(version, bool):
         raise ValueError(
             f"{name} is a checkpoint of version {reprlib.repr(version)}; "
-            f"this simdrop {sd.__version__} reads version {VERSION}"
+            f"this simdrop {sd.__version__} reads versions {' and '.join(map(str, READ))}"
         )
+    if version == 2:
+        nets = about.get("nets")
+        for net in nets.values() if isinstance(nets, dict) else ():
+            if isinstance(net, dict):
+                net["mlp"] = None
     try:
         if digest != found:
             raise ValueError("its contents are not those of its digest")
@@ -160,7 +167,7 @@ def read(path: Target) -> Checkpoint:
     except ValueError as error:
         raise ValueError(f"{name} is a damaged checkpoint: {error}") from error
     del arrays["about"]
-    return Checkpoint(name, about["nets"], arrays, about["extra"])
+    return Checkpoint(name, about["nets"], arrays, about["extra"], version)
 
 
 @dataclass(frozen=True)
@@ -171,6 +178,7 @@ class Checkpoint:
     about: dict[str, Any]
     arrays: dict[str, Array]
     extra: Any
+    version: int
 
     def restore(self, nets: Mapping[str, Pair]) -> None:
         """Set nets and optimizers to what the file holds, or change none of them.
@@ -286,6 +294,7 @@ _NET = _schema.fields(
     steps=_schema.items(_schema.count),
     streams=_schema.items(_stream_state),
     parameters=_schema.count,
+    mlp=_schema.optional(rebuild.check),
     optimizer=_schema.optional(
         _schema.fields(
             kind=_schema.text,
@@ -374,6 +383,7 @@ def described(net: Network, optimizer: Optimizer | None) -> dict[str, Any]:
         "steps": [layer.steps for layer in net.layers],
         "streams": [stream.state for stream in net.streams()],
         "parameters": len(net.parameters()),
+        "mlp": rebuild.arguments(net),
         "optimizer": optimizer
         and {
             "kind": type(optimizer).__name__,

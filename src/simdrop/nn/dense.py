@@ -10,6 +10,7 @@ from numpy.typing import DTypeLike
 import simdrop as sd
 from simdrop import fused
 from simdrop._core.stream import next_mask
+from simdrop._names import explained
 
 from .activations import ACTIVATIONS
 from .arguments import Probability, Seed, at, check_p, checked_stream, form
@@ -20,6 +21,7 @@ from .parameter import Array
 from .shard import Shard
 
 
+@explained
 class Dense(Weighted):
     """y = dropout(activation(x W + b)): Linear, an activation and Dropout, of which the last two
     and the bias are one pass over memory, forward and backward.
@@ -33,6 +35,10 @@ class Dense(Weighted):
     p, stream, inverted
         As in `Dropout`. A call in training takes one draw.
     """
+
+    p: Probability
+    stream: sd.Stream | None
+    inverted: bool
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 import simdrop as sd
+from simdrop._names import explained
 
 from .arguments import Probability, Seed, at, check_p, checked_stream, form
 from .dropout import scaled
@@ -17,6 +18,7 @@ from .parameter import Array
 from .shard import Shard, unsharded
 
 
+@explained
 class DropConnect(Weighted):
     """y = x W + b; in training each weight is dropped with probability p, else scaled.
 
@@ -33,6 +35,10 @@ class DropConnect(Weighted):
         Whether each row of x has a mask of its own, as in the paper (`drop_connect_matmul`), which
         takes about as long as a product with each; False: one for the batch (`drop_connect`).
     """
+
+    p: Probability
+    stream: sd.Stream | None
+    per_sample: bool
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ import numpy as np
 import simdrop as sd
 from simdrop import _args, _arrays
 from simdrop._core.draw import Draw
+from simdrop._names import explained
 from simdrop._values import Values
 
 from .arguments import Probability, at, check_p, form
@@ -25,6 +26,9 @@ class Dropping(Transform):
 
     The transform gets p before its other arguments, and `inverted` as ``scale=``.
     """
+
+    p: Probability
+    inverted: bool
 
     def __init__(
         self,
@@ -63,6 +67,7 @@ class Dropping(Transform):
         return [repr(self.p), *super()._shown(), *form(self.inverted)]
 
 
+@explained
 class Dropout(Dropping):
     """Training: each element is dropped with probability p, else scaled by 1/(1-p). Eval: y is x.
 
@@ -84,6 +89,8 @@ class Dropout(Dropping):
         the paper (section 4): training leaves kept elements as they are, and eval multiplies all by
         the probability of being kept. The mean over masks is the output of eval in both.
     """
+
+    shared_axes: tuple[int, ...]
 
     def __init__(
         self,

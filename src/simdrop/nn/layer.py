@@ -31,8 +31,8 @@ class Layer(ABC):
         Only layers that drop or add noise have it: each call in training takes a draw.
     """
 
-    training = True
-    steps = 0
+    training: bool = True
+    steps: int = 0
     _saved: Any = None
 
     @abstractmethod

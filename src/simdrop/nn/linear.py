@@ -7,17 +7,23 @@ from abc import abstractmethod
 import numpy as np
 from numpy.typing import DTypeLike
 
+from simdrop._names import explained
+
 from .activations import ACTIVATIONS, check_choice
-from .arguments import Seed
+from .arguments import Seed, generator
 from .layer import Layer
 from .parameter import Array, Parameter
 
 
+@explained
 class Weighted(Layer):
     """Base class of layers that compute x W + b: `weight` (n_in, n_out), `bias` (n_out,).
 
     The first and the last of a net set its n_in and n_out. The arguments are those of `Linear`.
     """
+
+    weight: Parameter
+    bias: Parameter
 
     def __init__(
         self,
@@ -57,7 +63,8 @@ class Linear(Weighted):
     n_in, n_out : int
         Features of x and of y; W is (n_in, n_out), b (n_out,).
     rng : None, int, sequence of ints, SeedSequence or Generator
-        Gives the weights, by `numpy.random.default_rng`; the biases start at 0.
+        Gives the weights, by `numpy.random.default_rng`; None is a seed of the process-wide stream
+        (`simdrop.seed`). The biases start at 0.
     dtype : float32 or float64
         Of W and b; x should have the same.
     activation : "relu", "tanh", "sigmoid", "gelu", "silu" or "identity"
@@ -86,10 +93,10 @@ class Linear(Weighted):
 def _initial_weight(n_in: int, n_out: int, rng: Seed, activation: str) -> Array:
     """Random weights that keep the spread of activations from layer to layer, float64."""
     check_choice("activation", activation, ACTIVATIONS)
-    generator = np.random.default_rng(rng)
+    draws = generator(rng)
     # He et al. 2015, "Delving deep into rectifiers", equation 10
     if activation in ("relu", "gelu", "silu"):
-        return generator.normal(0, np.sqrt(2 / n_in), (n_in, n_out))
+        return draws.normal(0, np.sqrt(2 / n_in), (n_in, n_out))
     # Glorot and Bengio 2010, "Understanding the difficulty of training", equation 16
     limit = np.sqrt(6 / (n_in + n_out))
-    return generator.uniform(-limit, limit, (n_in, n_out))
+    return draws.uniform(-limit, limit, (n_in, n_out))

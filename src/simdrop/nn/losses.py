@@ -35,7 +35,8 @@ class Loss(ABC):
         """The target as an array; ValueError if not (batch, n_out): (batch,) would broadcast."""
         targets = _args.base(target)
         if targets.shape != (batch, n_out):
-            raise ValueError(f"targets must be ({batch}, {n_out}), got {targets.shape}")
+            hint = "; y[:, np.newaxis] is" if targets.shape == (batch,) and n_out == 1 else ""
+            raise ValueError(f"targets must be ({batch}, {n_out}), got {targets.shape}{hint}")
         return targets
 
     @staticmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from itertools import pairwise
 from typing import Any, Self
@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 import simdrop as sd
+from simdrop._html import GAP, without_middle
+from simdrop._names import explained
 
 from .activations import ACTIVATIONS, ActivityL1, check_choice
-from .arguments import Probability, Seed
+from .arguments import Probability, Seed, form, generator, p_of_each
 from .batchwise import BatchwiseDense, KeptInputs, Units
 from .dense import Dense
 from .dropout import Dropout
@@ -25,6 +27,7 @@ from .network import Network
 from .parameter import move_together
 
 
+@explained
 class MLP(Network):
     """A multi-layer perceptron with dropout of the input and of each hidden layer.
 
@@ -38,8 +41,8 @@ class MLP(Network):
         Of the hidden layers; the output has none.
     p, p_input : float or callable
         Probability of dropping a hidden unit and an input, in [0, 1], or a schedule of it
-        (`simdrop.schedule`). The defaults are the typical values of Srivastava et al. 2014,
-        "Dropout", appendix A.4.
+        (`simdrop.schedule`). p may be a sequence of them, one for each hidden layer. The defaults
+        are the typical values of Srivastava et al. 2014, "Dropout", appendix A.4.
     dropout : "elementwise" or "batchwise"
         Whether each sample of a batch has decisions of its own (`Dense`), or all share them, so
         that only kept rows and columns of the weights are multiplied and updated
@@ -52,7 +55,8 @@ class MLP(Network):
         Strength of the penalty on the outputs of hidden layers (`ActivityL1`); 0 is none.
     rng : None, int, sequence of ints, SeedSequence or Generator
         Two generators are spawned from ``numpy.random.default_rng(rng)``, one for the weights and
-        one for the stream: the same int gives the same net and the same draws.
+        one for the stream: the same int gives the same net and the same draws. None is a seed of
+        the process-wide stream (`simdrop.seed`).
     dtype : float32 or float64
         Of parameters and computation.
 
@@ -67,12 +71,15 @@ class MLP(Network):
         For an argument that is not one of those above.
     """
 
+    sizes: tuple[int, ...]
+    stream: sd.Stream
+
     def __init__(
         self,
         sizes: Iterable[int],
         *,
         activation: str = "relu",
-        p: Probability = 0.5,
+        p: Probability | Sequence[Probability] = 0.5,
         p_input: Probability = 0.2,
         dropout: str = "elementwise",
         inverted: bool = True,
@@ -89,8 +96,9 @@ class MLP(Network):
         check_choice("activation", activation, ACTIVATIONS)
         check_choice("loss", loss, LOSSES)
         check_choice("dropout", dropout, ("elementwise", "batchwise"))
+        hidden_p = p_of_each(p, len(self.sizes) - 2)
 
-        weights, draws = np.random.default_rng(rng).spawn(2)
+        weights, draws = generator(rng).spawn(2)
         self.stream = sd.Stream(draws)
         dropping: dict[str, Any] = {"stream": self.stream, "inverted": inverted}
         learned: dict[str, Any] = {"rng": weights, "dtype": dtype}
@@ -98,13 +106,14 @@ class MLP(Network):
         if dropout == "elementwise":
             layers = [Dropout(p_input, **dropping)]
             layers += [
-                Dense(n_in, n_out, p, activation=activation, **dropping, **learned)
-                for n_in, n_out in pairwise(self.sizes[:-1])
+                Dense(n_in, n_out, one, activation=activation, **dropping, **learned)
+                for (n_in, n_out), one in zip(pairwise(self.sizes[:-1]), hidden_p, strict=True)
             ]
             layers += [Linear(*self.sizes[-2:], activation="identity", **learned)]
         else:
             units = [
-                Units(n, p if i else p_input, **dropping) for i, n in enumerate(self.sizes[:-1])
+                Units(n, one, **dropping)
+                for n, one in zip(self.sizes[:-1], [p_input, *hidden_p], strict=True)
             ]
             layers = [KeptInputs(units[0])]
             layers += [
@@ -117,6 +126,33 @@ class MLP(Network):
             layers[1:-1] = [part for layer in hidden for part in (layer, ActivityL1(activity_l1))]
         super().__init__(layers, LOSSES[loss])
         move_together(self.parameters())
+
+    def _shown(self) -> list[str]:
+        """Arguments, read from the layers, where they may have been changed; most defaults are left
+        out."""
+        first = self.layers[0]
+        is_batchwise = isinstance(first, KeptInputs)
+        dropping: list[Any] = [first.units if isinstance(first, KeptInputs) else first]
+        activations = []
+        for layer in self.layers[1:]:
+            units = layer.units_out if isinstance(layer, BatchwiseDense) else layer
+            if isinstance(layer, (BatchwiseDense, Dense)) and units is not None:
+                dropping.append(units)
+                activations.append(layer.activation)
+        given = (one.p for one in dropping)
+        p_input, *ps = [f"{p:.4g}" if isinstance(p, float) else str(p) for p in given]
+        if len(set(ps)) > 1:
+            ps = [f"({', '.join(without_middle(ps, GAP, 6))})"]
+        shown = activations[:1] + [f"p={p}" for p in ps[:1]] + [f"p_input={p_input}"]
+        if is_batchwise:
+            shown.append("dropout='batchwise'")
+        shown += form(dropping[0].inverted)
+        penalties = (layer for layer in self.layers if isinstance(layer, ActivityL1))
+        shown += [f"activity_l1={penalty.strength}" for penalty in penalties][:1]
+        if self.criterion is not LOSSES["cross_entropy"]:
+            names = {loss: name for name, loss in LOSSES.items()}
+            shown.append(f"loss={names.get(self.criterion, self.criterion.__name__)!r}")
+        return shown
 
     def __copy__(self) -> Self:
         """Of the same layers, whose memory stays where it is."""

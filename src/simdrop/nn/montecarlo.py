@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 import simdrop as sd
 from simdrop._core.draw import Draw
 from simdrop._core.stream import next_draws
+from simdrop._names import explained
 from simdrop.submatrix import Kept, gather
 
 from .activations import ACTIVATIONS
@@ -78,6 +79,7 @@ class MonteCarlo:
     n_out: int
     dtype: np.dtype[Any]
 
+    @explained
     def predict_mc(
         self,
         x: ArrayLike,
@@ -99,9 +101,9 @@ class MonteCarlo:
         n : int
             Samples, at least 1.
         rng : None, int, sequence of ints, SeedSequence, BitGenerator, Generator or Stream
-            Gives the masks; the same int gives the same ones, and None those of a seed from the
-            operating system. Each sample takes a draw for each layer that drops, as a forward pass
-            in training does.
+            Gives the masks; the same int gives the same ones, and None is `simdrop.Stream()`, a new
+            stream. Each sample takes a draw for each layer that drops, as a forward pass in
+            training does.
         shared_masks : bool
             True: sample k drops the same units for every row, so it is one thinned net, and only
             its kept weights are multiplied. False: each row has masks of its own, by its number in

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from simdrop._core.stream import Stream
+from simdrop._html import GAP, table, without_middle
 
+from . import training
 from .checks import check_once, checked_rows, dense, shares
+from .history import History
 from .layer import Layer
 from .linear import Weighted
 from .losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntropy
@@ -18,6 +21,10 @@ from .montecarlo import MonteCarlo
 from .optimizers import Optimizer
 from .parameter import Array, Parameter
 from .shard import Shard
+from .training import Callback, Validation
+
+if TYPE_CHECKING:
+    from simdrop._core.stream import Rng
 
 CHUNK = 2048  # rows that `predict` takes at a time, so that its memory is bounded
 
@@ -37,7 +44,18 @@ class Network(MonteCarlo):
     ValueError
         Without a `Weighted` layer, or if a layer occurs twice or two parameters share memory: a
         layer remembers only its latest call, and a parameter has one gradient.
+
+    Attributes
+    ----------
+    history : History or None
+        That of the latest `fit`, also if it was interrupted or raised an error. It keeps the
+        optimizer's state in memory, until it is set to None.
     """
+
+    history: History | None = None
+    n_in: int
+    n_out: int
+    dtype: np.dtype[Any]
 
     def __init__(self, layers: Iterable[Layer], criterion: type[Loss]) -> None:
         self._layers = tuple(layers)
@@ -134,6 +152,94 @@ class Network(MonteCarlo):
         self.advance()
         return loss
 
+    def fit(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        *,
+        epochs: int,
+        batch_size: int = 64,
+        optimizer: Optimizer | None = None,
+        validation: Validation = None,
+        callback: Callback | None = None,
+        sample_weight: ArrayLike | None = None,
+        rng: Rng = None,
+        progress: bool = True,
+    ) -> History:
+        """Train for some epochs on x and y, and leave the net in evaluation mode.
+
+        An epoch is a `train_step` for each batch of the rows, in a new random order. Called again,
+        it trains the same weights further.
+
+        Parameters
+        ----------
+        x : array_like
+            (rows, n_in), also sparse.
+        y : array_like
+            Labels or targets, as the net's loss takes them.
+        epochs : int
+            At least 1.
+        batch_size : int
+            The most rows in a batch, at least 1. All batches of an epoch are of nearly equal size;
+            with fewer rows there is one, of all of them.
+        optimizer : Optimizer or None
+            None is ``Adam(net.parameters())``, with lr=0.001 and a state that starts at 0 in each
+            call. The one used is ``history.optimizer``; passed on, the next call continues with its
+            state.
+        validation : None, float or (x, y)
+            What the net is measured on after each epoch. A float in (0, 1) holds out this fraction
+            of the rows, at random, and at least one; with their weights.
+        callback : callable or None
+            Called with the `History` after each epoch, in evaluation mode; ``history[-1]`` is that
+            epoch. Training ends if it returns True. It may change the optimizer's settings, such as
+            ``history.optimizer.lr``.
+        sample_weight : array_like or None
+            (rows,), as in `loss`. Batches without any weight are left out.
+        rng : None, int, sequence of ints, SeedSequence, BitGenerator, Generator or Stream
+            Gives the order of the rows and which ones are held out. None is a seed from the
+            operating system. The net's own stream decides what is dropped.
+        progress : bool
+            Show how far it is: in place in a notebook, and in a terminal if rich is installed; else
+            about 20 lines in all.
+
+        Returns
+        -------
+        History
+            The losses, epoch by epoch. As `history` of the net it is also there after an error.
+
+        Raises
+        ------
+        FloatingPointError
+            If a loss is infinite or NaN. In training, the batch has changed nothing then.
+        ValueError, TypeError
+            For an argument that is not one of those above; nothing has changed then.
+
+        Warns
+        -----
+        UserWarning
+            If it was interrupted (Ctrl-C, or the stop button of a notebook). It returns then, with
+            ``history.stopped == "interrupted"``; the net is as the latest update left it.
+
+        Examples
+        --------
+        >>> net = nn.MLP((64, 100, 10), rng=0)
+        >>> history = net.fit(x, y, epochs=20, validation=0.1, rng=0)
+        >>> history = net.fit(x, y, epochs=5, optimizer=history.optimizer)  # five more
+        """
+        return training.fit(
+            self,
+            x,
+            y,
+            epochs=epochs,
+            batch_size=batch_size,
+            optimizer=optimizer,
+            validation=validation,
+            callback=callback,
+            sample_weight=sample_weight,
+            rng=rng,
+            progress=progress,
+        )
+
     def advance(self) -> None:
         """Count one update: schedules go on by a step. For loops that do not use `train_step`."""
         for layer in self.layers:
@@ -192,6 +298,32 @@ class Network(MonteCarlo):
         """Without the last batch, as the layers."""
         return self.__dict__ | {"_last": None, "_passed": []}
 
-    def __repr__(self) -> str:
+    def __str__(self) -> str:
+        """With a line for each layer: what ``print(net)`` shows. `repr` takes a single line."""
         layers = "".join(f"    {layer!r},\n" for layer in self.layers)
         return f"{type(self).__name__}(\n{layers})"
+
+    def __repr__(self) -> str:
+        sizes = [self.n_in, *(w.weight.value.shape[1] for w in self._weighted())]
+        shown = ["-".join(map(str, without_middle(sizes, GAP))), *self._shown()]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def _shown(self) -> list[str]:
+        """What `repr` shows after the sizes."""
+        parameters = sum(parameter.value.size for parameter in self.parameters())
+        layers = f"{len(self.layers)} layer{'s' * (len(self.layers) != 1)}"
+        return [layers, f"{parameters:,} parameters", self.criterion.__name__]
+
+    def _weighted(self) -> list[Weighted]:
+        return [layer for layer in self.layers if isinstance(layer, Weighted)]
+
+    def _repr_html_(self) -> str:
+        rows = []
+        for i, layer in enumerate(self.layers):
+            weights = [p.value for p in layer.parameters() if p.kind == "weight"]
+            shapes = ", ".join(" × ".join(map(str, weight.shape)) for weight in weights)
+            size = sum(parameter.value.size for parameter in layer.parameters())
+            arguments = layer._shown()[2:] if isinstance(layer, Weighted) else layer._shown()
+            rows.append((i, type(layer).__name__, ", ".join(arguments), shapes, f"{size:,}"))
+        headings = ("", "layer", "arguments", "weights", "parameters")
+        return table(headings, rows, repr(self), left=3)

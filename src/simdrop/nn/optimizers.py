@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
@@ -53,6 +54,13 @@ class Optimizer(ABC):
     """
 
     states: int  # arrays for each parameter
+    parameters: list[Parameter]
+    lr: float
+    l2: float
+    l1: float
+    max_norm: float | None
+    steps: int
+    state: list[list[Array]]
 
     def __init__(
         self,
@@ -80,6 +88,17 @@ class Optimizer(ABC):
         self.steps += 1
         for action in actions:
             action()
+
+    def __repr__(self) -> str:
+        """The settings that are not the default, as they are now."""
+        settings = [
+            f"{name}={getattr(self, name)!r}"
+            for name, argument in inspect.signature(type(self)).parameters.items()
+            if name != "parameters" and hasattr(self, name)
+            if name == "lr" or getattr(self, name) != argument.default
+        ]
+        count = f"{len(self.parameters)} parameter{'s' * (len(self.parameters) != 1)}"
+        return f"{type(self).__name__}({', '.join([count, *settings, f'steps={self.steps}'])})"
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -160,6 +179,8 @@ class SGD(Optimizer):
     """
 
     states = 1
+    momentum: float
+    nesterov: bool
 
     def __init__(
         self,
@@ -203,6 +224,9 @@ class Adam(Optimizer):
     """
 
     states = 2
+    beta1: float
+    beta2: float
+    eps: float
 
     def __init__(
         self,

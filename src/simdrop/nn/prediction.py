@@ -6,13 +6,16 @@ from collections.abc import Callable
 
 import numpy as np
 
-from simdrop._values import Values
+from simdrop import _html
+from simdrop._values import OfArrays
 
 from .losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntropy
 from .parameter import Array
 
+ROWS_SHOWN, OUTPUTS_SHOWN = 6, 4  # at most, in a notebook
 
-class Prediction(Values):
+
+class Prediction(OfArrays):
     """What `Network.predict_mc` returns. All arrays but `label` are float64.
 
     Outputs are what the net's loss predicts: with cross entropy the classes' probabilities (the
@@ -42,7 +45,6 @@ class Prediction(Values):
     """
 
     __slots__ = ("mean", "std", "samples", "_label", "_entropy", "_expected_entropy")
-    __eq__, __hash__ = object.__eq__, object.__hash__  # arrays do not compare
     mean: Array
     std: Array
     samples: Array | None
@@ -70,6 +72,27 @@ class Prediction(Values):
     def __repr__(self) -> str:
         return f"Prediction(mean and std {self.mean.shape})"
 
+    def _repr_html_(self) -> str:
+        """The first rows, with the first outputs of each."""
+        batch, n_out = self.mean.shape
+        columns: dict[str, list[str]] = {"row": [str(i) for i in range(min(batch, ROWS_SHOWN))]}
+        of_rows = self._label is not None and self._label.ndim == 1
+        if of_rows:
+            columns["label"] = [str(label) for label in self.label[:ROWS_SHOWN]]
+            for name in ("entropy", "mutual_information"):
+                values = getattr(self, name)[:ROWS_SHOWN]
+                columns[name.replace("_", " ")] = [f"{value:.3f}" for value in values]
+        form = ".3f" if self._entropy is not None else ".4g"  # of probabilities, or of numbers
+        for k in range(min(n_out, OUTPUTS_SHOWN)):
+            pairs = zip(self.mean[:ROWS_SHOWN, k], self.std[:ROWS_SHOWN, k], strict=True)
+            columns[f"output {k}"] = [f"{mean:{form}} ± {std:{form}}" for mean, std in pairs]
+        if n_out > OUTPUTS_SHOWN:
+            columns[_html.GAP] = [_html.GAP] * len(columns["row"])
+        rows = list(zip(*columns.values(), strict=True))
+        if batch > ROWS_SHOWN:
+            rows.append((_html.GAP,) * len(columns))
+        return _html.table(list(columns), rows, f"Prediction, mean ± std {self.mean.shape}")
+
 
 def _of_classes(array: Array | None, name: str) -> Array:
     if array is None:
@@ -83,6 +106,15 @@ class Tally:
     So a large mean costs no precision (Chan, Golub and LeVeque 1983, "Algorithms for computing the
     sample variance"), and outputs that do not vary have a deviation of exactly 0.
     """
+
+    n: int
+    n_out: int
+    criterion: type[Loss]
+    entropy: Callable[[Array], Array] | None
+    first: Array
+    sums: Array
+    squares: Array
+    samples: Array | None
 
     def __init__(self, rows: int, n_out: int, criterion: type[Loss], n: int, samples: bool) -> None:
         self.n, self.n_out, self.criterion = n, n_out, criterion

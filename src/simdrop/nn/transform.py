@@ -31,6 +31,11 @@ class Transform(Layer):
         in training nor in eval, unlike ``inverted=False`` of `Dropout`.
     """
 
+    transform: Callable[..., tuple[Array, Any]]
+    arguments: tuple[Any, ...]
+    options: dict[str, Any]
+    stream: Stream | None
+
     def __init__(
         self,
         transform: Callable[..., tuple[Array, Any]],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import simdrop as sd
+from simdrop._names import explained
 from simdrop.structured import kept_probability
 
 from .arguments import Probability, check_p
@@ -13,6 +14,7 @@ from .parameter import Array
 from .transform import Transform
 
 
+@explained
 class DropPath(Dropping):
     """Whole samples are dropped with probability p, as `simdrop.drop_path`; `inverted` as in
     `Dropout`."""
@@ -23,6 +25,7 @@ class DropPath(Dropping):
         super().__init__(sd.drop_path, p, stream=stream, inverted=inverted)
 
 
+@explained
 class DropBlock(Dropping):
     """Square blocks of (..., H, W) are dropped, as `simdrop.drop_block`; arguments as there.
 
@@ -47,6 +50,7 @@ class DropBlock(Dropping):
         return kept_probability(p, self.arguments[0], shape)
 
 
+@explained
 class LockedDropout(Dropping):
     """The same elements are dropped at all time steps, as `simdrop.locked_dropout`; `inverted` as
     in `Dropout`."""
@@ -64,6 +68,7 @@ class LockedDropout(Dropping):
         )
 
 
+@explained
 class AlphaDropout(Transform):
     """Elements of a SELU net are set to SELU's negative limit, as `simdrop.alpha_dropout`."""
 
@@ -79,6 +84,7 @@ class AlphaDropout(Transform):
         super().__init__(sd.alpha_dropout, p, stream=stream, **options)
 
 
+@explained
 class GaussianDropout(Transform):
     """Elements are multiplied by N(1, p / (1 - p)), p < 1, as `simdrop.gaussian_dropout`."""
 
@@ -89,6 +95,7 @@ class GaussianDropout(Transform):
         super().__init__(sd.gaussian_dropout, p, stream=stream)
 
 
+@explained
 class GaussianNoise(Transform):
     """N(0, std**2) is added, as `simdrop.gaussian_noise`; std may be a schedule, too."""
 

@@ -8,6 +8,7 @@ except ImportError as error:
     ) from error
 
 from .classifier import DropoutMLPClassifier
+from .composition import predict_mc
 from .regressor import DropoutMLPRegressor
 
-__all__ = ["DropoutMLPClassifier", "DropoutMLPRegressor"]
+__all__ = ["DropoutMLPClassifier", "DropoutMLPRegressor", "predict_mc"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
@@ -15,7 +16,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from .. import nn
+from .._names import explained
 from .data import Array, Samples
+from .parameters import dropout_of_layers
 from .training import TrainedMLP
 
 if TYPE_CHECKING:
@@ -49,6 +52,9 @@ class BaseDropoutMLP(TrainedMLP, ABC):
 
     _settings: dict[str, Any]  # arguments of the net
     _seeded_by: Any  # the random_state that seeded the net's stream of masks
+    n_layers_: int
+    n_outputs_: int
+    out_activation_: str
 
     @abstractmethod
     def _objective(
@@ -128,6 +134,7 @@ class BaseDropoutMLP(TrainedMLP, ABC):
         """
         return self._fit(X, y, sample_weight, incremental=True)
 
+    @explained
     def predict_mc(
         self,
         X: Any,
@@ -148,7 +155,9 @@ class BaseDropoutMLP(TrainedMLP, ABC):
         n : int, default=100
             Number of passes.
         rng : None, int, sequence of ints, SeedSequence, BitGenerator, Generator or Stream
-            Source of their masks; not the estimator's `random_state`.
+            Source of their masks. None follows `random_state`: an int gives the same masks in each
+            call, a RandomState instance moves on, and None takes NumPy's global one. The masks of
+            training are others.
         shared_masks : bool, default=False
             Whether all rows have the same mask in a pass, as in one thinned net.
         samples : bool, default=False
@@ -163,16 +172,31 @@ class BaseDropoutMLP(TrainedMLP, ABC):
             `mutual_information` in nats, (n_samples,), too; for an indicator matrix these four are
             (n_samples, n_outputs), of each label by itself.
 
+        Warns
+        -----
+        UserWarning
+            If the net was fitted without dropout: `std` is 0 then, which says nothing about how
+            sure it is.
+
         Raises
         ------
         ValueError
-            If the net was fitted without dropout, or n < 1.
+            If n < 1.
+
+        See Also
+        --------
+        simdrop.sklearn.predict_mc : The same of pipelines and searches that end in this estimator.
         """
         X = self._validated(X)
-        if not (self._settings["p"] or self._settings["p_input"]):
-            raise ValueError(
-                "the net was fitted with dropout=0 and input_dropout=0: nothing varies"
+        if not (np.any(self._settings["p"]) or self._settings["p_input"]):
+            warnings.warn(
+                "the net was fitted with dropout=0 and input_dropout=0: all passes are the same, "
+                "and std is 0",
+                stacklevel=3,
             )
+        if rng is None:
+            random_state = check_random_state(self.random_state)
+            rng = random_state.randint(2**32, size=4, dtype=np.uint32)
         found = self._net.predict_mc(X, n, rng=rng, shared_masks=shared_masks, samples=samples)
         return self._as_predicted(found)
 
@@ -243,7 +267,7 @@ class BaseDropoutMLP(TrainedMLP, ABC):
         """Make a new net, or give the one of the last call the settings of now."""
         settings: dict[str, Any] = {
             "activation": "sigmoid" if self.activation == "logistic" else self.activation,
-            "p": self.dropout,
+            "p": dropout_of_layers(self.dropout, len(sizes) - 2),
             "p_input": self.input_dropout,
             "dropout": self.dropout_kind,
             "loss": loss,

@@ -16,6 +16,7 @@ from sklearn.utils.class_weight import compute_class_weight, compute_sample_weig
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 
 from .. import nn
+from .._names import explained
 from ..nn.activations import log_sigmoid, log_softmax
 from .base import BaseDropoutMLP, Objective
 from .data import Array
@@ -24,6 +25,7 @@ from .parameters import documented, parameter
 ClassWeight = dict[Any, float] | list[dict[int, float]] | str | None
 
 
+@explained
 @dataclass(eq=False, repr=False)
 @documented
 class DropoutMLPClassifier(ClassifierMixin, BaseDropoutMLP):

@@ -18,10 +18,10 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 T = TypeVar("T")
 
-FRACTION = Interval(Real, 0, 1, closed="left")
-POSITIVE = Interval(Real, 0, None, closed="neither")
-NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
-COUNT = Interval(Integral, 1, None, closed="left")
+FRACTION: Any = Interval(Real, 0, 1, closed="left")
+POSITIVE: Any = Interval(Real, 0, None, closed="neither")
+NOT_NEGATIVE: Any = Interval(Real, 0, None, closed="left")
+COUNT: Any = Interval(Integral, 1, None, closed="left")
 
 
 def parameter(default: Any, *allowed: Any) -> Any:
@@ -59,7 +59,8 @@ class Parameters(BaseEstimator):
     shuffle : bool, default=True
         Whether to shuffle the samples before each epoch.
     random_state : int, RandomState instance or None, default=None
-        Determines initial weights, dropout masks, batches and the validation split.
+        Determines initial weights, dropout masks, batches, the validation split, and the masks of
+        `predict_mc`.
     tol : float, default=1e-4
         The loss must fall, or the validation score rise, by at least this to count as improved.
     verbose : bool or int, default=False
@@ -82,8 +83,8 @@ class Parameters(BaseEstimator):
         Added to the denominator of an 'adam' step, for numerical stability.
     n_iter_no_change : int or numpy.inf, default=10
         Training stops after more than this many epochs in a row without improvement.
-    dropout : float, default=0
-        Probability of dropping a hidden unit, in [0, 1).
+    dropout : float or array-like of floats, default=0
+        Probability of dropping a hidden unit, in [0, 1); or one for each hidden layer.
     input_dropout : float, default=0
         Probability of dropping an input, in [0, 1).
     dropout_kind : {'elementwise', 'batchwise'}, default='elementwise'
@@ -143,7 +144,7 @@ class Parameters(BaseEstimator):
     beta_2: float = parameter(0.999, FRACTION)
     epsilon: float = parameter(1e-8, POSITIVE)
     n_iter_no_change: float = parameter(10, COUNT, Options(Real, {np.inf}))
-    dropout: float = parameter(0.0, FRACTION)
+    dropout: ArrayLike = parameter(0.0, FRACTION, "array-like")
     input_dropout: float = parameter(0.0, FRACTION)
     dropout_kind: str = parameter("elementwise", StrOptions({"elementwise", "batchwise"}))
     max_norm: float | None = parameter(None, POSITIVE, None)
@@ -152,6 +153,20 @@ class Parameters(BaseEstimator):
     def _parameter_constraints(self) -> dict[str, list[Any]]:
         """The allowed values of each parameter, where scikit-learn looks for them."""
         return {field.name: field.metadata["allowed"] for field in fields(self)}
+
+
+def dropout_of_layers(dropout: Any, layers: int) -> float | tuple[float, ...]:
+    """The parameter `dropout` as a number, or as one for each hidden layer; ValueError if there is
+    another number of them or one is not in [0, 1)."""
+    if isinstance(dropout, Real):
+        return float(dropout)
+    each = np.array(dropout, object)
+    if each.shape != (layers,) or not all(FRACTION.is_satisfied_by(p) for p in each):
+        raise ValueError(
+            "dropout must be a number in [0, 1) or one for each of the hidden layers, of which "
+            f"there are {layers}, got {dropout!r}"
+        )
+    return tuple(map(float, each))
 
 
 def documented(cls: type[T]) -> type[T]:

@@ -12,6 +12,7 @@ from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import StrOptions
 
 from .. import nn
+from .._names import explained
 from .base import BaseDropoutMLP, Objective
 from .data import Array
 from .parameters import documented, parameter
@@ -24,6 +25,7 @@ class LossParameter:
     loss: str = parameter("squared_error", StrOptions({"squared_error", "poisson"}))
 
 
+@explained
 @dataclass(eq=False, repr=False)
 @documented
 class DropoutMLPRegressor(RegressorMixin, BaseDropoutMLP, LossParameter):

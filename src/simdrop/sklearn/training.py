@@ -29,6 +29,8 @@ class TrainedMLP(Parameters):
     _optimizer: nn.Adam | nn.SGD
     _rate_settings: tuple[Any, ...]  # those of the optimizer's learning rate
     _metric: Callable[..., float]  # the score of early stopping: (y, predicted, sample_weight=)
+    n_iter_: int
+    loss_: float
 
     def _begin_training(self) -> None:
         """Forget all epochs so far."""

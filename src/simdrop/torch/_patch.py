@@ -60,7 +60,7 @@ class patch:
     """
 
     library: Any = None  # of all patches that are active
-    active = 0
+    active: int = 0
 
     def __enter__(self) -> patch:
         if patch.active == 0:

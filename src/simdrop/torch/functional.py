@@ -11,6 +11,7 @@ import torch
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from simdrop._core.stream import Stream
+from simdrop._names import explanation_of
 
 from . import _autograd, _eager, _fused, _ops
 from ._eager import next_address
@@ -45,7 +46,13 @@ def overridable(function: Function) -> Function:
         if has_torch_function_unary(input):
             result: torch.Tensor = handle_torch_function(call, (input,), input, *args, **named)
             return result
-        return function(input, *args, **named)
+        try:
+            return function(input, *args, **named)
+        except TypeError:
+            message = explanation_of(function, function.__name__, named)
+            if message is None:
+                raise
+        raise TypeError(message)
 
     return call
 

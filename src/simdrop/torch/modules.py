@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from simdrop._core.stream import Stream
 
 from . import functional
 from ._draws import HALF, checked_stream, numbers_of
-from .functional import Draws
+from .functional import Draws, Function
 
 __all__ = [
     "AlphaDropout",
@@ -98,7 +98,7 @@ class Elementwise(Streamed):
 
     p: float
     inplace: bool
-    function: Callable[..., torch.Tensor]  # of `functional`
+    function: Function  # of `functional`
 
     def __init__(self, p: float = 0.5, inplace: bool = False, *, stream: Draws = None) -> None:
         super().__init__(p, inplace)
@@ -122,31 +122,31 @@ class Dropout(Elementwise, nn.Dropout):
         Where to draw from; the default is PyTorch's generator.
     """
 
-    function = staticmethod(functional.dropout)
+    function: Function = staticmethod(functional.dropout)
 
 
 class Dropout1d(Elementwise, nn.Dropout1d):
     """`functional.dropout1d` in place of `torch.nn.Dropout1d`; parameters as for `Dropout`."""
 
-    function = staticmethod(functional.dropout1d)
+    function: Function = staticmethod(functional.dropout1d)
 
 
 class Dropout2d(Elementwise, nn.Dropout2d):
     """`functional.dropout2d` in place of `torch.nn.Dropout2d`; parameters as for `Dropout`."""
 
-    function = staticmethod(functional.dropout2d)
+    function: Function = staticmethod(functional.dropout2d)
 
 
 class Dropout3d(Elementwise, nn.Dropout3d):
     """`functional.dropout3d` in place of `torch.nn.Dropout3d`; parameters as for `Dropout`."""
 
-    function = staticmethod(functional.dropout3d)
+    function: Function = staticmethod(functional.dropout3d)
 
 
 class AlphaDropout(Elementwise, nn.AlphaDropout):
     """`functional.alpha_dropout` for `torch.nn.AlphaDropout`; parameters as for `Dropout`."""
 
-    function = staticmethod(functional.alpha_dropout)
+    function: Function = staticmethod(functional.alpha_dropout)
 
 
 class FeatureAlphaDropout(Elementwise, nn.FeatureAlphaDropout):
@@ -155,13 +155,13 @@ class FeatureAlphaDropout(Elementwise, nn.FeatureAlphaDropout):
     `Dropout`.
     """
 
-    function = staticmethod(functional.feature_alpha_dropout)
+    function: Function = staticmethod(functional.feature_alpha_dropout)
 
 
 class GaussianDropout(Elementwise, nn.modules.dropout._DropoutNd):
     """`functional.gaussian_dropout` as a module; parameters as for `Dropout`, but p < 1."""
 
-    function = staticmethod(functional.gaussian_dropout)
+    function: Function = staticmethod(functional.gaussian_dropout)
 
 
 class DropPath(Elementwise, nn.modules.dropout._DropoutNd):
@@ -204,6 +204,9 @@ class DropBlock(Elementwise, nn.modules.dropout._DropoutNd):
     scale : bool, optional
         Whether what is kept is multiplied by the number of elements over that of kept ones.
     """
+
+    block_size: int
+    scale: bool
 
     def __init__(
         self,
@@ -301,6 +304,10 @@ class WeightDrop(Streamed):
     ----------
     Merity, Keskar and Socher (2018), "Regularizing and optimizing LSTM language models".
     """
+
+    module: nn.Module
+    p: float
+    weights: tuple[str, ...]
 
     def __init__(
         self,
