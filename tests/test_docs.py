@@ -16,7 +16,7 @@ import pytest
 
 import simdrop as sd
 from simdrop._core import kernels
-from simdrop.cli import data, idx
+from simdrop.cli import arrays, idx
 from simdrop.cli.options import PRESETS
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -143,7 +143,7 @@ def test_the_page_of_formulas():
 
 def test_the_page_about_data_has_all_names():
     page = text_of("docs/how-to/data.md")
-    for names in data.SPELLINGS.values():
+    for names in arrays.SPELLINGS.values():
         assert f"| {', '.join(f'`{name}`' for name in names)} |" in page
     emnist = idx.IdxSet("EMNIST", "emnist-SPLIT-")
     for idx_set in (idx.MNIST, emnist, idx.QMNIST):
