@@ -52,7 +52,6 @@ nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(numpy|torch|jax|flax|dask|sklearn|autograd|mpi4py|ml_dtypes)\b.*"),
 ]
-suppress_warnings = ["config.cache"]  # functions in the configuration of the gallery
 linkcheck_timeout = 20
 
 # --- Markdown ---
@@ -79,7 +78,6 @@ copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
 # --- Gallery ---
-
 
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",

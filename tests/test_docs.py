@@ -227,7 +227,8 @@ DOCUMENTED += [getattr(sd.nn, name) for name in NAMES["simdrop.nn"]]
 
 
 @pytest.mark.parametrize("thing", DOCUMENTED, ids=lambda thing: thing.__qualname__)
-def test_docstrings(thing):
+def test_docstrings(thing, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # examples may write files
     assert thing.__doc__
     for name in dir(thing) if isinstance(thing, type) else ():
         if not name.startswith("_"):
