@@ -16,7 +16,7 @@ import pytest
 
 import simdrop as sd
 from simdrop._core import kernels
-from simdrop.cli import arrays, idx
+from simdrop.cli.data import arrays, idx
 from simdrop.cli.options import PRESETS
 
 ROOT = pathlib.Path(__file__).parent.parent

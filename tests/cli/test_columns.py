@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simdrop import nn
-from simdrop.cli import columns, data
+from simdrop.cli import data
+from simdrop.cli.data import columns
 from simdrop.cli.errors import InputError
 from simdrop.cli.main import main
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from simdrop.cli import data
+from simdrop.cli.data.sources import Found
 from simdrop.cli.errors import InputError
-from simdrop.cli.sources import Found
 
 MNIST = Path(
     os.environ.get("SIMDROP_MNIST")

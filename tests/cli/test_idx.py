@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from simdrop.cli import data
+from simdrop.cli.data.idx import read_idx
 from simdrop.cli.errors import InputError
-from simdrop.cli.idx import read_idx
 
 arrays_of_any_kind = st.sampled_from(sorted(IDX_CODES)).flatmap(
     lambda code: hnp.arrays(code, hnp.array_shapes(max_dims=4, max_side=5))

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simdrop.cli import data, loop
+from simdrop.cli.data.sources import Found
 from simdrop.cli.errors import InputError
 from simdrop.cli.main import main
-from simdrop.cli.sources import Found
 
 # Each test is in an empty folder of its own.
 pytestmark = pytest.mark.usefixtures("folder")

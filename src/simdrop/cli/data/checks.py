@@ -5,8 +5,8 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from ..nn import inputs
-from .errors import InputError
+from ...nn import inputs
+from ..errors import InputError
 
 
 def check_inputs(name: str, x: NDArray[Any]) -> None:

@@ -10,9 +10,9 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ..nn.inputs import Column, listed
-from .errors import InputError
-from .files import reading, unreadable
+from ...nn.inputs import Column, listed
+from ..errors import InputError
+from ..files import reading, unreadable
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".data")  # of text; `.gz` may follow
 PARQUET_MAGIC = b"PAR1"

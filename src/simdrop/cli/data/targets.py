@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..nn.inputs import listed
-from ..nn.signature import Label
+from ...nn.inputs import listed
+from ...nn.signature import Label
+from ..errors import InputError
+from ..tasks import CLASSIFICATION, REGRESSION, TASKS, Task
 from .checks import check_count, check_finite
-from .errors import InputError
-from .tasks import CLASSIFICATION, REGRESSION, TASKS, Task
 
 WHOLE = 2**53  # above this, not every whole number is a float64
 LABEL_KINDS = {"b": "booleans", "i": "whole numbers", "U": "strings"}

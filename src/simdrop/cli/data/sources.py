@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..nn.inputs import Column, encoded
+from ...nn.inputs import Column, encoded
+from ..errors import InputError
+from ..files import unreadable
 from . import arrays, columns, idx
 from .arrays import ARRAYS
-from .errors import InputError
-from .files import unreadable
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..nn import inputs
-from ..nn.inputs import Column, Scaling, Summary
-from .options import spelled
+from ...nn import inputs
+from ...nn.inputs import Column, Scaling, Summary
+from ..options import spelled
 
 # Columns have one scale if half of those that vary reach this part of the largest magnitude, and
 # their median deviation this one.

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._npz import Npz, map_npy
-from .errors import InputError
-from .files import reading, unreadable
+from ..._npz import Npz, map_npy
+from ..errors import InputError
+from ..files import reading, unreadable
 
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 # In upper or lower case: Keras, scikit-learn's tutorials, MedMNIST and others.

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._npz import read_numbers
-from .errors import InputError
-from .files import reading
+from ..._npz import read_numbers
+from ..errors import InputError
+from ..files import reading
 
 DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 MAX_AXES = 32  # NumPy 1's limit; images have two to four

@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..nn import inputs
-from ..nn.checkpoint import fingerprint
-from ..nn.inputs import Scaling, Summary, encoded, listed
-from ..nn.signature import Label, Signature
+from ...nn import inputs
+from ...nn.checkpoint import fingerprint
+from ...nn.inputs import Scaling, Summary, encoded, listed
+from ...nn.signature import Label, Signature
+from ..errors import InputError
+from ..options import spelled
+from ..tasks import CLASSIFICATION, REGRESSION, Task
 from . import arrays, columns, scale, targets
 from .arrays import ARRAYS
 from .checks import check_alike, check_finite, check_inputs, refuse_number
-from .errors import InputError
-from .options import spelled
 from .sources import Found, find, find_arrays
-from .tasks import CLASSIFICATION, REGRESSION, Task
 
 TESTED = 0.2  # of data without a test set, the fraction that becomes one
 
