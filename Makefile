@@ -7,7 +7,7 @@ C_FILES := $(shell find csrc src -name '*.[ch]')
 STUBS := $(patsubst src/simdrop/_core/%.pyi,simdrop._core.%,$(wildcard src/simdrop/_core/*.pyi))
 SOURCES := pyproject.toml CMakeLists.txt $(shell find csrc src -type f -not -name '*.pyc' 2>/dev/null)
 
-.PHONY: train test test-adapters test-cross test-exhaustive sanitize run-sanitized check-all bench lint format clean
+.PHONY: train test test-adapters test-cross test-exhaustive sanitize run-sanitized check-all bench docs linkcheck lint format clean
 .DELETE_ON_ERROR:
 
 train: $(VENV)/.installed ## train a net on the bundled digits, without and with dropout
@@ -39,6 +39,14 @@ check-all: test-exhaustive sanitize ## run what is too slow for `make test`; tes
 bench: $(VENV)/.installed $(VENV)/.bench ## measure, and write bench/results/
 	$(VENV)/bin/python -m bench $(ARGS)
 
+SPHINX = $(VENV)/bin/python -m sphinx --fail-on-warning --keep-going --jobs auto --doctree-dir build/docs/doctrees
+
+docs: $(VENV)/.installed $(VENV)/.docs ## build the site in build/docs/html; any warning is an error
+	$(SPHINX) --quiet --builder html $(ARGS) docs build/docs/html
+
+linkcheck: $(VENV)/.installed $(VENV)/.docs ## try the site's links to other sites, which needs a network
+	$(SPHINX) --builder linkcheck $(ARGS) docs build/docs/linkcheck
+
 lint: $(VENV)/.installed $(VENV)/.lint
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
@@ -55,7 +63,7 @@ format: $(VENV)/.lint
 	$(VENV)/bin/clang-format -i $(C_FILES) examples/embed/*.c examples/embed/*.cpp tests/*.c tests/cross/*.c
 
 clean:
-	rm -rf build $(VENV) .venv-sanitize
+	rm -rf build $(VENV) .venv-sanitize docs/gallery docs/reference/generated docs/benchmarks/results.png
 
 $(VENV)/.made:
 	@$(PYTHON) .ci/check_python.py
@@ -77,6 +85,6 @@ $(VENV)/.jax: $(VENV)/.installed $(VENV)/.test $(VENV)/.adapters
 	$(VENV)/bin/cmake --install build/jax --prefix $(PACKAGE)/..
 	touch $@
 
-$(VENV)/.test $(VENV)/.adapters $(VENV)/.bench $(VENV)/.lint: $(VENV)/.%: $(VENV)/.made pyproject.toml
+$(VENV)/.test $(VENV)/.adapters $(VENV)/.bench $(VENV)/.docs $(VENV)/.lint: $(VENV)/.%: $(VENV)/.made pyproject.toml
 	$(PIP) install --quiet --group $*
 	touch $@

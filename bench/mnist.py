@@ -1,4 +1,4 @@
-"""`python -m bench.mnist --data mnist.npz`: train presets on seeds, write docs/mnist.md.
+"""`python -m bench.mnist --data mnist.npz`: train presets on seeds, write docs/benchmarks/mnist.md.
 
 Each run of `simdrop train` resumes from its checkpoint, and a run that is done is not made again:
 this may be interrupted at any time. A run whose settings have changed has another name.
@@ -31,7 +31,9 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=3, help="seeds from 0 (3)")
     parser.add_argument("--presets", nargs="+", choices=PRESETS, default=list(PRESETS))
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder (bench/results)")
-    parser.add_argument("--page", type=Path, default=ROOT / "docs/mnist.md", help="what to write")
+    parser.add_argument(
+        "--page", type=Path, default=ROOT / "docs/benchmarks/mnist.md", help="what to write"
+    )
     for name in OVERRIDES:
         parser.add_argument(f"--{name}", help="instead of the presets', for a quick look")
     options = parser.parse_args()

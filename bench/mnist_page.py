@@ -1,4 +1,4 @@
-"""docs/mnist.md and its pictures, made from the runs."""
+"""docs/benchmarks/mnist.md and its pictures, made from the runs."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ NETS = "without", "with"  # dropout: the names of the nets of a pair
 CONVERGED = 1.1  # a net has converged at this many times its lowest validation error
 LOSSES = 0.1, 0.05, 0.02, 0.01  # nats on training examples, to count the epochs until then
 HEAD = """\
-# MNIST: what dropout and other regularizers reach
+# MNIST: dropout and other regularizers
 
 Test errors after the last epoch. The test set was used once, at the end of each run; all settings
 are those of the papers or were chosen on 10,000 of the training examples. On these the error of
 `mnist-maxnorm` is 1.33 % after 40 epochs, 1.23 % after 110 and 1.21 % after 240: it trains for as
-long as an hour and a half on one core allows. (Earlier runs of 120 and 200 epochs misclassified
-1.13 % and 1.08 % of the test images.)
-[training.md](training.md) describes the presets. `.venv/bin/python -m bench.mnist --data mnist.npz`
-writes this page; these runs were made on {cpu}. Minutes are those of the training
-alone, in the fastest run. All runs are in [mnist.csv](../bench/results/mnist.csv), their curves in
-[mnist-curves.csv](../bench/results/mnist-curves.csv).
+long as an hour and a half on one core allows. (Earlier runs of 120 and 200 epochs had test errors
+of 1.13 % and 1.08 %.)
+[The command line](/reference/command-line.md#presets) describes the presets.
+`.venv/bin/python -m bench.mnist --data mnist.npz` writes this page;
+these runs were made on {cpu}. Minutes are those of the training
+alone, in the fastest run. All runs are in `bench/results/mnist.csv`, their curves in
+`bench/results/mnist-curves.csv`.
 
 """
 ITERATIONS = """

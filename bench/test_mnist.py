@@ -218,5 +218,5 @@ def test_the_committed_page_is_made_from_the_committed_runs(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["mnist", "--page", str(tmp_path / "mnist.md")])
     assert mnist.main() == 0
-    committed = (mnist.ROOT / "docs/mnist.md").read_text(encoding="utf-8")
+    committed = (mnist.ROOT / "docs/benchmarks/mnist.md").read_text(encoding="utf-8")
     assert (tmp_path / "mnist.md").read_text(encoding="utf-8") == committed

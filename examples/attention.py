@@ -1,9 +1,13 @@
-"""One encoder layer of a transformer, forward and backward by hand, on simdrop's fused kernels.
+"""
+Attention with fused dropout
+============================
 
-It reads scikit-learn's handwritten digits as eight tokens, the rows of an image. The layer norms
-have no weights of their own, to be short.
+One encoder layer of a transformer, forward and backward by hand, with `simdrop.fused.bias_dropout`
+and `simdrop.fused.dropout_add`. It reads scikit-learn's handwritten digits as eight tokens, the
+rows of an image. The layer norms have no weights of their own, for brevity.
 """
 
+import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits
 
@@ -12,11 +16,11 @@ from simdrop import fused, nn
 
 WIDTH, HEADS, INNER = 64, 4, 128
 TRAINED, EPOCHS, BATCH, RATE = 1000, 35, 50, 3e-3
-P = 0.3  # of dropping what each sub-layer adds, and the units inside the second
+P = 0.3  # of dropping the output of each sub-layer, and the units inside the second
 
 
 def digits(wrong):
-    """Images (n, 8, 8) and labels (n,), `wrong` of them, to learn from; right ones to test with."""
+    """Images (n, 8, 8) and labels (n,), a fraction of them wrong; and a correct test set."""
     rng = np.random.default_rng(0)
     data = load_digits()
     order = rng.permutation(len(data.images))
@@ -40,6 +44,11 @@ def new_weights(rng, dtype=np.float32):
         "outer": normal(INNER, WIDTH),
         "classes": normal(WIDTH, 10),
     }
+
+
+# %%
+# The parts of the layer
+# ----------------------
 
 
 def norm(x):
@@ -78,6 +87,14 @@ def attention_backward(dy, kept):
     dscores = softmax_backward(dy @ v.swapaxes(-1, -2), weights) * F**-0.5
     dqkv = [dscores @ k, dscores.swapaxes(-1, -2) @ q, weights.swapaxes(-1, -2) @ dy]
     return np.stack(dqkv).transpose(1, 3, 0, 2, 4).reshape(N, T, -1)
+
+
+# %%
+# Forward and backward
+# --------------------
+#
+# Dropout is in three places, each fused with what is next to it: after the attention and after the
+# second sub-layer, where the residual is added, and inside the second, with bias and activation.
 
 
 def forward(w, x, p=0.0, rng=None):
@@ -135,6 +152,11 @@ def loss_and_gradients(w, x, y, p=0.0, rng=None):
     return -np.log(q[np.arange(len(y)), y]).mean(), backward(w, dlogits, kept)
 
 
+# %%
+# Training
+# --------
+
+
 def train(x, y, p):
     """The weights after Adam (Kingma and Ba 2015)."""
     rng, stream = np.random.default_rng(1), sd.Stream(2)  # the same start and batches for any p
@@ -153,19 +175,44 @@ def error(w, x, y):
     return np.mean(forward(w, x)[0].argmax(axis=1) != y)
 
 
+# %%
+# Where it helps, and where it does not
+# -------------------------------------
+#
+# With a fifth of the labels wrong, dropout lowers the test error by a third. Where all labels are
+# right, this net does not overfit, and there is nothing to gain.
+
+
 def main():
-    print(f"errors{'labels as taught':>39}{'new digits':>13}")
+    """Print the errors of all nets, and return their test errors."""
+    errors = {}
+    print(f"errors{'labels as given':>39}{'new digits':>13}")
     for labels, wrong in (("a fifth wrong", 0.2), ("all right", 0.0)):
-        taught, new = digits(wrong)
+        given, new = digits(wrong)
         for dropout, p in (("without", 0.0), ("with", P)):
-            w = train(*taught, p)
+            w = train(*given, p)
             name = f"{labels}, {dropout} dropout"
-            print(f"{name:30}{error(w, *taught):15.1%}{error(w, *new):13.1%}")
+            errors[labels, dropout] = error(w, *new)
+            print(f"{name:30}{error(w, *given):15.1%}{errors[labels, dropout]:13.1%}")
     print(
-        "\nWithout dropout the net learns many wrong labels by heart; with dropout it errs on\n"
-        "fewer new digits. Where all labels are right there is nothing to gain."
+        "\nWithout dropout the net memorizes many wrong labels; with dropout it has a lower test\n"
+        "error. Where all labels are right there is nothing to gain."
     )
+    return errors
+
+
+def draw(errors):
+    figure, axes = plt.subplots(figsize=(7, 3.6), layout="constrained")
+    for index, ((_, dropout), value) in enumerate(errors.items()):
+        at = index + (index > 1) * 0.5
+        bar = axes.bar(at, 100 * value, color="C0" if dropout == "without" else "C1")
+        axes.bar_label(bar, fmt="%.1f %%")
+    axes.set_xticks(
+        [0, 1, 2.5, 3.5], [f"{labels},\n{dropout} dropout" for labels, dropout in errors]
+    )
+    axes.set(ylabel="test error (%)", ylim=(0, 1.15 * 100 * max(errors.values())))
 
 
 if __name__ == "__main__":
-    main()
+    draw(main())
+    plt.show()

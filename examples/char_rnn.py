@@ -1,11 +1,15 @@
-"""Locked dropout and zoneout in a recurrent net that predicts the next character of a text.
+"""
+A recurrent net with locked dropout and zoneout
+===============================================
 
-The text comes from a small grammar, so the bits that a reader who knew it would need are known. The
-net is a gated recurrent unit (Cho et al. 2014), with backpropagation through time by hand.
+A gated recurrent unit (Cho et al. 2014) predicts the next character of a text, with backpropagation
+through time by hand. The text comes from a small grammar, so that the smallest possible number of
+bits per character is known.
 """
 
 import re
 
+import matplotlib.pyplot as plt
 import numpy as np
 
 import simdrop as sd
@@ -50,6 +54,13 @@ def side_by_side(written):
     return x.reshape(BATCH, length).T, following.reshape(BATCH, length).T
 
 
+# %%
+# Forward and backward
+# --------------------
+#
+# `simdrop.zoneout` is called in each time step, `simdrop.locked_dropout` once for all states.
+
+
 def new_weights(rng, hidden, dtype=np.float32):
     def normal(rows, columns):
         return rng.normal(0, rows**-0.5, (rows, columns)).astype(dtype)
@@ -71,8 +82,8 @@ def sigmoid(x):
 def forward(w, x, h, p, p_zoneout, rng=None, training=False):
     """Probabilities (T, B, characters) of what follows x (T, B), and what `backward` needs.
 
-    The state h (B, H) stays as it was with probability `p_zoneout`, each unit and step by itself;
-    its way out loses the same units at all steps, with probability p.
+    A unit of the state h (B, H) keeps its value with probability `p_zoneout`, at each step by
+    itself; the output drops the same units at all steps, with probability p.
     """
     H = h.shape[1]
     inputs = w["inputs"][x] + w["bias"]  # (T, B, 3 H)
@@ -125,6 +136,11 @@ def backward(w, q, y, kept):
     }
 
 
+# %%
+# Training
+# --------
+
+
 def train(x, y, p, p_zoneout):
     """The weights after Adam (Kingma and Ba 2015), with gradients clipped to norm 1."""
     rng, stream = np.random.default_rng(1), sd.Stream(2)
@@ -137,7 +153,7 @@ def train(x, y, p, p_zoneout):
             now = slice(start, start + STEPS)
             q, kept = forward(w, x[now], h, p, p_zoneout, stream, training=True)
             gradients = backward(w, q, y[now], kept)
-            h = kept[1][-1]  # the next steps go on from here
+            h = kept[1][-1]  # the next steps continue from here
             norm = np.sqrt(sum(np.vdot(g, g) for g in gradients.values()))
             for name, g in gradients.items():
                 parameters[name].grad[...] = g / max(norm, 1)
@@ -146,29 +162,55 @@ def train(x, y, p, p_zoneout):
 
 
 def bits(w, x, y, p_zoneout):
-    """The mean bits a character with nothing dropped: zoneout is replaced by its mean."""
+    """Mean bits per character with nothing dropped: zoneout is replaced by its mean."""
     q, _ = forward(w, x, np.zeros((BATCH, HIDDEN), np.float32), 0, p_zoneout)
     return -np.log2(np.take_along_axis(q, y[..., None], axis=-1)).mean()
 
 
+# %%
+# How well it predicts
+# --------------------
+#
+# The best possible result is known: the bits of choice that the grammar leaves.
+
+
 def main():
+    """Print the bits per character, and return them by the net's name."""
     written, _ = text(8_000, seed=0)
     another, least = text(10_000, seed=1)
-    taught, new = side_by_side(written), side_by_side(another)
-    print(f"bits a character           {'text as taught':>16}{'new text':>11}")
+    seen, new = side_by_side(written), side_by_side(another)
+    found = {}
+    print(f"bits per character         {'training text':>16}{'new text':>11}")
     for name, *p in (
         ("without dropout", 0.0, 0.0),
         ("locked dropout", P, 0.0),
         ("locked dropout, zoneout", P, P_ZONEOUT),
     ):
-        w = train(*taught, *p)
-        print(f"{name:27}{bits(w, *taught, p[1]):16.3f}{bits(w, *new, p[1]):11.3f}")
-    print(f"{'who knows the grammar':27}{'':16}{least:11.3f}")
+        w = train(*seen, *p)
+        found[name] = bits(w, *seen, p[1]), bits(w, *new, p[1])
+        print(f"{name:27}{found[name][0]:16.3f}{found[name][1]:11.3f}")
+    found["knowing the grammar"] = None, least
+    print(f"{'knowing the grammar':27}{'':16}{least:11.3f}")
     print(
-        "\nWithout dropout the net learns sentences by heart, and foresees new ones less well; "
+        "\nWithout dropout the net memorizes sentences, and predicts new ones less well; "
         "locked dropout\nand zoneout bring it closer to what the grammar allows."
     )
+    return found
+
+
+def draw(found):
+    figure, axes = plt.subplots(figsize=(8, 3.6), layout="constrained")
+    *nets, grammar = found
+    at = np.arange(len(nets))
+    for offset, index, label in ((-0.2, 0, "training text"), (0.2, 1, "new text")):
+        bars = axes.bar(at + offset, [found[name][index] for name in nets], 0.4, label=label)
+        axes.bar_label(bars, fmt="%.2f")
+    axes.axhline(found[grammar][1], color="black", linestyle="--", linewidth=1, label=grammar)
+    axes.set_xticks(at, nets)
+    axes.set(ylabel="bits per character", ylim=(0, 1.25))
+    axes.legend(frameon=False, ncols=3, loc="upper right")
 
 
 if __name__ == "__main__":
-    main()
+    draw(main())
+    plt.show()

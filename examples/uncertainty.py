@@ -1,26 +1,30 @@
-"""How sure a net is: Monte-Carlo dropout, Gal and Ghahramani (2016), on a curve and on digits.
+"""
+Monte Carlo dropout: how sure is a net?
+=======================================
 
-Draws docs/uncertainty-regression.png and docs/uncertainty-digits.png, or those files in a folder
-that is given, and prints how often digits are wrong by how uncertain the net is of them.
-Needs matplotlib, and scikit-learn for its handwritten digits.
+Dropout at prediction gives many thinned nets, and where they disagree, the net is unsure (Gal and
+Ghahramani 2016). `simdrop.nn.Network.predict_mc` samples them, here for a curve and for digits.
 """
 
-import sys
-from pathlib import Path
-
+import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.figure import Figure
 from sklearn.datasets import load_digits
 
 from simdrop import nn
 
-DOCS = Path(__file__).parent.parent / "docs"
-NOISE, INTERVALS = 0.1, ((-3.0, -1.0), (1.0, 3.0))  # of the points to learn from
+NOISE, INTERVALS = 0.1, ((-3.0, -1.0), (1.0, 3.0))  # of the training points
 SAMPLES, ROWS, COLUMNS = 500, 3, 7  # of masks; of digits in the picture
 
 
 def curve(x):
     return np.sin(1.5 * x)
+
+
+# %%
+# A curve
+# -------
+#
+# Two intervals have training points; the gap between them and what lies beyond have none.
 
 
 def points():
@@ -42,29 +46,29 @@ def train(net, x, y, epochs, batch):
 
 
 def regression():
-    """The points, where the net is asked, and what it says there."""
+    """The points, a grid, and the predictions on it."""
     x, y = points()
     net = nn.MLP((1, 256, 256, 1), p=0.2, p_input=0, loss="squared_error", rng=0)
-    # At first all units would bend at 0, the place of a relu's kink without a bias.
+    # Without a bias the kinks of all units would be at 0.
     net.layers[1].bias.value[:] = np.random.default_rng(2).uniform(-3, 3, 256)
     train(net, x, y, 800, 40)
     grid = np.linspace(-6, 6, 481)[:, None]
-    # One thinned net for all of the grid in each sample: its curves are smooth, and so is the band.
+    # Each sample is one thinned net for the whole grid, so that curves and band are smooth.
     return x, y, grid, net.predict_mc(grid, SAMPLES, rng=0, shared_masks=True, samples=True)
 
 
 def places(grid):
-    """Which of the grid is among the points, in the gap between them, and beyond them."""
+    """Which part of the grid is among the points, in the gap between them, and beyond them."""
     (first, left), (right, last) = INTERVALS
     x = grid[:, 0]
     gap, beyond = (x > left) & (x < right), (x < first) | (x > last)
     return {"among the points": ~(gap | beyond), "in the gap": gap, "beyond them": beyond}
 
 
-def draw_regression(x, y, grid, found, file):
+def draw_regression(x, y, grid, found):
     mean, std, at = found.mean[:, 0], found.std[:, 0], grid[:, 0]
-    figure = Figure(figsize=(9, 4.5), layout="constrained")
-    axes = figure.add_subplot(xlabel="x", ylabel="y", xlim=(-6, 6), ylim=(-5, 5))
+    figure, axes = plt.subplots(figsize=(9, 4.5), layout="constrained")
+    axes.set(xlabel="x", ylabel="y", xlim=(-6, 6), ylim=(-5, 5))
     axes.fill_between(at, mean - 2 * std, mean + 2 * std, alpha=0.25, label="mean ± 2 std")
     axes.plot(at, found.samples[:5, :, 0].T, color="C0", linewidth=0.6, alpha=0.6)
     axes.plot([], [], color="C0", linewidth=0.6, alpha=0.6, label="5 thinned nets")
@@ -72,11 +76,15 @@ def draw_regression(x, y, grid, found, file):
     axes.plot(at, curve(at), "k--", linewidth=1, label="true function")
     axes.plot(x, y, "C3.", markersize=5, label="training points")
     axes.legend(loc="upper left", fontsize="small", ncols=2, frameon=False)
-    figure.savefig(file, dpi=110)
+
+
+# %%
+# Digits
+# ------
 
 
 def digits():
-    """New images (n, 64), their labels, and what a net that learned others says of them."""
+    """New images (n, 64), their labels, and the predictions of a net trained on others."""
     data = load_digits()
     order = np.random.default_rng(0).permutation(len(data.data))
     x, y = (data.data[order] / 16).astype(np.float32), data.target[order]
@@ -84,10 +92,10 @@ def digits():
     return x[1000:], y[1000:], net.predict_mc(x[1000:], SAMPLES, rng=0)
 
 
-def draw_digits(x, y, found, file):
-    figure = Figure(figsize=(9, 4.9), layout="constrained")
+def draw_digits(x, y, found):
+    figure = plt.figure(figsize=(9, 4.9), layout="constrained")
     figure.suptitle(
-        "The least sure digits and their entropy in nats (all alike: log 10 = 2.30); red is wrong"
+        "The least certain digits and their entropy in nats (at most log 10 = 2.30); red is wrong"
     )
     most = np.argsort(-found.entropy)[: ROWS * COLUMNS]
     for axes, i in zip(figure.subplots(ROWS, COLUMNS).flat, most, strict=True):
@@ -98,12 +106,19 @@ def draw_digits(x, y, found, file):
         axes.set_title(
             f"{said}\n{found.entropy[i]:.2f}", fontsize=10, color="black" if right else "C3"
         )
-    figure.savefig(file, dpi=110)
 
 
-def main(folder=DOCS):
+# %%
+# What both say
+# -------------
+#
+# On the curve, std grows with the distance from the points. For digits the order is what counts:
+# the least certain ones are wrong most often.
+
+
+def main():
     x, y, grid, found = regression()
-    draw_regression(x, y, grid, found, Path(folder) / "uncertainty-regression.png")
+    draw_regression(x, y, grid, found)
     mean, std, true = found.mean, found.std, curve(grid)
     stds = {name: std[where].mean() for name, where in places(grid).items()}
     inside = {
@@ -112,7 +127,7 @@ def main(folder=DOCS):
     }
 
     x, y, found = digits()
-    draw_digits(x, y, found, Path(folder) / "uncertainty-digits.png")
+    draw_digits(x, y, found)
     order, wrong = np.argsort(found.entropy), found.label != y
     edges = [0, len(y) // 2, len(y) * 8 // 10, len(y) * 95 // 100, len(y)]
     names = ("surest half", "next 30 %", "next 15 %", "least sure 5 %")
@@ -121,9 +136,10 @@ def main(folder=DOCS):
         part = order[start:stop]
         row = wrong[part].mean(), found.entropy[part].mean(), found.mutual_information[part].mean()
         print("{:15}{:>8.1%}{:>10.3f}{:>21.3f}".format(name, *row))
-    print("\nThe curve: std and how much of the true function lies within 2 std,")
+    print("\nThe curve: std, and how much of the true function lies within 2 std,")
     print(", ".join(f"{name} {stds[name]:.2f} and {inside[name]:.0%}" for name in stds) + ".")
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:2])
+    main()
+    plt.show()

@@ -35,7 +35,7 @@ def all_of(net, optimizer):
 
 
 def digest(arrays):
-    """SHA-256 of all names, types, shapes and bytes, as docs/training.md has it."""
+    """SHA-256 of all names, types, shapes and bytes, as docs/how-to/checkpoints.md has it."""
     parts = []
     for name in sorted(arrays):
         array = arrays[name]

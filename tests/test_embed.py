@@ -142,7 +142,7 @@ except ValueError as error:
 @needs_compilers
 @unsanitized
 def test_page(tmp_path):
-    page = (ROOT / "docs" / "embedding.md").read_text()
+    page = (ROOT / "docs/how-to/embedding.md").read_text()
     block = {
         language: re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
         for language in ("c", "sh", "cmake", "cython")

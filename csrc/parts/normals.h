@@ -2,8 +2,9 @@
 
    Element e of a draw has word e of plane 16, 32 bits. The word as a signed number says how far in the tails of the
    normal distribution the element's number is: the inverse of the distribution function, a polynomial in each half of
-   each octave, of which vectors look up the coefficients. docs/stream.md has the rule. Every step is an integer
-   operation or a correctly rounded one of floats, so vectors of any length, on any machine, give the same bits. */
+   each octave, of which vectors look up the coefficients. The rule is in docs/reference/stream.md. Every step is an
+   integer operation or a correctly rounded one of floats, so vectors of any length, on any machine, give the same
+   bits. */
 #pragma once
 
 #include "draw.h"

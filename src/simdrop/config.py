@@ -33,7 +33,10 @@ def config() -> dict[str, str]:
 
 
 def show_config() -> None:
-    """Print `config`, a line for each value; broken between words in narrow terminals."""
+    """Print the version, the instruction sets, the compiler and the threads, a line for each.
+
+    Lines are broken between words in narrow terminals.
+    """
     for name, value in config().items():
         print(fitted(f"{name + ':':{INDENT}}{value}", INDENT))
 

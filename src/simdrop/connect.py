@@ -101,7 +101,7 @@ def drop_connect(
 
 class DropConnectMatmulContext(OfArrays):
     """
-    What `drop_connect_matmul` leaves for its backward pass, ``dx, dW = ctx.backward(dy)``.
+    Returned by `drop_connect_matmul` for its backward pass, ``dx, dW = ctx.backward(dy)``.
 
     Attributes
     ----------

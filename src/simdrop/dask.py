@@ -45,7 +45,7 @@ def dropout(
     scale: bool = True,
 ) -> tuple[da.Array, Mask]:
     """
-    `simdrop.dropout` of a Dask array, computed when the result is, each chunk by itself.
+    `simdrop.dropout` of a Dask array, computed lazily, chunk by chunk.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ def locked_dropout(
 
 def apply(x: da.Array, context: Context) -> da.Array:
     """
-    What a mask, or another context, makes of a Dask array of its shape.
+    Apply a mask, or another context, to a Dask array of its shape.
 
     Parameters
     ----------

@@ -60,7 +60,7 @@ def rows(n: int, comm: MPI.Intracomm | None = None) -> slice:
 
 
 def shard(n: int, comm: MPI.Intracomm | None = None) -> Shard:
-    """The same for `simdrop.nn`: ``net.loss(x, y, shard=...)`` of this rank's rows of n."""
+    """The rows of n that belong to this rank, as a `Shard` for ``net.loss(x, y, shard=...)``."""
     return Shard(rows(n, comm).start, n)
 
 
@@ -225,7 +225,7 @@ def broadcast(
     net: Network, optimizer: Optimizer | None = None, comm: MPI.Intracomm | None = None
 ) -> None:
     """
-    Make a net and its optimizer on all ranks what they are on the first.
+    Copy a net and its optimizer from the first rank to all others.
 
     Parameters
     ----------

@@ -106,7 +106,7 @@ def locked_dropout(
 
 class ZoneoutContext(Values):
     """
-    What `zoneout` leaves for its backward pass, ``dh_prev, dh = ctx.backward(dy)``: a few numbers.
+    Returned by `zoneout` for its backward pass, ``dh_prev, dh = ctx.backward(dy)``; a few numbers.
 
     Attributes
     ----------

@@ -94,7 +94,7 @@ class cosine(Ramp):
 @explained
 class curriculum(Values):
     """
-    Curriculum dropout: from no dropout towards `p_max`, ever slower.
+    Curriculum dropout: from no dropout towards `p_max`, ever more slowly.
 
     ``p(t) = p_max (1 - exp(-gamma t))`` (Morerio et al. 2017, "Curriculum dropout", whose formula
     is for the probability of keeping). The paper recommends gamma = 10 / number of steps.

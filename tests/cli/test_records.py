@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("folder")
 
 
 def signed(text):
-    """A line with the checksum of its JSON, as docs/training.md has it."""
+    """A line with the checksum of its JSON, as docs/how-to/choose-p.md has it."""
     digest = hashlib.sha256(text).hexdigest()[:16].encode()
     return text[:-1] + b', "sha256": "' + digest + b'"}\n'
 

@@ -57,6 +57,8 @@ def test_examples_in_docstrings(module):
 
 def test_the_page_about_scikit_learn():
     names = {}
-    for block in re.findall(r"```python\n(.*?)```", (ROOT / "docs/sklearn.md").read_text(), re.S):
+    for block in re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs/how-to/sklearn.md").read_text(), re.S
+    ):
         exec(block, names)
     assert names["search"].best_score_ > 0.9

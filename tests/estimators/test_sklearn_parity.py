@@ -1,5 +1,5 @@
 """Behaviours that users of scikit-learn's multi-layer perceptrons count on, tried with those and
-with ours; and those that differ on purpose (docs/sklearn.md)."""
+with ours; and those that differ on purpose (docs/how-to/sklearn.md)."""
 
 import inspect
 import pickle

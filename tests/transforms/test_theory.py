@@ -176,12 +176,14 @@ def test_too_many_elements_and_bad_functions():
             monte_carlo(f, np.ones(2), 0.5, n)
 
 
-# --- docs/theory.md ---
+# --- docs/explanation/theory.md ---
 
 
 def test_the_pages_code_runs():
     names = {}
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/theory.md").read_text(), re.DOTALL)
+    blocks = re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs/explanation/theory.md").read_text(), re.DOTALL
+    )
     assert len(blocks) == 2
     for block in blocks:
         exec(block, names)
@@ -190,7 +192,7 @@ def test_the_pages_code_runs():
 def test_the_pages_table_is_what_the_example_finds():
     pytest.importorskip("sklearn")
     example = runpy.run_path(str(ROOT / "examples/theory.py"))
-    page = (ROOT / "docs/theory.md").read_text()
+    page = (ROOT / "docs/explanation/theory.md").read_text()
     mean, variance, scaled = example["two_neurons"]()
     assert f"mean == {mean} ==" in page and f"variance == {variance} ==" in page and scaled == mean
     table = re.findall(r"^\| ([^|]+) \| (\d\.\d+) \| (\d+\.\d) % \|$", page, re.MULTILINE)

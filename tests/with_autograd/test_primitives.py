@@ -76,7 +76,7 @@ def test_what_raises_takes_no_draw():
 
 
 def test_the_page():
-    page = (pathlib.Path(__file__).parents[2] / "docs/autograd.md").read_text()
+    page = (pathlib.Path(__file__).parents[2] / "docs/how-to/autograd.md").read_text()
     names = {}
     for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
         exec(block, names)

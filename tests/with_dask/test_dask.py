@@ -176,7 +176,7 @@ def test_evaluation(name):
 
 
 def test_the_page_and_the_examples():
-    page = pathlib.Path(__file__).parents[2] / "docs/dask.md"
+    page = pathlib.Path(__file__).parents[2] / "docs/how-to/dask.md"
     names = {}
     for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL):
         exec(block, names)

@@ -1,4 +1,4 @@
-"""What docs/jax.md and the docstrings say."""
+"""What docs/how-to/jax.md and the docstrings say."""
 
 import doctest
 import pathlib
@@ -11,7 +11,7 @@ import simdrop as sd
 import simdrop.jax
 from simdrop.jax import _draws, _functions
 
-PAGE = pathlib.Path(__file__).parents[2] / "docs/jax.md"
+PAGE = pathlib.Path(__file__).parents[2] / "docs/how-to/jax.md"
 
 
 def test_blocks_run():

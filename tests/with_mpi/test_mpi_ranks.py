@@ -187,7 +187,7 @@ def test_rows_windows_and_sums():
 
 def test_the_page_about_ranks(tmp_path):
     """What two ranks and one process make of its Python blocks."""
-    page = (Path(__file__).parents[2] / "docs/distributed.md").read_text()
+    page = (Path(__file__).parents[2] / "docs/how-to/distributed.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     assert len(blocks) == 2
     save = """

@@ -1,4 +1,4 @@
-"""What docs/pytorch.md and the docstrings say."""
+"""What docs/how-to/pytorch.md and the docstrings say."""
 
 import doctest
 import pathlib
@@ -10,7 +10,7 @@ import simdrop
 import simdrop.torch
 from simdrop.torch import _convert, _patch, functional, modules
 
-PAGE = pathlib.Path(__file__).parents[2] / "docs/pytorch.md"
+PAGE = pathlib.Path(__file__).parents[2] / "docs/how-to/pytorch.md"
 
 
 def test_blocks_run():

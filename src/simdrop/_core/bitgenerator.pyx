@@ -22,7 +22,7 @@ from simdrop cimport (
 from simdrop._core.kernels cimport expand_key, kernels
 
 cdef enum:
-    PLANE = 18  # docs/stream.md; the planes before it decide masks and give normal numbers
+    PLANE = 18  # docs/reference/stream.md; the planes before it decide masks and give normal numbers
     BLOCKS = 256  # drawn at a time
     BLOCK_WORDS = 2
     WORDS = BLOCKS * BLOCK_WORDS
@@ -114,7 +114,7 @@ cdef class BitGenerator(NumpyBitGenerator):
     Notes
     -----
     The same seed gives the same words on every machine. Word w, of 64 bits, is keystream bytes 8 w to 8 w + 7 of plane 18,
-    little-endian (docs/stream.md), so that masks with the same key and draw are independent of it. A draw has 2**65
+    little-endian, so that masks with the same key and draw are independent of it. A draw has 2**65
     words.
 
     Examples

@@ -251,7 +251,7 @@ cdef Mask decisions(p, rng, x, bint training, bint scale, bint in_order):
 
 cdef class Context:
     """
-    What a function of `simdrop.fused` leaves for its backward pass; it is not made by hand.
+    Base class of what the functions of `simdrop.fused` return for the backward pass; not to be created directly.
 
     Attributes
     ----------
@@ -296,7 +296,7 @@ def restored(cls, Mask mask, dtype, tuple kept):
 
 cdef class BiasDropoutContext(Context):
     """
-    What `bias_dropout` leaves for its backward pass, ``dx, dbias = ctx.backward(dy)``.
+    Returned by `bias_dropout` for its backward pass, ``dx, dbias = ctx.backward(dy)``.
 
     Attributes
     ----------
@@ -367,7 +367,7 @@ cdef class BiasDropoutContext(Context):
 
 cdef class DropoutAddContext(Context):
     """
-    What `dropout_add` leaves for its backward pass, ``dx, dresidual = ctx.backward(dy)``.
+    Returned by `dropout_add` for its backward pass, ``dx, dresidual = ctx.backward(dy)``.
 
     Attributes
     ----------
@@ -415,7 +415,7 @@ cdef class DropoutAddContext(Context):
 
 cdef class ReluDropoutContext(Context):
     """
-    What `relu_dropout` leaves for its backward pass, ``dx = ctx.backward(dy)``.
+    Returned by `relu_dropout` for its backward pass, ``dx = ctx.backward(dy)``.
 
     Attributes
     ----------

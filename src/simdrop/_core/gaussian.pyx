@@ -55,7 +55,7 @@ cdef class GaussianContext(Draw):
 
     def normals(self):
         """
-        The standard normal numbers z of the draw, one for each element; docs/stream.md has their definition.
+        The standard normal numbers z of the draw, one for each element; docs/reference/stream.md has their definition.
 
         Returns
         -------

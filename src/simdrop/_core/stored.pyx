@@ -1,5 +1,5 @@
 # cython: language_level=3, binding=True, freethreading_compatible=True
-"""StoredMask: a mask that is stored, a bit an element, instead of drawn."""
+"""StoredMask: a mask whose decisions are stored, one bit per element, instead of drawn."""
 
 from inspect import signature
 from math import prod
@@ -27,7 +27,7 @@ arguments = signatures.arguments("StoredMask", "bits, p, shape, *, scale=True")
 
 cdef class StoredMask:
     """
-    A mask that is stored, a bit an element, instead of drawn: what ``Mask.from_keep`` gives.
+    A mask whose decisions are stored, one bit per element, instead of drawn: see ``Mask.from_keep``.
 
     It does what a Mask does, but was not drawn: it has no key and no draw.
 
@@ -197,7 +197,7 @@ cdef int check_made(StoredMask mask) except -1:
 @explained
 def apply_packed(x, bits, p=0.5, *, scale=True, out=None):
     """
-    Apply a mask that was stored, or came from elsewhere, as one bit an element.
+    Apply a mask of any origin that is given as one bit per element.
 
     Parameters
     ----------

@@ -54,7 +54,7 @@ cdef class Stream:
     -----
     A Stream may be used from many threads at once: no two get the same draw, and setting `state` is one step.
 
-    It pickles and copies; a copy repeats the draws of the original, so give workers `spawn`ed streams. What
+    It pickles and copies; a copy repeats the draws of the original, so give workers streams made by `spawn`. What
     multiprocessing sends to workers is pickled: a copy that you made.
 
     A forked child inherits its parent's streams. Before it first uses one, that becomes a new stream, with a key from

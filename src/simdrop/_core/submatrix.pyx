@@ -31,7 +31,7 @@ cdef enum:
 
 cdef class Kept:
     """
-    Which of a matrix's rows or columns are kept.
+    Which rows or columns of a matrix are kept.
 
     Parameters
     ----------
@@ -232,7 +232,7 @@ cdef tuple compact_shape(matrix, rows, columns):
 
 def gather(matrix, rows=None, columns=None, *, out=None):
     """
-    What is kept of a matrix: ``matrix[rows][:, columns]``.
+    The kept part of a matrix: ``matrix[rows][:, columns]``.
 
     Parameters
     ----------
@@ -272,7 +272,7 @@ def sgd(
     value, grad, velocity, rows=None, columns=None, *, lr, momentum=0.0, nesterov=False, l2=0.0, l1=0.0, squares=None
 ):
     """
-    A step of gradient descent with momentum, in place, of what is kept of a matrix.
+    A step of gradient descent with momentum, in place, on the kept part of a matrix.
 
     ``step = -lr * (grad + l2 * value + l1 * sign(value))``; ``velocity = momentum * velocity + step``;
     ``value += velocity``, or with `nesterov` ``value += momentum * velocity + step``. A velocity below the smallest
@@ -319,7 +319,7 @@ def adam(
     squares=None
 ):
     """
-    A step of Adam (Kingma and Ba 2015, algorithm 1), in place, of what is kept of a matrix.
+    A step of Adam (Kingma and Ba 2015, algorithm 1), in place, on the kept part of a matrix.
 
     With ``g = grad + l2 * value + l1 * sign(value)``: ``mean = beta1 * mean + (1 - beta1) * g``;
     ``square = beta2 * square + (1 - beta2) * g * g``;

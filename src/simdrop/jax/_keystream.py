@@ -1,4 +1,4 @@
-"""Masks in jax.numpy, for devices without the extension: the bits of docs/stream.md in uint32."""
+"""Masks in jax.numpy, for devices without the extension: the bits of the stream in uint32."""
 
 from __future__ import annotations
 

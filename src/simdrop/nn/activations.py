@@ -110,8 +110,11 @@ ACTIVATIONS: dict[str, type[Layer]] = {
 
 
 class ActivityL1(Layer):
-    """y = x, with a penalty on large activations: strength times the sum of |y|, the mean over the
-    batch, which is part of the gradient in training, and never of the loss that is reported.
+    """
+    The identity, with a penalty on large activations: `strength` times the sum of ``|y|``.
+
+    The penalty is the mean over the batch; it is part of the gradient in training, and never of the
+    loss that is reported.
 
     Parameters
     ----------

@@ -29,7 +29,7 @@ from .parameter import Array
 
 @explained
 class Units:
-    """The units of a layer, or the inputs of a net, some of which each batch in training drops.
+    """The units of a layer, or the inputs of a net, some of which are dropped in each batch.
 
     Parameters
     ----------

@@ -20,7 +20,7 @@ from .shard import Shard, unsharded
 
 @explained
 class DropConnect(Weighted):
-    """y = x W + b, of which each weight is dropped with probability p in training, else scaled.
+    """y = x W + b; in training each weight is dropped with probability p, else scaled.
 
     Wan et al. 2013, "Regularization of neural networks using DropConnect". Eval: y = x W + b, or
     (1 - p) x W + b with ``inverted=False``.

@@ -60,10 +60,12 @@ class Layer(ABC):
         self.steps += 1
 
     def train(self, mode: bool = True) -> Self:
+        """Switch to training mode, or with ``mode=False`` to evaluation; returns the layer."""
         self.training = mode
         return self
 
     def eval(self) -> Self:
+        """Switch to evaluation mode; returns the layer."""
         return self.train(False)
 
     def describe(self) -> dict[str, Any]:

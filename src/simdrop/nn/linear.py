@@ -17,7 +17,7 @@ from .parameter import Array, Parameter
 
 @explained
 class Weighted(Layer):
-    """What layers that compute x W + b share: `weight` (n_in, n_out), `bias` (n_out,), gradients.
+    """Base class of layers that compute x W + b: `weight` (n_in, n_out), `bias` (n_out,).
 
     The first and the last of a net set its n_in and n_out. The arguments are those of `Linear`.
     """

@@ -18,7 +18,7 @@ from .parameter import Array
 
 
 class Loss(ABC):
-    """What the losses share; each defines `each`, and what differs from the squared error's.
+    """Base class of losses: each defines `each`, and what differs from the squared error.
 
     `share` is None for the plain mean over the rows, or (batch,), the share of each row in a
     weighted mean; shares sum to 1. Of a batch in shards, each has its part of the mean, and `rows`
@@ -48,6 +48,7 @@ class Loss(ABC):
     def fn(
         cls, output: Array, target: Array, share: Array | None = None, rows: int | None = None
     ) -> float:
+        """The mean loss over the batch."""
         losses = cls.each(output, target)
         if share is not None:
             return float(np.dot(losses, share))
@@ -57,6 +58,7 @@ class Loss(ABC):
     def delta(
         cls, output: Array, target: Array, share: Array | None = None, rows: int | None = None
     ) -> Array:
+        """The gradient of the mean loss with respect to the outputs, (batch, n_out)."""
         delta = cls.residual(output, target)
         if share is None:
             delta /= len(delta) if rows is None else rows

@@ -29,7 +29,7 @@ from .parameter import move_together
 
 @explained
 class MLP(Network):
-    """Dropout on the input, then Linear, activation and dropout a hidden layer, then Linear.
+    """A multi-layer perceptron with dropout of the input and of each hidden layer.
 
     The values of its parameters lie in one block of memory, their gradients in another.
 

@@ -269,6 +269,7 @@ class Network(MonteCarlo):
         return float(np.mean(self.predict(x) != labels))
 
     def parameters(self) -> list[Parameter]:
+        """The parameters of all layers, in their order."""
         return [parameter for layer in self.layers for parameter in layer.parameters()]
 
     def streams(self) -> list[Stream]:
@@ -276,11 +277,13 @@ class Network(MonteCarlo):
         return list({id(s): s for layer in self.layers for s in layer.streams()}.values())
 
     def train(self, mode: bool = True) -> Self:
+        """Switch to training mode, or with ``mode=False`` to evaluation; returns the net."""
         for layer in self.layers:
             layer.train(mode)
         return self
 
     def eval(self) -> Self:
+        """Switch to evaluation mode; returns the net."""
         return self.train(False)
 
     def _target(self, x: ArrayLike, y: ArrayLike, shard: Shard | None = None) -> Array:

@@ -20,7 +20,7 @@ Action = Callable[[], None]
 
 
 class Optimizer(ABC):
-    """What all optimizers share: a step is one pass over each parameter, its gradient and state.
+    """Base class of optimizers: a step is one pass over each parameter, its gradient and state.
 
     Where dropout kept only a part of a parameter (`Parameter.take_part`), a step changes that part
     and its state alone. The settings may be changed between steps. A step that raises changes

@@ -17,7 +17,7 @@ Windowed = Callable[..., Context]
 
 
 class Shard(NamedTuple):
-    """Which rows of a batch x has, as `Network.loss` and `Layer.on_shard` take it.
+    """The rows of a batch that x contains, for `Network.loss` and `Layer.on_shard`.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Estimators for scikit-learn: its multi-layer perceptrons, with dropout (docs/sklearn.md)."""
+"""Estimators for scikit-learn: its multi-layer perceptrons, with dropout."""
 
 try:
     import sklearn as _sklearn  # noqa: F401

@@ -119,8 +119,8 @@ class BaseDropoutMLP(TrainedMLP, ABC):
     def partial_fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
         """Train for one epoch on X and y, from where the last call ended.
 
-        Parameters that were set since then take effect (docs/sklearn.md). ValueError as in `fit`,
-        and for `early_stopping=True`.
+        Parameters that were set since then take effect. ValueError as in `fit`, and for
+        `early_stopping=True`.
 
         Parameters
         ----------

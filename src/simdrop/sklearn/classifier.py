@@ -87,8 +87,8 @@ class DropoutMLPClassifier(ClassifierMixin, BaseDropoutMLP):
     ) -> Self:
         """Train for one epoch on X and y, from where the last call ended.
 
-        Parameters that were set since then take effect (docs/sklearn.md). ValueError as in `fit`,
-        for labels not in `classes`, `early_stopping=True` and `class_weight='balanced'`.
+        Parameters that were set since then take effect. ValueError as in `fit`, for labels not in
+        `classes`, `early_stopping=True` and `class_weight='balanced'`.
 
         Parameters
         ----------

@@ -48,8 +48,8 @@ class Parameters(BaseEstimator):
         Number of samples in a batch; 'auto' is min(200, n_samples).
     learning_rate : {'constant', 'invscaling', 'adaptive'}, default='constant'
         Schedule of the learning rate, for 'sgd'. 'invscaling' sets it to
-        learning_rate_init / (t_ + 1)**power_t after each epoch; 'adaptive' divides it by 5 where
-        'constant' would stop, down to 1e-6.
+        ``learning_rate_init / (t_ + 1)**power_t`` after each epoch; 'adaptive' divides it by 5
+        where 'constant' would stop, down to 1e-6.
     learning_rate_init : float, default=0.001
         Initial learning rate.
     power_t : float, default=0.5
@@ -117,7 +117,7 @@ class Parameters(BaseEstimator):
         Number of outputs; 1 for two classes.
     n_features_in_ : int
         Number of features of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, if X has feature names that are all strings.
     """
 

@@ -24,7 +24,7 @@ SAME: dict[type[nn.Module], type[modules.Streamed]] = {
 
 def convert(model: Model, *, stream: Draws = None) -> Model:
     """
-    Make all dropout modules of a model simdrop's, in place.
+    Replace all dropout modules of a model by simdrop's, in place.
 
     They stay the objects that they are, with their names, hooks and modes. Subclasses of PyTorch's
     modules are left alone, since they may compute something else; what calls

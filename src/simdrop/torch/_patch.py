@@ -45,7 +45,7 @@ def native_dropout(
 
 class patch:
     """
-    Make every dropout of PyTorch on CPU tensors simdrop's, until the end of a ``with`` block.
+    Replace PyTorch's dropout of CPU tensors by simdrop's, inside a ``with`` block.
 
     It replaces the operators `aten::dropout`, `feature_dropout`, `alpha_dropout`,
     `feature_alpha_dropout`, their in-place variants and `native_dropout` in PyTorch's dispatcher.
@@ -81,7 +81,7 @@ class patch:
 
 
 def install() -> None:
-    """`patch` for good: until the process ends."""
+    """The same as `patch`, until the process ends."""
     patch().__enter__()
 
 

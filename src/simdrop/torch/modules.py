@@ -126,32 +126,32 @@ class Dropout(Elementwise, nn.Dropout):
 
 
 class Dropout1d(Elementwise, nn.Dropout1d):
-    """`functional.dropout1d` in place of `torch.nn.Dropout1d`; parameters as of `Dropout`."""
+    """`functional.dropout1d` in place of `torch.nn.Dropout1d`; parameters as for `Dropout`."""
 
     function: Function = staticmethod(functional.dropout1d)
 
 
 class Dropout2d(Elementwise, nn.Dropout2d):
-    """`functional.dropout2d` in place of `torch.nn.Dropout2d`; parameters as of `Dropout`."""
+    """`functional.dropout2d` in place of `torch.nn.Dropout2d`; parameters as for `Dropout`."""
 
     function: Function = staticmethod(functional.dropout2d)
 
 
 class Dropout3d(Elementwise, nn.Dropout3d):
-    """`functional.dropout3d` in place of `torch.nn.Dropout3d`; parameters as of `Dropout`."""
+    """`functional.dropout3d` in place of `torch.nn.Dropout3d`; parameters as for `Dropout`."""
 
     function: Function = staticmethod(functional.dropout3d)
 
 
 class AlphaDropout(Elementwise, nn.AlphaDropout):
-    """`functional.alpha_dropout` for `torch.nn.AlphaDropout`; parameters as of `Dropout`."""
+    """`functional.alpha_dropout` for `torch.nn.AlphaDropout`; parameters as for `Dropout`."""
 
     function: Function = staticmethod(functional.alpha_dropout)
 
 
 class FeatureAlphaDropout(Elementwise, nn.FeatureAlphaDropout):
     """
-    `functional.feature_alpha_dropout` in place of `torch.nn.FeatureAlphaDropout`; parameters as of
+    `functional.feature_alpha_dropout` in place of `torch.nn.FeatureAlphaDropout`; parameters as for
     `Dropout`.
     """
 
@@ -159,7 +159,7 @@ class FeatureAlphaDropout(Elementwise, nn.FeatureAlphaDropout):
 
 
 class GaussianDropout(Elementwise, nn.modules.dropout._DropoutNd):
-    """`functional.gaussian_dropout` as a module; parameters as of `Dropout`, but p < 1."""
+    """`functional.gaussian_dropout` as a module; parameters as for `Dropout`, but p < 1."""
 
     function: Function = staticmethod(functional.gaussian_dropout)
 
