@@ -143,7 +143,7 @@ def test_ranks_resume_what_one_process_began_until_one_is_killed(words, whole, m
 
     def interrupt(saver):
         step(saver)
-        if saver.runs[0].batches == 3:
+        if next(iter(saver.runs.values())).batches == 3:
             raise KeyboardInterrupt
 
     job = [*words, *FILES, "--resume", "--checkpoint-every", "1steps"]
