@@ -34,6 +34,21 @@ class Display:
         Makes what a notebook shows of the current state, HTML; without it a notebook gets lines.
     """
 
+    title: str
+    table: Callable[[], Any]
+    total: int
+    done: int
+    done_before: int
+    began: float
+    html: Callable[[], str] | None
+    cell: Any  # what IPython gives to update a cell's output
+    in_notebook: bool
+    in_place: bool
+    lines: bool
+    transient: bool
+    drawn: float
+    live: Any  # of rich, in a terminal
+
     def __init__(
         self,
         title: str,

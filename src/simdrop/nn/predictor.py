@@ -128,6 +128,12 @@ class Predictor:
         The label of each output, (n_out,); None in regression, or if the file does not say.
     """
 
+    net: MLP
+    signature: Signature
+    name: str
+    extra: Any
+    classes: NDArray[Any] | None
+
     def __init__(
         self,
         net: MLP,
@@ -138,7 +144,7 @@ class Predictor:
     ) -> None:
         self.net, self.name, self.extra = net, name, extra
         self.signature = signature or Signature()
-        self.classes: NDArray[Any] | None = None
+        self.classes = None
         if self.signature.classes:
             self.classes = np.array(self.signature.classes)
 
