@@ -10,7 +10,7 @@ from typing import Any
 
 from .errors import InputError
 
-EPOCHS = {"digits": 32, "data": 20}
+EPOCHS = {"digits": 40, "data": 20}
 RATES = {"sgd": 0.05, "adam": 0.001}
 SEEDS = {"digits": 5, "data": 1}
 MOST_UNITS = 10**6  # more is a typing error
