@@ -18,6 +18,7 @@ cdef extern from *:
     """
     ctypedef PyObject *(*vectorcallfunc)(PyObject *, PyObject *const *, size_t, PyObject *) noexcept
     vectorcallfunc *vectorcall_of(object function)
+    vectorcallfunc PyVectorcall_Function(object function)
 
 
 cdef struct Function:
@@ -39,6 +40,8 @@ def explained(function):
     wrapper in Python would cost each call a tenth of a microsecond.
     """
     global count
+    if PyVectorcall_Function(function) == NULL:  # of another Python or Cython: its errors stay as they are
+        return function
     if count == MOST:
         raise RuntimeError(f"there is room for {MOST} functions")
     Py_INCREF(function)
