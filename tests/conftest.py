@@ -31,6 +31,13 @@ def pytest_report_header():
     return f"instruction sets: {', '.join(here)}; this CPU lacks: {', '.join(lacking) or 'none'}"
 
 
+@pytest.fixture(autouse=True)
+def unseeded():
+    """No test leaves the process-wide stream seeded: others would draw the masks of `Stream(0)`."""
+    yield
+    sd.seed()
+
+
 @pytest.fixture(params=INSTRUCTION_SETS)
 def instruction_set(request):
     """Run the test once for each instruction set; those this CPU lacks are skipped by name."""
