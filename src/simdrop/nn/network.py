@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -248,11 +248,15 @@ class Network(MonteCarlo):
     def predict(self, x: ArrayLike) -> Array:
         """Labels (batch,), or with squared error outputs, in eval mode whatever the mode is."""
         rows = checked_rows(x, self.n_in)
+        return self._evaluated(rows, self.criterion.predict)
+
+    def _evaluated(self, rows: Any, function: Callable[[Array], Array]) -> Array:
+        """A function of the outputs for some rows at a time, in eval mode whatever the mode is."""
         modes = [layer.training for layer in self.layers]
         self.eval()
         try:
-            chunks = [rows[i : i + CHUNK] for i in range(0, rows.shape[0], CHUNK)] or [rows]
-            return np.concatenate([self.criterion.predict(self(chunk)) for chunk in chunks])
+            starts = range(0, max(rows.shape[0], 1), CHUNK)
+            return np.concatenate([function(self(rows[i : i + CHUNK])) for i in starts])
         finally:
             for layer, mode in zip(self.layers, modes, strict=True):
                 layer.train(mode)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,7 +18,6 @@ from . import checkpoint, rebuild
 from .inputs import encoded
 from .losses import BinaryCrossEntropy, SoftmaxCrossEntropy
 from .mlp import MLP
-from .network import CHUNK
 from .parameter import Array
 from .prediction import Prediction
 from .signature import Signature
@@ -208,7 +206,7 @@ class Predictor:
         ndarray
             (rows,); for several outputs in regression (rows, n_out), float64.
         """
-        found = np.concatenate([self.net.criterion.predict(y) for y in self._outputs(x)])
+        found = self.net._evaluated(self.inputs(x), self.net.criterion.predict)
         if self.classes is not None:
             return self.classes[found]
         if self.net.criterion in (SoftmaxCrossEntropy, BinaryCrossEntropy):
@@ -230,7 +228,7 @@ class Predictor:
         """
         if self.net.criterion not in (SoftmaxCrossEntropy, BinaryCrossEntropy):
             raise ValueError("the net predicts numbers, which have no probabilities: use predict")
-        return np.concatenate([self.net.criterion.expected(y) for y in self._outputs(x)])
+        return self.net._evaluated(self.inputs(x), self.net.criterion.expected)
 
     def predict_mc(
         self,
@@ -271,23 +269,6 @@ class Predictor:
         spread = found.std * scaling.divisor
         mean, std = _squeezed(scaling.undone(found.mean)), _squeezed(spread)
         return Prediction(mean, std, None if every is None else _squeezed(every), None, None, None)
-
-    def _outputs(self, x: ArrayLike | Mapping[str, Any]) -> Iterator[Array]:
-        """The net's outputs, some rows at a time."""
-        rows = self.inputs(x)
-        with self._evaluating():
-            for start in range(0, max(len(rows), 1), CHUNK):
-                yield self.net(rows[start : start + CHUNK])
-
-    @contextmanager
-    def _evaluating(self) -> Iterator[None]:
-        modes = [layer.training for layer in self.net.layers]
-        self.net.eval()
-        try:
-            yield
-        finally:
-            for layer, mode in zip(self.net.layers, modes, strict=True):
-                layer.train(mode)
 
     def __repr__(self) -> str:
         sizes = "-".join(without_middle(list(map(str, self.net.sizes)), GAP))

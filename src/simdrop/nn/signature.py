@@ -10,7 +10,6 @@ from simdrop import _schema
 from .inputs import Column, Scaling, columns_from_json
 
 Label = bool | int | str
-KINDS = {bool: "booleans", int: "whole numbers", str: "strings"}
 
 
 @dataclass(frozen=True, eq=False)
