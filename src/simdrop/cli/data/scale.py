@@ -24,32 +24,32 @@ def choose(
     """How the inputs of a training set are scaled, their span, and a sentence on it."""
     pixels = x.dtype == np.uint8
     rows = None if rows is None else np.sort(rows)  # as they are in a file
-    spans = [(part.min().item(), part.max().item()) for part in inputs.in_rows(x, rows)]
-    least, most = min(low for low, _ in spans), max(high for _, high in spans)
-    # Python's numbers: abs(int64's minimum) is no int64.
-    largest = 255.0 if pixels else float(max(most, -least))
-    summary = None
     chosen, why = wanted, ""
     if wanted == "auto" and pixels:
         chosen, why = "unit", "they are uint8"
     elif wanted == "auto" and x.dtype.kind == "b":
         chosen, why = "none", "they are booleans"
-    elif wanted in ("auto", "standard"):
+    summary = None
+    if chosen in ("auto", "standard"):
         summary = Summary.of(x, rows)
-        if wanted == "auto":
-            chosen, why = _auto(summary, x.ndim > 2)
-    if chosen == "standard":
-        scaling = Scaling.standard(summary or Summary.of(x, rows), _numbers(table))
+        least, most = float(summary.least.min()), float(summary.most.max())
+    else:
+        spans = [(float(part.min()), float(part.max())) for part in inputs.in_rows(x, rows)]
+        least, most = min(low for low, _ in spans), max(high for _, high in spans)
+    if chosen == "auto" and summary:
+        chosen, why = _auto(summary, x.ndim > 2)
+    if chosen == "standard" and summary:
+        scaling = Scaling.standard(summary, _numbers(table))
         what = "each column has mean 0 and deviation 1"
     elif chosen == "unit":
-        scaling = Scaling.unit(largest)
+        scaling = Scaling.unit(255.0 if pixels else max(most, -least))
         what = f"divided by {spelled(scaling.divisor)}, " + (
             "the largest uint8" if pixels else "the largest magnitude in the training set"
         )
     else:
         scaling, what = Scaling("none"), "as they are"
     how = f"--scale auto chose {chosen}: {why}" if why else f"--scale {chosen}"
-    return scaling, (float(least), float(most)), f"Inputs: {what} ({how})."
+    return scaling, (least, most), f"Inputs: {what} ({how})."
 
 
 def _auto(summary: Summary, images: bool) -> tuple[str, str]:
